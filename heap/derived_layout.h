@@ -1,0 +1,94 @@
+/* derived_layout.h -- the heap's part of the control file
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Control file, behind what shm/control_layout.h describes. Derived or volatile: laid anew in every
+ * incarnation from the heap file alone.
+ *
+ *   derived header            locks and the page lock's journal
+ *   slot words                thread_slot_count * sizeof(struct slot_words)
+ *   published                 one word per arena: chunks below it were added to the free pages.
+ *                             Written under the page lock, follows the arena's frontier.
+ *   page index                heap/page_index.h
+ *   listed bitmap             one bit per page: a span that may have free objects and no owner
+ *   class chunks              per arena and span class one bit per chunk: it may hold such a span */
+#ifndef SPANHEAP_DERIVED_LAYOUT_H
+#define SPANHEAP_DERIVED_LAYOUT_H
+
+#include "heap/geometry.h"
+#include "heap/size_class.h"
+#include "shm/control_layout.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIMBO_RUNS 32u
+/* What one section of the page lock may change: a slot's limbo, cache and two intents. */
+#define JOURNAL_RUNS (LIMBO_RUNS + 4u)
+#define ACTIVE_WORDS 512u
+
+/* Control file. The page lock and what it protects.
+ *
+ * journal: runs (heap/run.h) whose free bits are about to change. Written by the lock's holder:
+ *	runs, then the count, then the bits, then count 0. Whoever takes the lock over from the dead
+ *	rewrites the bits of these runs from what names pages as taken. */
+struct derived_header {
+	/* --- page lock */
+	_Atomic uint64_t page_lock;
+	_Atomic uint64_t journal_count;
+	uint64_t reserved0[6];
+	_Atomic uint64_t journal[JOURNAL_RUNS];
+	uint64_t reserved1[(8 - JOURNAL_RUNS % 8) % 8];
+	/* --- growth lock: its holder backs chunks and raises the frontier */
+	_Atomic uint64_t growth_lock;
+	uint64_t reserved2[7];
+	/* --- root lock */
+	_Atomic uint64_t root_lock;
+	uint64_t reserved3[7];
+	/* --- one bit per slot: its log frees blocks, look at its `applying`. Set by the slot's
+	 * thread before its first hazard, cleared after its last by whoever writes its log. */
+	_Atomic uint64_t active[ACTIVE_WORDS];
+};
+
+static_assert(offsetof(struct derived_header, journal) == 64, "format");
+static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES == 0, "format");
+
+#define ROOT_PIN_WORDS ((ROOT_COUNT + 63) / 64)
+/* A span that is looked at besides the current ones: to retire it, or to put a hint in order. */
+#define OWNED_SCRATCH SPAN_CLASS_COUNT
+#define OWNED_COUNT (SPAN_CLASS_COUNT + 1u)
+
+/* Control file. What a thread holds that is not truth. One writer: the slot's thread, or whoever
+ * holds the slot's reaper word.
+ *
+ * cache_base, cache_mask: free pages set aside for the thread: page cache_base + i for bit i.
+ *	Both are filled under the page lock only; bits leave it without.
+ * limbo: runs that were freed and are on their way to the free pages; appended by the thread,
+ *	emptied under the page lock only. limbo[0 .. limbo_count) are meant.
+ * touching: first page of a span whose place in the listed bitmap is being changed, or 0.
+ * searching: 1 + span class in the high half, chunk in the low half, of a class-chunk bit that is
+ *	being cleared, or 0.
+ * owned: first pages of the spans that are the thread's, or may be: stored before the claim,
+ *	cleared after the give-up.
+ * root_pins: entries of the root table that its open transaction has reserved. */
+struct slot_words {
+	_Atomic uint64_t cache_base;
+	_Atomic uint64_t cache_mask;
+	_Atomic uint64_t touching;
+	_Atomic uint64_t searching;
+	_Atomic uint64_t limbo_count;
+	uint64_t reserved[3];
+	_Atomic uint64_t limbo[LIMBO_RUNS];
+	_Atomic uint64_t owned[OWNED_COUNT];
+	_Atomic uint64_t root_pins[ROOT_PIN_WORDS];
+};
+
+static_assert(offsetof(struct slot_words, limbo) == CACHE_LINE_BYTES, "format");
+
+#define SLOT_WORDS_STRIDE ((sizeof(struct slot_words) + 127u) & ~(size_t)127u)
+
+/* Chunks of an arena that may hold listed spans of a class, one bit each. */
+#define CLASS_CHUNK_WORDS ((ARENA_CHUNKS + 63) / 64)
+
+#endif

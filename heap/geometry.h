@@ -1,0 +1,49 @@
+/* geometry.h -- sizes of pages, chunks and arenas, fixed when the library is compiled
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ *   page    the unit of spans
+ *   chunk   the unit of growth and of summaries
+ *   arena   the unit of metadata: its head is a zone that describes all its pages
+ *
+ * SH_GEOMETRY_SMALL shrinks all of them, so that a whole heap fits a model checker, a fuzzer or a
+ * test of many chunks. The superblock carries the geometry: builds that differ refuse each other's
+ * files. */
+#ifndef SPANHEAP_GEOMETRY_H
+#define SPANHEAP_GEOMETRY_H
+
+#include <stdint.h>
+
+#ifdef SH_GEOMETRY_SMALL
+#define PAGE_SHIFT 10
+#define CHUNK_PAGES_SHIFT 6
+#define ARENA_CHUNKS_SHIFT 5
+#define DEFAULT_MAX_BYTES (UINT64_C(8) << ARENA_BYTES_SHIFT)
+#define DEFAULT_THREAD_SLOTS 64
+#define DEFAULT_PROCESS_SLOTS 32
+#define ROOT_COUNT 64
+#else
+#define PAGE_SHIFT 13
+#define CHUNK_PAGES_SHIFT 9
+#define ARENA_CHUNKS_SHIFT 8
+#define DEFAULT_MAX_BYTES (UINT64_C(1) << 40)
+#define DEFAULT_THREAD_SLOTS 512
+#define DEFAULT_PROCESS_SLOTS 256
+#define ROOT_COUNT 1024
+#endif
+
+#define PAGE_BYTES (UINT64_C(1) << PAGE_SHIFT)
+#define CHUNK_PAGES (UINT64_C(1) << CHUNK_PAGES_SHIFT)
+#define CHUNK_BYTES (PAGE_BYTES * CHUNK_PAGES)
+#define ARENA_CHUNKS (UINT64_C(1) << ARENA_CHUNKS_SHIFT)
+#define ARENA_PAGES_SHIFT (CHUNK_PAGES_SHIFT + ARENA_CHUNKS_SHIFT)
+#define ARENA_PAGES (UINT64_C(1) << ARENA_PAGES_SHIFT)
+#define ARENA_BYTES_SHIFT (PAGE_SHIFT + ARENA_PAGES_SHIFT)
+#define ARENA_BYTES (UINT64_C(1) << ARENA_BYTES_SHIFT)
+
+/* 64 pages: what one word of a page bitmap covers, and what a page cache holds. */
+#define WORD_PAGES UINT64_C(64)
+#define CHUNK_WORDS (CHUNK_PAGES / WORD_PAGES)
+
+#define CACHE_LINE_BYTES 64
+
+#endif

@@ -1,0 +1,154 @@
+/* heap.c -- where everything stands: layout sizes, and the view of one process
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/heap.h"
+
+#define DIRECTORY_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES)
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+	return (value + unit - 1) / unit * unit;
+}
+
+static uint64_t arenas_of(uint64_t max_bytes)
+{
+	return round_up(max_bytes, ARENA_BYTES) >> ARENA_BYTES_SHIFT;
+}
+
+static uint64_t roots_offset(uint64_t max_bytes)
+{
+	return DIRECTORY_OFFSET + round_up(arenas_of(max_bytes) * sizeof(struct arena_entry), 4096);
+}
+
+static uint64_t logs_offset(uint64_t max_bytes)
+{
+	return roots_offset(max_bytes) + ROOT_COUNT * sizeof(struct root);
+}
+
+uint64_t heap_superblock_b_offset(uint64_t max_bytes, uint32_t thread_slots)
+{
+	return round_up(logs_offset(max_bytes) + thread_slots * LOG_BYTES, 4096);
+}
+
+uint64_t heap_header_bytes(uint64_t max_bytes, uint32_t thread_slots)
+{
+	return heap_superblock_b_offset(max_bytes, thread_slots) + SUPERBLOCK_STRIDE;
+}
+
+/* Offsets of the regions of the derived state, from the start of the control file. Stack. */
+struct derived_offsets {
+	uint64_t header;
+	uint64_t slot_words;
+	uint64_t published;
+	uint64_t page_index;
+	uint64_t listed;
+	uint64_t class_chunks;
+	uint64_t end;
+	struct page_index_layout pages;
+};
+
+#define CLASS_CHUNK_BYTES_PER_ARENA (SPAN_CLASS_COUNT * CLASS_CHUNK_WORDS * sizeof(uint64_t))
+
+static struct derived_offsets derived_offsets(
+	uint64_t max_arenas, uint32_t process_slots, uint32_t thread_slots)
+{
+	struct derived_offsets at;
+
+	page_index_layout(max_arenas * ARENA_CHUNKS, &at.pages);
+	at.header = control_derived_offset(process_slots, thread_slots);
+	at.slot_words = at.header + round_up(sizeof(struct derived_header), 4096);
+	at.published = at.slot_words + round_up(thread_slots * SLOT_WORDS_STRIDE, 4096);
+	at.page_index = round_up(at.published + max_arenas * sizeof(uint64_t), 4096);
+	at.listed = round_up(at.page_index + at.pages.total_bytes, 4096);
+	at.class_chunks = round_up(at.listed + max_arenas * ARENA_BITMAP_BYTES, 4096);
+	at.end = control_align(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA);
+	return at;
+}
+
+uint64_t heap_control_bytes(uint64_t max_bytes, uint32_t process_slots, uint32_t thread_slots)
+{
+	return derived_offsets(arenas_of(max_bytes), process_slots, thread_slots).end;
+}
+
+static void view_heap_file(struct heap *heap)
+{
+	uint64_t header_bytes = heap_header_bytes(heap->max_bytes, heap->thread_slots);
+	uint64_t zone = round_up(header_bytes, 4096) + ZONE_BYTES;
+
+	heap->zone_offset[0] = round_up(header_bytes, 4096);
+	heap->zone_offset[1] = 0;
+	heap->zone_chunks[0] = round_up(zone, CHUNK_BYTES) / CHUNK_BYTES;
+	heap->zone_chunks[1] = ZONE_CHUNKS;
+	heap->running = (struct running *)(void *)(heap->base + SUPERBLOCK_STRIDE);
+	heap->directory = (struct arena_entry *)(void *)(heap->base + DIRECTORY_OFFSET);
+	heap->roots = (struct root *)(void *)(heap->base + roots_offset(heap->max_bytes));
+	heap->logs = (struct slot_log *)(void *)(heap->base + logs_offset(heap->max_bytes));
+}
+
+static void view_control_file(struct heap *heap)
+{
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+	char *control = heap->control;
+
+	heap->header = (struct control_header *)(void *)control;
+	heap->process_slot =
+		(struct process_slot *)(void *)(control + control_process_slots_offset());
+	heap->thread_slot = (struct thread_slot *)(void *)(control +
+		control_thread_slots_offset(heap->process_slots));
+	heap->derived = (struct derived_header *)(void *)(control + at.header);
+	heap->slot_words = control + at.slot_words;
+	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
+	page_index_attach(
+		&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
+	heap->listed = (_Atomic uint64_t *)(void *)(control + at.listed);
+	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
+}
+
+void heap_view_init(struct heap *heap)
+{
+	heap->max_arenas = arenas_of(heap->max_bytes);
+	size_class_table_init(&heap->classes);
+	view_heap_file(heap);
+	if (heap->control != NULL)
+		view_control_file(heap);
+}
+
+uint64_t heap_control_fixed_bytes(const struct heap *heap)
+{
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+
+	return at.page_index + at.pages.base.offset_bytes + at.pages.base.length_bytes;
+}
+
+int heap_back_control(const struct heap *heap, uint64_t arena)
+{
+	const struct system *system = &heap->system;
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+	struct page_index_slice slices[PAGE_INDEX_ARENA_SLICES];
+	int error = 0;
+
+	page_index_arena_slices(&at.pages, arena, slices);
+	for (unsigned i = 0; i < PAGE_INDEX_ARENA_SLICES && error == 0; i++)
+		error = system->back_control(system->context,
+			at.page_index + slices[i].offset_bytes, slices[i].length_bytes);
+	if (error == 0)
+		error = system->back_control(system->context,
+			at.listed + arena * ARENA_BITMAP_BYTES, ARENA_BITMAP_BYTES);
+	if (error == 0)
+		error = system->back_control(system->context,
+			at.class_chunks + arena * CLASS_CHUNK_BYTES_PER_ARENA,
+			CLASS_CHUNK_BYTES_PER_ARENA);
+	return error;
+}
+
+void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag)
+{
+	memset(thread, 0, sizeof(*thread));
+	thread->heap = heap;
+	thread->slot = slot;
+	thread->tag = tag;
+	thread->log = &heap->logs[slot];
+	thread->words = heap_slot_words(heap, slot);
+}

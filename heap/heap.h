@@ -1,0 +1,305 @@
+/* heap.h -- a heap as one process sees it, and a thread of it
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Glossary.
+ *   page    8 KiB, the unit of spans; numbered from the start of the file
+ *   span    consecutive pages that hold blocks of one size class, or one large block
+ *   run     consecutive pages, whatever they hold
+ *   slot    a thread's place in the shared files
+ *   owner   the slot that allocates from a span
+ *   freed   bits of blocks that others than the owner freed
+ *   collect the owner takes the freed bits back into its free bits
+ *   limbo   runs that were freed and are not free pages yet
+ *   hint    a bit that may be wrong in one direction: the span has to be looked at
+ *
+ * Lock order: slot (reaper word) -> growth lock -> root lock -> page lock. sh_mutex is outside all. */
+#ifndef SPANHEAP_HEAP_H
+#define SPANHEAP_HEAP_H
+
+#include "heap/derived_layout.h"
+#include "heap/heap_layout.h"
+#include "heap/hot.h"
+#include "heap/page_index.h"
+#include "heap/run.h"
+#include "heap/size_class.h"
+#include "shm/system.h"
+#include "shm/tag.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct thread;
+
+/* What reaping and recovery did. Process. */
+struct reap_counts {
+	uint64_t processes;
+	uint64_t threads;
+	uint64_t rolled_back;
+	uint64_t rolled_forward;
+	uint64_t blocks_freed;
+	uint64_t pages_returned;
+	uint64_t operations_finished;
+	uint64_t operations_undone;
+};
+
+/* Process. Set up by heap_view_init, constant afterwards; everything it points to is shared. */
+struct heap {
+	char *base; /* first: what sh_base() reads */
+	char *control;
+	uint64_t max_bytes;
+	uint64_t max_arenas;
+	uint64_t incarnation;
+	uint32_t thread_slots;
+	uint32_t process_slots;
+	uint64_t zone_offset[2]; /* of arena 0, of any other: where its zone begins */
+	uint64_t zone_chunks[2]; /* of arena 0, of any other: chunks before its first data chunk */
+	struct system system;
+	/* --- heap file */
+	struct running *running;
+	struct arena_entry *directory;
+	struct root *roots;
+	struct slot_log *logs;
+	/* --- control file */
+	struct control_header *header;
+	struct thread_slot *thread_slot;
+	struct process_slot *process_slot;
+	struct derived_header *derived;
+	char *slot_words;
+	_Atomic uint64_t *published; /* per arena */
+	struct page_index pages;
+	_Atomic uint64_t *listed;       /* one bit per page */
+	_Atomic uint64_t *class_chunks; /* [arena][span class][CLASS_CHUNK_WORDS] */
+	/* --- */
+	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a
+	 * lock was taken over. Set by recovery; the way upward. */
+	void (*reap)(struct thread *thread);
+	struct size_class_table classes;
+};
+
+/* Where a thread allocates within its span of one class. Process.
+ *
+ *   free_bits == ~(*allocated | *freed) of the word, less what the thread gave out since the last
+ *   collect of the word, plus what it freed itself */
+struct cursor {
+	uint64_t free_bits;
+	_Atomic uint64_t *allocated;
+	_Atomic uint64_t *freed;
+	uint64_t block_base; /* offset of the block of bit 0 of the word */
+	uint64_t bytes;      /* of a block */
+	uint64_t page;       /* of the span, 0: none */
+	uint32_t word;
+	uint32_t words;
+};
+
+/* Process. One thread that works on the heap, or a reaper's view of itself. */
+struct thread {
+	struct heap *heap;
+	uint32_t slot;
+	uint64_t tag;
+	struct slot_log *log;
+	struct slot_words *words;
+	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
+				    * its own commits too */
+	uint64_t limbo_pages;      /* in words->limbo */
+	uint64_t trim_page;        /* where span_trim goes on */
+	bool met_dead;             /* took a lock over: reap when no lock is held */
+	struct cursor cursors[SPAN_CLASS_COUNT];
+};
+
+/* Sizes that follow from the slot counts. */
+uint64_t heap_header_bytes(uint64_t max_bytes, uint32_t thread_slots);
+uint64_t heap_superblock_b_offset(uint64_t max_bytes, uint32_t thread_slots);
+uint64_t heap_control_bytes(uint64_t max_bytes, uint32_t process_slots, uint32_t thread_slots);
+
+/* Fills in everything of *heap that follows from base, control, max_bytes, the slot counts, the
+ * incarnation and system, which the caller has set. */
+void heap_view_init(struct heap *heap);
+
+/* Bytes from the start of the control file that must be backed before anything else is done. */
+uint64_t heap_control_fixed_bytes(const struct heap *heap);
+
+/* Backs what the control file holds for an arena. 0 or an errno. */
+int heap_back_control(const struct heap *heap, uint64_t arena);
+
+/* Prepares *thread for a slot that the caller holds. */
+void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
+
+static inline struct slot_words *heap_slot_words(const struct heap *heap, uint32_t slot)
+{
+	return (struct slot_words *)(void *)(heap->slot_words + slot * SLOT_WORDS_STRIDE);
+}
+
+/* Slots that may be in use are below it. acquire: pairs with the raise before a claim. */
+static inline uint32_t heap_slot_high_water(const struct heap *heap)
+{
+	return atomic_load_explicit(&heap->header->thread_high_water, memory_order_acquire);
+}
+
+/* Arenas that may be looked at. acquire: their headers were written before. */
+static inline uint64_t heap_arena_count(const struct heap *heap)
+{
+	uint64_t count = atomic_load_explicit(&heap->running->arena_count, memory_order_acquire);
+
+	return count < heap->max_arenas ? count : heap->max_arenas;
+}
+
+/* The address of an offset that the caller has checked. */
+static inline void *heap_at(const struct heap *heap, uint64_t off)
+{
+	return heap->base + off;
+}
+
+static inline uint64_t page_arena(uint64_t page)
+{
+	return page >> ARENA_PAGES_SHIFT;
+}
+
+static inline uint64_t page_offset(uint64_t page)
+{
+	return page << PAGE_SHIFT;
+}
+
+/* One past the last chunk of an arena. */
+static inline uint64_t arena_end_chunk(const struct heap *heap, uint64_t arena)
+{
+	uint64_t end = (arena + 1) * ARENA_CHUNKS;
+	uint64_t limit = heap->max_bytes / CHUNK_BYTES;
+
+	return end < limit ? end : limit;
+}
+
+/* First chunk of an arena that holds data. */
+static inline uint64_t arena_first_chunk(const struct heap *heap, uint64_t arena)
+{
+	return arena * ARENA_CHUNKS + heap->zone_chunks[arena != 0];
+}
+
+/* One past the last chunk of the arena that is backed; at most the arena's end. */
+static inline uint64_t arena_frontier(const struct heap *heap, uint64_t arena)
+{
+	uint64_t end = arena_end_chunk(heap, arena);
+	uint64_t frontier =
+		atomic_load_explicit(&heap->directory[arena].frontier, memory_order_acquire);
+
+	return frontier < end ? frontier : end;
+}
+
+/* Whether the page can hold data: backed, and not part of the header or of a zone. For any number. */
+static inline bool page_is_data(const struct heap *heap, uint64_t page)
+{
+	uint64_t arena = page_arena(page);
+	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
+
+	return arena < heap_arena_count(heap) && chunk >= arena_first_chunk(heap, arena) &&
+		chunk < arena_frontier(heap, arena);
+}
+
+/* Where the zone of an arena begins in the file. */
+static inline uint64_t arena_zone(const struct heap *heap, uint64_t arena)
+{
+	return (arena << ARENA_BYTES_SHIFT) + heap->zone_offset[arena != 0] +
+		arena % ZONE_STAGGER_STEPS * ZONE_STAGGER_BYTES;
+}
+
+static inline struct arena_header *arena_header(const struct heap *heap, uint64_t arena)
+{
+	return (struct arena_header *)(void *)(heap->base + arena_zone(heap, arena));
+}
+
+/* pageInUse: bit p is set while a span begins at page p. The commit record. */
+static inline _Atomic uint64_t *arena_in_use(const struct heap *heap, uint64_t arena)
+{
+	return (_Atomic uint64_t *)(void *)(heap->base + arena_zone(heap, arena) +
+		ARENA_HEADER_BYTES);
+}
+
+/* pageManual: the same for page runs handed to the caller. */
+static inline _Atomic uint64_t *arena_manual(const struct heap *heap, uint64_t arena)
+{
+	return arena_in_use(heap, arena) + ARENA_PAGES / 64;
+}
+
+static inline uint64_t chunk_meta_offset(const struct heap *heap, uint64_t chunk)
+{
+	return arena_zone(heap, chunk >> ARENA_CHUNKS_SHIFT) + ARENA_HEAD_BYTES +
+		(chunk & (ARENA_CHUNKS - 1)) * META_STRIDE;
+}
+
+/* Spans of 8 pages use every 8th pair, which would use every 8th set of a cache: the low bits of
+ * the index are mixed with the next ones. A permutation within 64 pages. */
+static inline uint64_t pair_index(uint64_t page)
+{
+	uint64_t index = page & (CHUNK_PAGES - 1);
+
+	return index ^ (index >> 3 & 7);
+}
+
+static inline struct span *span_of_head(const struct heap *heap, uint64_t page)
+{
+	return (struct span *)(void *)(heap->base + chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) +
+		META_PAIRS_OFFSET) + pair_index(page);
+}
+
+static inline struct span_more *span_more_of_head(const struct heap *heap, uint64_t page)
+{
+	return (struct span_more *)(void *)(heap->base +
+		chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_MORE_OFFSET) +
+		pair_index(page);
+}
+
+static inline _Atomic uint32_t *span_table_entry(const struct heap *heap, uint64_t page)
+{
+	return (_Atomic uint32_t *)(void *)(heap->base +
+		chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_TABLE_OFFSET) +
+		(page & (CHUNK_PAGES - 1));
+}
+
+static inline _Atomic uint64_t *span_allocated(const struct heap *heap, uint64_t page, unsigned word)
+{
+	return word < SPAN_INLINE_WORDS ?
+		&span_of_head(heap, page)->allocated[word] :
+		&span_more_of_head(heap, page)->allocated[word - SPAN_INLINE_WORDS];
+}
+
+static inline _Atomic uint64_t *span_freed(const struct heap *heap, uint64_t page, unsigned word)
+{
+	return word < SPAN_INLINE_WORDS ?
+		&span_of_head(heap, page)->freed[word] :
+		&span_more_of_head(heap, page)->freed[word - SPAN_INLINE_WORDS];
+}
+
+static inline _Atomic uint64_t *head_word(const struct heap *heap, uint64_t page)
+{
+	return arena_in_use(heap, page_arena(page)) + (page & (ARENA_PAGES - 1)) / 64;
+}
+
+/* acquire: pairs with the release of head_set; the record behind a set bit is whole. */
+static inline bool head_is_set(const struct heap *heap, uint64_t page)
+{
+	return atomic_load_explicit(head_word(heap, page), memory_order_acquire) >> (page & 63) & 1;
+}
+
+/* The commit of an allocation of pages: everything about the span was written before. */
+static inline void head_set(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_or_explicit(head_word(heap, page), UINT64_C(1) << (page & 63),
+		memory_order_release);
+}
+
+/* The first store to truth of a free of pages. */
+static inline void head_clear(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_and_explicit(head_word(heap, page), ~(UINT64_C(1) << (page & 63)),
+		memory_order_release);
+}
+
+/* What the hot word of a span of this incarnation looks like. */
+static inline uint64_t heap_hot(const struct heap *heap, uint32_t owner, uint32_t span_class)
+{
+	return hot_make(heap->incarnation, owner, span_class);
+}
+
+#endif

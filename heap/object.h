@@ -1,0 +1,59 @@
+/* object.h -- blocks: allocation and free
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A block's bit in `allocated` commits its allocation. Allocation is in two steps, so that a log can
+ * name the block between them: reserve picks a free bit of the thread's own span, which no other
+ * thread can give out, and publish sets it. A reserved block that is not published is free.
+ *
+ * Frees look at freed before allocated: in the other order a free and a collect in between make a
+ * freed block look live. */
+#ifndef SPANHEAP_OBJECT_H
+#define SPANHEAP_OBJECT_H
+
+#include "heap/heap.h"
+
+/* Stack. A block, live or dead, as its offset and its span tell. */
+struct block {
+	uint64_t off;
+	uint64_t head;       /* first page of its span */
+	uint32_t span_class; /* or SPAN_CLASS_LARGE, SPAN_CLASS_LARGE - 1 */
+	uint32_t word;
+	uint64_t bit;   /* 0: a large block */
+	uint64_t bytes; /* usable */
+};
+
+/* Finds the live or dead block that starts at `off`. 0, SH_EBADPTR when no block can start there,
+ * SH_EDOUBLEFREE when one did and its span is gone. For any value of `off`. */
+int block_find(const struct heap *heap, uint64_t off, struct block *block);
+
+/* Whether the block is allocated and not freed. Right only if its owner keeps it. */
+bool block_is_live(const struct heap *heap, const struct block *block);
+
+/* Allocates a small block of a class; 0 and *error when there is no page for it. */
+uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error);
+
+/* The two steps of object_allocate. What was reserved is published or cancelled next. */
+uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error);
+void object_publish(struct thread *thread, unsigned span_class, uint64_t off);
+void object_cancel(struct thread *thread, unsigned span_class, uint64_t off);
+
+/* Frees a block for the thread itself, outside of any log. 0 or an SH_E... code.
+ * Crash: freed or not. */
+int object_free(struct thread *thread, uint64_t off);
+
+/* Sets the block free for the log of `slot`, whose one writer the caller is and whose `applying`
+ * names the block; does nothing when it is free already. Consequences for the span come with
+ * object_freed_for_log(), after the log's entry is retired. */
+void object_free_for_log(struct thread *thread, uint32_t slot, const struct block *block);
+void object_freed_for_log(struct thread *thread, uint32_t slot, const struct block *block);
+
+/* Gives all spans of the thread back: before it leaves. */
+void object_give_back(struct thread *thread);
+
+/* Whether blocks of that size have a size class; others are spans of their own. */
+static inline bool size_is_small(uint64_t bytes)
+{
+	return bytes <= SMALL_MAX_BYTES;
+}
+
+#endif

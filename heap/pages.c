@@ -1,0 +1,456 @@
+/* pages.c -- the page allocator: free pages, per-thread page caches, limbo, repair
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/pages.h"
+
+#include "heap/growth.h"
+#include "heap/page_bits.h"
+#include "heap/span.h"
+#include "shm/lock.h"
+#include "shm/order.h"
+
+#include <errno.h>
+
+/* How many listed spans are looked at for empty ones before the heap grows by a chunk. */
+#define TRIM_SPANS CHUNK_PAGES
+
+/* --- journal ------------------------------------------------------------------------------- */
+
+static void journal_write(struct heap *heap, const uint64_t *runs, unsigned count)
+{
+	struct derived_header *derived = heap->derived;
+
+	assert(count <= JOURNAL_RUNS);
+	for (unsigned i = 0; i < count; i++)
+		atomic_store_explicit(&derived->journal[i], runs[i], memory_order_relaxed);
+	crash_order();
+	atomic_store_explicit(&derived->journal_count, count, memory_order_relaxed);
+	/* Crash: the bits of these runs are rewritten as they were. */
+	crash_order();
+}
+
+static void journal_clear(struct heap *heap)
+{
+	crash_order();
+	atomic_store_explicit(&heap->derived->journal_count, 0, memory_order_relaxed);
+	crash_order();
+}
+
+static uint64_t heap_free_word(const struct heap *heap, uint64_t base)
+{
+	return heap->pages.free_words[base / WORD_PAGES];
+}
+
+/* --- repair (rule A) ----------------------------------------------------------------------- */
+
+static uint64_t cached_mask(const struct heap *heap, uint64_t base, uint32_t high_water)
+{
+	uint64_t taken = 0;
+
+	for (uint32_t slot = 0; slot < high_water; slot++) {
+		struct slot_words *words = heap_slot_words(heap, slot);
+
+		if (atomic_load_explicit(&words->cache_base, memory_order_acquire) == base)
+			taken |= atomic_load_explicit(&words->cache_mask, memory_order_acquire);
+	}
+	return taken;
+}
+
+static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t high_water)
+{
+	uint64_t taken = 0;
+
+	for (uint32_t slot = 0; slot < high_water; slot++)
+		for (unsigned i = 0; i < 2; i++)
+			taken |= run_mask(atomic_load_explicit(&heap->logs[slot].intent[i],
+						  memory_order_acquire), base);
+	return taken;
+}
+
+static uint64_t span_mask(const struct heap *heap, uint64_t base, uint64_t skip)
+{
+	uint64_t taken = 0;
+
+	for (unsigned i = 0; i < WORD_PAGES; i++)
+		if (!(skip >> i & 1) && span_find(heap, base + i) != 0)
+			taken |= UINT64_C(1) << i;
+	return taken;
+}
+
+static uint64_t limbo_mask(const struct heap *heap, uint64_t base, uint32_t high_water)
+{
+	uint64_t taken = 0;
+
+	for (uint32_t slot = 0; slot < high_water; slot++) {
+		struct slot_words *words = heap_slot_words(heap, slot);
+		uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
+
+		for (uint64_t i = 0; i < count && i < LIMBO_RUNS; i++)
+			taken |= run_mask(atomic_load_explicit(&words->limbo[i], memory_order_relaxed),
+				base);
+	}
+	return taken;
+}
+
+uint64_t pages_taken_word(const struct heap *heap, uint64_t base)
+{
+	uint32_t high_water = heap_slot_high_water(heap);
+	uint64_t taken = cached_mask(heap, base, high_water);
+
+	taken |= intent_mask(heap, base, high_water);
+	taken |= span_mask(heap, base, taken);
+	/* A slot claimed meanwhile may hold a RUN_FREE intent: the mark is read again. */
+	high_water = heap_slot_high_water(heap);
+	taken |= intent_mask(heap, base, high_water);
+	return taken | limbo_mask(heap, base, high_water);
+}
+
+static void repair_run(struct heap *heap, uint64_t run)
+{
+	uint64_t first = run_page(run);
+	uint64_t end = first + run_pages(run);
+	_Atomic uint64_t *published = &heap->published[page_arena(first)];
+
+	for (uint64_t base = first & ~(WORD_PAGES - 1); base < end; base += WORD_PAGES) {
+		uint64_t mask = run_mask(run, base);
+		uint64_t free_mask = heap_free_word(heap, base) & ~mask;
+
+		page_index_assign_word(&heap->pages, base,
+			free_mask | (mask & ~pages_taken_word(heap, base)));
+	}
+	page_index_summarize(&heap->pages, first, run_pages(run));
+	/* The run of a chunk that was being published: it is now. */
+	if (first >> CHUNK_PAGES_SHIFT >= atomic_load_explicit(published, memory_order_relaxed))
+		atomic_store_explicit(published, end >> CHUNK_PAGES_SHIFT, memory_order_relaxed);
+}
+
+/* Crash: the journal stands until the end, the next one starts again. */
+static void repair(struct heap *heap)
+{
+	struct derived_header *derived = heap->derived;
+	uint64_t count = atomic_load_explicit(&derived->journal_count, memory_order_relaxed);
+
+	for (uint64_t i = 0; i < count && i < JOURNAL_RUNS; i++)
+		repair_run(heap, atomic_load_explicit(&derived->journal[i], memory_order_relaxed));
+	journal_clear(heap);
+}
+
+void pages_lock(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+
+	if (lock_acquire(&heap->derived->page_lock, thread->tag, &heap->system) == LOCK_TAKEN_OVER) {
+		repair(heap);
+		thread->met_dead = true;
+	}
+}
+
+void pages_unlock(struct thread *thread)
+{
+	lock_release(&thread->heap->derived->page_lock, &thread->heap->system);
+}
+
+/* --- taking -------------------------------------------------------------------------------- */
+
+/* Fills the thread's empty page cache with all free pages of the lowest word that has one. */
+static bool cache_refill(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+	struct slot_words *words = thread->words;
+	uint64_t base;
+	uint64_t mask;
+
+	assert(atomic_load_explicit(&words->cache_mask, memory_order_relaxed) == 0);
+	pages_lock(thread);
+	base = page_index_find_word(&heap->pages, &mask);
+	if (mask != 0) {
+		uint64_t run = run_make(RUN_PLAIN, base, WORD_PAGES);
+
+		journal_write(heap, &run, 1);
+		page_index_take_mask(&heap->pages, base, mask);
+		/* Crash: in nobody's hands; the repair frees them again. */
+		crash_order();
+		atomic_store_explicit(&words->cache_base, base, memory_order_release);
+		atomic_store_explicit(&words->cache_mask, mask, memory_order_release);
+		/* Crash: in the cache of the dead; its reaper returns them. */
+		journal_clear(heap);
+	}
+	pages_unlock(thread);
+	return mask != 0;
+}
+
+static uint64_t take_cached(struct thread *thread, uint64_t npages)
+{
+	struct slot_words *words = thread->words;
+	uint64_t mask = atomic_load_explicit(&words->cache_mask, memory_order_relaxed);
+	uint64_t base = atomic_load_explicit(&words->cache_base, memory_order_relaxed);
+	uint64_t at = page_bits_lowest_run(mask, npages);
+
+	if (at == WORD_PAGES)
+		return 0;
+	pages_open_intent(thread->log, 0, RUN_ALLOC, base + at, npages);
+	/* Crash: in the cache and in the intent; returned once. */
+	crash_order();
+	atomic_store_explicit(&words->cache_mask, mask & ~page_bits_mask(at, npages),
+		memory_order_release);
+	return base + at;
+}
+
+static uint64_t take_from_cache(struct thread *thread, uint64_t npages)
+{
+	if (atomic_load_explicit(&thread->words->cache_mask, memory_order_relaxed) == 0 &&
+		!cache_refill(thread))
+		return 0;
+	return take_cached(thread, npages);
+}
+
+static uint64_t take_large(struct thread *thread, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	uint64_t page;
+
+	pages_lock(thread);
+	page = page_index_find(&heap->pages, npages);
+	if (page != 0) {
+		uint64_t run = run_make(RUN_PLAIN, page, npages);
+
+		journal_write(heap, &run, 1);
+		pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
+		/* Crash: taken, by the intent; the reaper returns it. */
+		crash_order();
+		page_index_take(&heap->pages, page, npages);
+		journal_clear(heap);
+	}
+	pages_unlock(thread);
+	return page;
+}
+
+static uint64_t take(struct thread *thread, uint64_t npages)
+{
+	uint64_t page = 0;
+
+	if (npages < CACHE_LIMIT_PAGES)
+		page = take_from_cache(thread, npages);
+	return page != 0 ? page : take_large(thread, npages);
+}
+
+uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
+{
+	struct heap *heap = thread->heap;
+	uint64_t page;
+
+	*error = 0;
+	if (npages > ARENA_PAGES) {
+		*error = ENOMEM;
+		return 0;
+	}
+	page = take(thread, npages);
+	if (page == 0) {
+		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
+		if (heap->reap != NULL)
+			heap->reap(thread);
+		span_trim(thread, TRIM_SPANS);
+		pages_give_back(thread);
+		page = take(thread, npages);
+	}
+	while (page == 0) {
+		*error = growth_extend(thread, npages);
+		if (*error != 0)
+			return 0;
+		page = take(thread, npages);
+	}
+	return page;
+}
+
+/* --- giving back --------------------------------------------------------------------------- */
+
+/* What a slot holds, as runs and one mask, before it goes back to the free pages. Stack. */
+struct returning {
+	uint64_t runs[JOURNAL_RUNS]; /* ascending */
+	unsigned count;              /* of runs, without the cache's word */
+	uint64_t base;               /* of the cache */
+	uint64_t mask;               /* of the cache, less what a run names */
+};
+
+static void returning_add(struct returning *back, uint64_t run)
+{
+	uint64_t plain = run_make(RUN_PLAIN, run_page(run), run_pages(run));
+
+	/* A run can stand in limbo and in the intent that brought it there. */
+	for (unsigned i = 0; i < back->count; i++)
+		if (back->runs[i] == plain)
+			return;
+	unsigned at = back->count++;
+
+	for (; at > 0 && run_page(back->runs[at - 1]) > run_page(plain); at--)
+		back->runs[at] = back->runs[at - 1];
+	back->runs[at] = plain;
+}
+
+static void returning_limbo(struct returning *back, const struct slot_words *words)
+{
+	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
+
+	for (uint64_t i = 0; i < count && i < LIMBO_RUNS; i++)
+		returning_add(back, atomic_load_explicit(&words->limbo[i], memory_order_relaxed));
+}
+
+static void returning_cache(struct returning *back, const struct slot_words *words)
+{
+	back->base = atomic_load_explicit(&words->cache_base, memory_order_relaxed);
+	back->mask = atomic_load_explicit(&words->cache_mask, memory_order_relaxed);
+	for (unsigned i = 0; i < back->count && back->mask != 0; i++)
+		back->mask &= ~run_mask(back->runs[i], back->base);
+}
+
+static void returning_journal(struct heap *heap, const struct returning *back)
+{
+	uint64_t runs[JOURNAL_RUNS];
+	unsigned count = back->count;
+
+	memcpy(runs, back->runs, count * sizeof(runs[0]));
+	if (back->mask != 0)
+		runs[count++] = run_make(RUN_PLAIN, back->base, WORD_PAGES);
+	journal_write(heap, runs, count);
+}
+
+/* Frees all of it in one section whose end is up to the caller: journal_clear, pages_unlock. */
+static uint64_t returning_give(struct heap *heap, const struct returning *back)
+{
+	struct page_index_run runs[JOURNAL_RUNS];
+	uint64_t pages = page_bits_count(back->mask);
+
+	returning_journal(heap, back);
+	for (unsigned i = 0; i < back->count; i++) {
+		runs[i].page = run_page(back->runs[i]);
+		runs[i].npages = run_pages(back->runs[i]);
+		pages += runs[i].npages;
+	}
+	page_index_give_runs(&heap->pages, runs, back->count);
+	if (back->mask != 0)
+		page_index_give_mask(&heap->pages, back->base, back->mask);
+	/* Crash: free, and still named by limbo, cache or intent: the repair takes them again. */
+	crash_order();
+	return pages;
+}
+
+static void limbo_clear(struct slot_words *words)
+{
+	atomic_store_explicit(&words->limbo_count, 0, memory_order_release);
+}
+
+/* Empties limbo, and the cache if `cache`, of a slot whose one writer the caller is. */
+static void give_back(struct thread *thread, uint32_t slot, bool cache)
+{
+	struct heap *heap = thread->heap;
+	struct slot_words *words = heap_slot_words(heap, slot);
+	struct returning back = { .count = 0 };
+
+	pages_lock(thread);
+	returning_limbo(&back, words);
+	if (cache)
+		returning_cache(&back, words);
+	returning_give(heap, &back);
+	if (cache)
+		atomic_store_explicit(&words->cache_mask, 0, memory_order_release);
+	limbo_clear(words);
+	journal_clear(heap);
+	pages_unlock(thread);
+	if (slot == thread->slot)
+		thread->limbo_pages = 0;
+}
+
+void pages_give_back(struct thread *thread)
+{
+	struct slot_words *words = thread->words;
+
+	if (atomic_load_explicit(&words->limbo_count, memory_order_relaxed) != 0 ||
+		atomic_load_explicit(&words->cache_mask, memory_order_relaxed) != 0)
+		give_back(thread, thread->slot, true);
+}
+
+void pages_make_room(struct thread *thread, uint32_t slot)
+{
+	struct slot_words *words = heap_slot_words(thread->heap, slot);
+
+	if (atomic_load_explicit(&words->limbo_count, memory_order_relaxed) >= LIMBO_RUNS)
+		give_back(thread, slot, false);
+}
+
+void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_t npages)
+{
+	struct slot_words *words = heap_slot_words(thread->heap, slot);
+	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_relaxed);
+
+	assert(count < LIMBO_RUNS);
+	atomic_store_explicit(&words->limbo[count], run_make(RUN_PLAIN, page, npages),
+		memory_order_relaxed);
+	/* Crash: not counted; the intent still names the run. */
+	atomic_store_explicit(&words->limbo_count, count + 1, memory_order_release);
+	if (slot == thread->slot)
+		thread->limbo_pages += npages;
+}
+
+void pages_settle_limbo(struct thread *thread)
+{
+	if (thread->limbo_pages >= LIMBO_LIMIT_PAGES)
+		give_back(thread, thread->slot, false);
+}
+
+uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned returned)
+{
+	struct heap *heap = thread->heap;
+	struct slot_words *words = heap_slot_words(heap, dead);
+	struct slot_log *log = &heap->logs[dead];
+	struct returning back = { .count = 0 };
+	uint64_t pages;
+
+	pages_lock(thread);
+	returning_limbo(&back, words);
+	for (unsigned i = 0; i < 2; i++)
+		if (returned >> i & 1)
+			returning_add(&back,
+				atomic_load_explicit(&log->intent[i], memory_order_relaxed));
+	returning_cache(&back, words);
+	pages = returning_give(heap, &back);
+	atomic_store_explicit(&words->cache_mask, 0, memory_order_release);
+	limbo_clear(words);
+	pages_close_intent(log, 0);
+	pages_close_intent(log, 1);
+	journal_clear(heap);
+	pages_unlock(thread);
+	return pages;
+}
+
+/* --- publication --------------------------------------------------------------------------- */
+
+static void publish_chunk(struct heap *heap, uint64_t chunk)
+{
+	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
+	uint64_t run = run_make(RUN_PLAIN, chunk << CHUNK_PAGES_SHIFT, CHUNK_PAGES);
+
+	journal_write(heap, &run, 1);
+	page_index_give(&heap->pages, run_page(run), CHUNK_PAGES);
+	/* Crash: the repair sees the chunk above the mark, and raises the mark. */
+	crash_order();
+	atomic_store_explicit(&heap->published[arena], chunk + 1, memory_order_release);
+	journal_clear(heap);
+}
+
+void pages_publish(struct thread *thread, uint64_t arena)
+{
+	struct heap *heap = thread->heap;
+	uint64_t frontier = arena_frontier(heap, arena);
+
+	pages_lock(thread);
+	for (;;) {
+		uint64_t chunk =
+			atomic_load_explicit(&heap->published[arena], memory_order_relaxed);
+
+		if (chunk < arena_first_chunk(heap, arena))
+			chunk = arena_first_chunk(heap, arena);
+		if (chunk >= frontier)
+			break;
+		publish_chunk(heap, chunk);
+	}
+	pages_unlock(thread);
+}

@@ -1,0 +1,80 @@
+/* pages.h -- the page allocator: free pages, per-thread page caches, limbo, repair
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Free pages stand in the page index (derived), under the page lock. Where a page is:
+ *
+ *	free bitmap -> page cache -> intent -> head bit -> intent -> limbo -> free bitmap
+ *	            \_______________/
+ *	             large runs
+ *
+ * A. While the page lock is held, a page moves only to the right within "cache -> intent -> head ->
+ *    intent -> limbo", and is in the next place before it leaves the last. Whoever reads the places
+ *    in that order, under the lock, cannot miss it, and what it saw taken does not become free
+ *    before the lock is released.
+ * B. Pages enter a cache under the page lock only. Limbo is appended to by its slot and emptied
+ *    under the page lock only.
+ * C. The journal names the pages whose free bits are about to change, before they do. Whoever takes
+ *    the lock over from the dead rewrites the bits of these pages by rule A: it costs what the dead
+ *    one was changing, not the heap.
+ * D. After a take-over: repair, release, and only then reap. A reaper holds a slot and wants the
+ *    lock; who holds the lock must not want a slot.
+ *
+ * Allocation is address-ordered first fit and deterministic for given free bits. */
+#ifndef SPANHEAP_PAGES_H
+#define SPANHEAP_PAGES_H
+
+#include "heap/heap.h"
+
+/* Runs of this many pages and more are not taken from the page cache. */
+#define CACHE_LIMIT_PAGES 16u
+/* Limbo is given back when it holds as much as a page cache. */
+#define LIMBO_LIMIT_PAGES WORD_PAGES
+
+/* Takes a run and leaves intent[0] open as RUN_ALLOC on it: the caller sets its head bit and then
+ * closes the intent with pages_close_intent(). Grows the heap when nothing fits.
+ *
+ * Returns the first page; 0 with *error ENOMEM, ENOSPC or another of fallocate(2).
+ * Crash: the intent names the run; the reaper returns it, or keeps the span if its head bit is set. */
+uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error);
+
+/* Puts a run, whose head bit was cleared under an open RUN_FREE intent, into the limbo of `slot`,
+ * whose one writer the caller is. There is room: pages_make_room() was called before the intent. */
+void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_t npages);
+
+/* Sees to it that the limbo of `slot` has room for one more run. */
+void pages_make_room(struct thread *thread, uint32_t slot);
+
+/* Gives the thread's limbo back when it holds much. Called where no intent is open. */
+void pages_settle_limbo(struct thread *thread);
+
+/* Gives limbo and page cache of the thread back: before it leaves, or when memory is short. */
+void pages_give_back(struct thread *thread);
+
+/* For a reaper that holds slot `dead`: returns the pages of its limbo, its cache and `run` of each
+ * intent whose bit is set in `returned` (bit 0: intent[0], bit 1: intent[1]), and closes both
+ * intents, in one section of the page lock. Returns the number of pages. */
+uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned returned);
+
+/* Opens and closes an intent of a slot whose one writer the caller is. */
+static inline void pages_open_intent(
+	struct slot_log *log, unsigned which, enum run_operation op, uint64_t page, uint64_t npages)
+{
+	atomic_store_explicit(&log->intent[which], run_make(op, page, npages), memory_order_release);
+}
+
+static inline void pages_close_intent(struct slot_log *log, unsigned which)
+{
+	atomic_store_explicit(&log->intent[which], 0, memory_order_release);
+}
+
+/* Adds chunks between an arena's published mark and its frontier to the free pages. */
+void pages_publish(struct thread *thread, uint64_t arena);
+
+/* Takes and releases the page lock, for who must see the pages stand still: rule A. */
+void pages_lock(struct thread *thread);
+void pages_unlock(struct thread *thread);
+
+/* Which of the 64 pages from `base` something names as taken, seen under the page lock. */
+uint64_t pages_taken_word(const struct heap *heap, uint64_t base);
+
+#endif

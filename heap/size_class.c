@@ -1,0 +1,72 @@
+/* size_class.c -- sizes of blocks, and spans to cut them from
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/size_class.h"
+
+#include "heap/heap_layout.h"
+
+#include <assert.h>
+
+/* A span of fewer objects is not worth its metadata and its trips to the page allocator. */
+#define SPAN_ENOUGH_OBJECTS 16u
+#define SPAN_LEAST_OBJECTS 4u
+#define SPAN_ENOUGH_PAGES 4u
+/* At most 1/16 of a span may be left over behind its last object. */
+#define SPAN_TAIL_SHARE 16u
+
+static uint32_t class_bytes(unsigned size_class)
+{
+	unsigned doubling = size_class / 8;
+	unsigned step = size_class % 8;
+
+	if (doubling == 0)
+		return 16u * (step + 1);
+	return (8u + step + 1) << (doubling + 3);
+}
+
+static bool pages_fit(uint64_t bytes, uint64_t pages)
+{
+	uint64_t span_bytes = pages * PAGE_BYTES;
+	uint64_t objects = span_bytes / bytes;
+
+	if (objects < SPAN_LEAST_OBJECTS)
+		return false;
+	if (objects < SPAN_ENOUGH_OBJECTS && pages < SPAN_ENOUGH_PAGES)
+		return false;
+	return (span_bytes - objects * bytes) * SPAN_TAIL_SHARE <= span_bytes;
+}
+
+static struct size_class make(unsigned size_class)
+{
+	uint32_t bytes = class_bytes(size_class);
+	uint32_t pages = 1;
+
+	while (!pages_fit(bytes, pages))
+		pages++;
+	uint32_t objects = (uint32_t)(pages * PAGE_BYTES / bytes);
+
+	return (struct size_class){
+		.bytes = bytes,
+		.pages = pages,
+		.objects = objects,
+		.words = (objects + 63) / 64,
+		.reciprocal = ((UINT64_C(1) << 32) + bytes - 1) / bytes,
+	};
+}
+
+static uint64_t fold(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 29;
+}
+
+void size_class_table_init(struct size_class_table *table)
+{
+	table->hash = PAGE_SHIFT;
+	for (unsigned c = 0; c < SIZE_CLASS_COUNT; c++) {
+		table->of[c] = make(c);
+		assert(table->of[c].objects <= SPAN_MAX_OBJECTS);
+		table->hash = fold(table->hash, table->of[c].bytes);
+		table->hash = fold(table->hash, table->of[c].pages);
+	}
+	assert(table->of[SIZE_CLASS_COUNT - 1].bytes == SMALL_MAX_BYTES);
+}

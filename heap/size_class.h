@@ -1,0 +1,60 @@
+/* size_class.h -- sizes of blocks, and spans to cut them from
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Multiples of 16 up to 128 bytes, then eight steps per doubling, up to four pages: at most 12.5 %
+ * of a block is lost to rounding, 6 % on random sizes. Larger blocks are spans of their own. The
+ * table is a function of the geometry; its hash stands in the superblock, so that a build with
+ * other classes does not read old spans wrongly.
+ *
+ * A span class is a size class and a kind: span_class = 2 * size_class + noscan. */
+#ifndef SPANHEAP_SIZE_CLASS_H
+#define SPANHEAP_SIZE_CLASS_H
+
+#include "heap/geometry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SMALL_MAX_BYTES (PAGE_BYTES << 2)
+#define SIZE_CLASS_COUNT (8u + 8u * (PAGE_SHIFT + 2u - 7u))
+#define SPAN_CLASS_COUNT (2u * SIZE_CLASS_COUNT)
+#define SPAN_CLASS_LARGE 255u
+
+/* Process. What follows from a size class.
+ *
+ *   objects * bytes <= pages * PAGE_BYTES < (objects + 1) * bytes
+ *   n / bytes == n * reciprocal >> 32  for n < pages * PAGE_BYTES */
+struct size_class {
+	uint32_t bytes;
+	uint32_t pages;
+	uint32_t objects;
+	uint32_t words; /* of 64 object bits */
+	uint64_t reciprocal;
+};
+
+struct size_class_table {
+	struct size_class of[SIZE_CLASS_COUNT];
+	uint64_t hash;
+};
+
+/* Fills the table. Deterministic. */
+void size_class_table_init(struct size_class_table *table);
+
+/* The class of blocks of `bytes`, 1 to SMALL_MAX_BYTES. */
+static inline unsigned size_class_of(uint64_t bytes)
+{
+	uint64_t last = bytes - 1;
+	unsigned top;
+
+	if (last < 128)
+		return (unsigned)(last >> 4);
+	top = 63u - (unsigned)__builtin_clzll(last);
+	return 8u * (top - 6u) + (unsigned)(last >> (top - 3) & 7);
+}
+
+static inline unsigned span_class_make(unsigned size_class, bool noscan)
+{
+	return 2 * size_class + (noscan ? 1u : 0u);
+}
+
+#endif

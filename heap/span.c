@@ -1,0 +1,618 @@
+/* span.c -- spans: creation, ownership, retirement
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/span.h"
+
+#include "heap/page_bits.h"
+#include "heap/pages.h"
+#include "shm/order.h"
+
+/* How many listed spans an allocation tries before it takes fresh pages: a span whose only free
+ * bits belong to open logs would be tried for ever, and after a restart every full span is listed
+ * until somebody looked at it. */
+#define CLAIM_TRIES 32u
+
+/* --- finding ------------------------------------------------------------------------------- */
+
+uint64_t span_find(const struct heap *heap, uint64_t page)
+{
+	uint64_t head;
+
+	if (!page_is_data(heap, page))
+		return 0;
+	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
+	if (head == 0 || head > page || !page_is_data(heap, head) || !head_is_set(heap, head))
+		return 0;
+	return page - head < span_of_head(heap, head)->pages ? head : 0;
+}
+
+bool span_record_plausible(const struct heap *heap, uint64_t head)
+{
+	const struct span *span = span_of_head(heap, head);
+	uint64_t last = head + span->pages - 1;
+
+	if (span->pages == 0 || page_arena(last) != page_arena(head) || !page_is_data(heap, last))
+		return false;
+	switch (span->purpose) {
+	case SPAN_OBJECTS:
+		return span->span_class < SPAN_CLASS_COUNT &&
+			span->pages == span_size_class(heap, span->span_class)->pages;
+	case SPAN_LARGE:
+	case SPAN_LOG:
+		return (span->span_class | 1u) == SPAN_CLASS_LARGE &&
+			span->bytes <= span->pages * PAGE_BYTES &&
+			span->bytes > (span->pages - 1) * PAGE_BYTES;
+	default:
+		return false;
+	}
+}
+
+static uint64_t hot_first_touch(const struct heap *heap, uint64_t head)
+{
+	const struct span *span = span_of_head(heap, head);
+
+	if (!head_is_set(heap, head))
+		return heap_hot(heap, HOT_NONE, 0);
+	if (!span_record_plausible(heap, head))
+		return heap_hot(heap, HOT_QUARANTINE, 0);
+	if (span->purpose == SPAN_OBJECTS)
+		return heap_hot(heap, HOT_UNOWNED, span->span_class);
+	return heap_hot(heap, span->purpose == SPAN_LARGE ? HOT_LARGE : HOT_QUARANTINE,
+		span->span_class);
+}
+
+uint64_t span_hot(const struct heap *heap, uint64_t head)
+{
+	struct span *span = span_of_head(heap, head);
+	uint64_t hot = atomic_load_explicit(&span->hot, memory_order_acquire);
+	uint64_t laid;
+
+	if (hot_laid(hot, heap->incarnation))
+		return hot;
+	laid = hot_first_touch(heap, head);
+	if (hot_owner(laid) == HOT_NONE)
+		return laid;
+	/* A span of an earlier incarnation: until somebody lays its word nobody can retire it, so
+	 * its head bit stays set from the look above to this CAS, or the CAS fails. */
+	if (atomic_compare_exchange_strong_explicit(&span->hot, &hot, laid, memory_order_acq_rel,
+		    memory_order_acquire))
+		return laid;
+	return hot;
+}
+
+/* --- creation ------------------------------------------------------------------------------ */
+
+static void write_table(const struct heap *heap, uint64_t head, uint64_t npages)
+{
+	for (uint64_t i = 0; i < npages; i++)
+		atomic_store_explicit(span_table_entry(heap, head + i), (uint32_t)head,
+			memory_order_relaxed);
+}
+
+static void write_record(const struct heap *heap, uint64_t head, uint64_t npages,
+	enum span_purpose purpose, unsigned span_class, uint64_t bytes)
+{
+	struct span *span = span_of_head(heap, head);
+
+	span->pages = (uint32_t)npages;
+	span->purpose = (uint8_t)purpose;
+	span->span_class = (uint8_t)span_class;
+	span->bytes = bytes;
+	span->generation++;
+	write_table(heap, head, npages);
+}
+
+static void write_bits(const struct heap *heap, uint64_t head, unsigned words)
+{
+	struct span *span = span_of_head(heap, head);
+	struct span_more *more = span_more_of_head(heap, head);
+
+	for (unsigned i = 0; i < words && i < SPAN_INLINE_WORDS; i++) {
+		atomic_store_explicit(&span->allocated[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&span->freed[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&span->limbo[i], 0, memory_order_relaxed);
+	}
+	for (unsigned i = SPAN_INLINE_WORDS; i < words; i++) {
+		atomic_store_explicit(&more->allocated[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
+		atomic_store_explicit(&more->freed[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
+		atomic_store_explicit(&more->limbo[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
+	}
+}
+
+static void set_hot(const struct heap *heap, uint64_t head, uint32_t owner, unsigned span_class)
+{
+	atomic_store_explicit(&span_of_head(heap, head)->hot, heap_hot(heap, owner, span_class),
+		memory_order_release);
+}
+
+static void set_owned(struct thread *thread, unsigned index, uint64_t head)
+{
+	atomic_store_explicit(&thread->words->owned[index], head, memory_order_release);
+}
+
+uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
+{
+	const struct heap *heap = thread->heap;
+	const struct size_class *size_class = span_size_class(heap, span_class);
+	uint64_t head = pages_allocate(thread, size_class->pages, error);
+
+	if (head == 0)
+		return 0;
+	set_owned(thread, span_class, head);
+	/* Crash: owned names a page that is no span; the reaper sees no hot word of the slot. */
+	crash_order();
+	write_record(heap, head, size_class->pages, SPAN_OBJECTS, span_class, 0);
+	write_bits(heap, head, size_class->words);
+	set_hot(heap, head, hot_owned_by(thread->slot), span_class);
+	/* Crash: the intent names the run, its head bit is clear: returned, hot word cleared. */
+	crash_order();
+	head_set(heap, head);
+	/* Crash: a span of the dead; the reaper makes it unowned. */
+	pages_close_intent(thread->log, 0);
+	return head;
+}
+
+uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
+	bool noscan, int *error)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t npages = (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+	unsigned span_class = SPAN_CLASS_LARGE - (noscan ? 0u : 1u);
+	uint32_t owner = purpose == SPAN_LARGE ? HOT_LARGE : hot_dying_by(thread->slot);
+	uint64_t head = pages_allocate(thread, npages, error);
+
+	if (head == 0)
+		return 0;
+	write_record(heap, head, npages, purpose, span_class, bytes);
+	set_hot(heap, head, owner, span_class);
+	return head;
+}
+
+void span_commit_large(struct thread *thread, uint64_t head)
+{
+	/* Crash: no head bit; the run is returned. A log that names the block finds it not there. */
+	crash_order();
+	head_set(thread->heap, head);
+	/* Crash: a block nobody knows, unless a log names it. */
+	pages_close_intent(thread->log, 0);
+}
+
+/* --- freeing pages ------------------------------------------------------------------------- */
+
+/* Whether the large span at `head` is the caller's to free, for `slot`, from here on. */
+static bool mark_dying(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	struct span *span = span_of_head(heap, head);
+	uint64_t hot = span_hot(heap, head);
+	uint64_t dying = heap_hot(heap, hot_dying_by(slot), hot_class(hot));
+
+	if (!head_is_set(heap, head))
+		return false;
+	/* Marked by the dead one for whom the caller acts, or the slot's own log extension. */
+	if (hot == dying)
+		return true;
+	if (hot_owner(hot) != HOT_LARGE)
+		return false;
+	/* Of two racing frees one wins. */
+	return atomic_compare_exchange_strong_explicit(&span->hot, &hot, dying,
+		memory_order_acq_rel, memory_order_relaxed);
+}
+
+bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint64_t head)
+{
+	struct heap *heap = thread->heap;
+	struct slot_log *log = &heap->logs[slot];
+
+	pages_make_room(thread, slot);
+	pages_open_intent(log, which, RUN_FREE, head, span_of_head(heap, head)->pages);
+	/* Crash: not begun; the reaper sees a hot word that is not the slot's, and drops it. */
+	crash_order();
+	if (!mark_dying(heap, slot, head)) {
+		pages_close_intent(log, which);
+		return false;
+	}
+	/* Crash: the reaper goes on. */
+	crash_order();
+	head_clear(heap, head);
+	return true;
+}
+
+void span_free_end(struct thread *thread, uint32_t slot, unsigned which)
+{
+	struct slot_log *log = &thread->heap->logs[slot];
+	uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
+
+	/* Crash: the intent returns the pages. */
+	pages_to_limbo(thread, slot, run_page(run), run_pages(run));
+	/* Crash: in limbo and in the intent; returned once. */
+	pages_close_intent(log, which);
+}
+
+static void unlist(struct heap *heap, uint64_t head)
+{
+	atomic_fetch_and_explicit(&heap->listed[head / 64], ~(UINT64_C(1) << (head & 63)),
+		memory_order_relaxed);
+}
+
+void span_retire(struct thread *thread, uint64_t head, unsigned index)
+{
+	struct heap *heap = thread->heap;
+	struct span *span = span_of_head(heap, head);
+
+	pages_make_room(thread, thread->slot);
+	pages_open_intent(thread->log, 0, RUN_FREE, head, span->pages);
+	/* Crash: the reaper finishes it: nobody else can claim or fill the span. */
+	crash_order();
+	set_hot(heap, head, hot_dying_by(thread->slot), span->span_class);
+	crash_order();
+	head_clear(heap, head);
+	unlist(heap, head);
+	pages_to_limbo(thread, thread->slot, head, span->pages);
+	set_owned(thread, index, 0);
+	pages_close_intent(thread->log, 0);
+	pages_settle_limbo(thread);
+}
+
+/* --- ownership ----------------------------------------------------------------------------- */
+
+static bool not_full(const struct heap *heap, uint64_t head, const struct size_class *size_class)
+{
+	for (unsigned word = 0; word < size_class->words; word++) {
+		/* seq_cst: after the store of the hot word; pairs with the fetch_or of a free, which
+		 * comes before its look at the hot word. One of the two sees the other. */
+		uint64_t freed = atomic_load(span_freed(heap, head, word));
+		uint64_t allocated = atomic_load(span_allocated(heap, head, word));
+
+		if ((allocated & ~freed) != span_word_mask(size_class, word))
+			return true;
+	}
+	return false;
+}
+
+static _Atomic uint64_t *class_chunk_word(struct heap *heap, uint64_t chunk, unsigned span_class)
+{
+	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
+	uint64_t within = chunk & (ARENA_CHUNKS - 1);
+
+	return heap->class_chunks + (arena * SPAN_CLASS_COUNT + span_class) * CLASS_CHUNK_WORDS +
+		within / 64;
+}
+
+static uint64_t class_chunk_bit(uint64_t chunk)
+{
+	return UINT64_C(1) << (chunk & (ARENA_CHUNKS - 1) & 63);
+}
+
+void span_list(struct heap *heap, uint64_t head, unsigned span_class)
+{
+	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
+
+	atomic_fetch_or(&heap->listed[head / 64], UINT64_C(1) << (head & 63));
+	/* Crash: listed, and perhaps not found by its class: whoever is in charge repeats this.
+	 * seq_cst: pairs with the clear and the second look in drop_class_chunk. */
+	atomic_fetch_or(class_chunk_word(heap, chunk, span_class), class_chunk_bit(chunk));
+}
+
+bool span_claim(struct thread *thread, uint64_t head, unsigned index)
+{
+	struct heap *heap = thread->heap;
+	struct span *span = span_of_head(heap, head);
+	uint64_t hot = span_hot(heap, head);
+	uint64_t mine = heap_hot(heap, hot_owned_by(thread->slot), hot_class(hot));
+
+	if (hot_owner(hot) != HOT_UNOWNED)
+		return false;
+	set_owned(thread, index, head);
+	/* Crash: the hot word is not the slot's; the reaper lists the span if that is needed. */
+	crash_order();
+	if (!atomic_compare_exchange_strong_explicit(&span->hot, &hot, mine, memory_order_acq_rel,
+		    memory_order_relaxed)) {
+		set_owned(thread, index, 0);
+		return false;
+	}
+	/* Crash: the dead one's; the reaper makes it unowned and lists it. */
+	unlist(heap, head);
+	return true;
+}
+
+/* Makes the span unowned and lists it unless it is full. Crash: `owned` names it; repeated. */
+static void let_go(struct heap *heap, uint64_t head, unsigned span_class)
+{
+	/* seq_cst: pairs with the free's fetch_or, see not_full(). */
+	atomic_store(&span_of_head(heap, head)->hot, heap_hot(heap, HOT_UNOWNED, span_class));
+	if (not_full(heap, head, span_size_class(heap, span_class)))
+		span_list(heap, head, span_class);
+}
+
+void span_give_up(struct thread *thread, uint64_t head, unsigned index)
+{
+	struct heap *heap = thread->heap;
+
+	let_go(heap, head, span_of_head(heap, head)->span_class);
+	set_owned(thread, index, 0);
+}
+
+/* --- collecting ---------------------------------------------------------------------------- */
+
+/* The bits of a word that open logs are freeing: `applying` of every active slot, dead or alive. */
+static uint64_t hazards(const struct heap *heap, uint64_t head, unsigned word)
+{
+	const struct size_class *size_class =
+		span_size_class(heap, span_of_head(heap, head)->span_class);
+	uint64_t base = page_offset(head) + (uint64_t)word * 64 * size_class->bytes;
+	uint64_t bits = 0;
+	uint32_t high_water = heap_slot_high_water(heap);
+
+	for (uint32_t first = 0; first < high_water; first += 64) {
+		/* acquire: pairs with the fetch_or before the first hazard. */
+		uint64_t active = atomic_load_explicit(
+			&heap->derived->active[first / 64], memory_order_acquire);
+
+		for (; active != 0; active &= active - 1) {
+			uint32_t slot = first + (uint32_t)__builtin_ctzll(active);
+			uint64_t off = atomic_load_explicit(
+				&heap->logs[slot].applying, memory_order_acquire);
+
+			if (off - base < 64 * (uint64_t)size_class->bytes)
+				bits |= UINT64_C(1) << ((off - base) * size_class->reciprocal >> 32);
+		}
+	}
+	return bits;
+}
+
+uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word)
+{
+	const struct heap *heap = thread->heap;
+	_Atomic uint64_t *allocated = span_allocated(heap, head, word);
+	_Atomic uint64_t *freed = span_freed(heap, head, word);
+	const struct size_class *size_class =
+		span_size_class(heap, span_of_head(heap, head)->span_class);
+	uint64_t live = atomic_load_explicit(allocated, memory_order_relaxed);
+	/* acquire: pairs with the fetch_or of a free; the hazard of a log's free was set before. */
+	uint64_t bits = atomic_load_explicit(freed, memory_order_acquire);
+
+	if (bits != 0) {
+		bits &= ~hazards(heap, head, word);
+		live &= ~bits;
+		atomic_store_explicit(allocated, live, memory_order_relaxed);
+		/* Crash: freed is set where allocated is not; the next owner's first collect clears
+		 * it. release: who sees freed cleared sees allocated cleared. */
+		crash_order();
+		bits = atomic_fetch_and_explicit(freed, ~bits, memory_order_release) & ~bits;
+	}
+	return ~(live | bits) & span_word_mask(size_class, word);
+}
+
+unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty)
+{
+	const struct heap *heap = thread->heap;
+	unsigned words = span_size_class(heap, span_of_head(heap, head)->span_class)->words;
+	unsigned found = words;
+
+	*empty = true;
+	for (unsigned word = words; word-- > 0;) {
+		if (span_collect(thread, head, word) != 0)
+			found = word;
+		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) != 0)
+			*empty = false;
+	}
+	return found;
+}
+
+/* Claims a span that looks empty, and retires it if it is. */
+static void try_retire(struct thread *thread, uint64_t head)
+{
+	bool empty;
+
+	if (!span_claim(thread, head, OWNED_SCRATCH))
+		return;
+	span_collect_all(thread, head, &empty);
+	if (empty)
+		span_retire(thread, head, OWNED_SCRATCH);
+	else
+		span_give_up(thread, head, OWNED_SCRATCH);
+}
+
+/* --- searching ----------------------------------------------------------------------------- */
+
+/* Whether a listed page is the head of an unowned span of the class. */
+static bool claimable(const struct heap *heap, uint64_t head, unsigned span_class)
+{
+	uint64_t hot = span_hot(heap, head);
+
+	return hot_owner(hot) == HOT_UNOWNED && hot_class(hot) == span_class;
+}
+
+/* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none. */
+static uint64_t next_listed(
+	const struct heap *heap, uint64_t chunk, unsigned span_class, uint64_t from)
+{
+	uint64_t end = (chunk + 1) << CHUNK_PAGES_SHIFT;
+
+	while (from < end) {
+		uint64_t bits = atomic_load(&heap->listed[from / 64]) >> (from & 63);
+
+		if (bits == 0) {
+			from = (from | 63) + 1;
+			continue;
+		}
+		from += (uint64_t)__builtin_ctzll(bits);
+		if (claimable(heap, from, span_class))
+			return from;
+		from++;
+	}
+	return 0;
+}
+
+/* Clears the class's bit of a chunk in which nothing was found, unless something turns up. */
+static void drop_class_chunk(struct thread *thread, uint64_t chunk, unsigned span_class)
+{
+	struct heap *heap = thread->heap;
+	_Atomic uint64_t *word = class_chunk_word(heap, chunk, span_class);
+	uint64_t bit = class_chunk_bit(chunk);
+
+	atomic_store_explicit(&thread->words->searching, (uint64_t)(span_class + 1) << 48 | chunk,
+		memory_order_relaxed);
+	crash_order();
+	/* seq_cst: pairs with span_list(): who listed before is seen by the second look, who lists
+	 * after it sets the bit again. */
+	atomic_fetch_and(word, ~bit);
+	/* Crash: the reaper sets the bit again. */
+	if (next_listed(heap, chunk, span_class, chunk << CHUNK_PAGES_SHIFT) != 0)
+		atomic_fetch_or(word, bit);
+	crash_order();
+	atomic_store_explicit(&thread->words->searching, 0, memory_order_release);
+}
+
+/* Claims a span of the class in the chunk; 0 when there is none with a free block. */
+static uint64_t claim_in_chunk(
+	struct thread *thread, uint64_t chunk, unsigned span_class, unsigned *tries)
+{
+	uint64_t head = chunk << CHUNK_PAGES_SHIFT;
+	bool empty;
+
+	while (*tries > 0 && (head = next_listed(thread->heap, chunk, span_class, head)) != 0) {
+		(*tries)--;
+		if (span_claim(thread, head, span_class)) {
+			if (span_collect_all(thread, head, &empty) <
+				span_size_class(thread->heap, span_class)->words)
+				return head;
+			span_give_up(thread, head, span_class);
+		}
+		head++;
+	}
+	return 0;
+}
+
+uint64_t span_claim_listed(struct thread *thread, unsigned span_class)
+{
+	struct heap *heap = thread->heap;
+	unsigned tries = CLAIM_TRIES;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t first = arena * ARENA_CHUNKS;
+
+		for (uint64_t i = 0; i < CLASS_CHUNK_WORDS; i++) {
+			uint64_t bits =
+				atomic_load(class_chunk_word(heap, first + i * 64, span_class));
+
+			for (; bits != 0 && tries > 0; bits &= bits - 1) {
+				uint64_t chunk = first + i * 64 + (uint64_t)__builtin_ctzll(bits);
+				uint64_t head = claim_in_chunk(thread, chunk, span_class, &tries);
+
+				if (head != 0)
+					return head;
+				if (tries > 0)
+					drop_class_chunk(thread, chunk, span_class);
+			}
+		}
+	}
+	return 0;
+}
+
+/* The next listed page from `from` on, in any arena; 0: none up to the end. */
+static uint64_t next_listed_page(const struct heap *heap, uint64_t from)
+{
+	for (uint64_t arena = page_arena(from); arena < heap_arena_count(heap); arena++) {
+		uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
+		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+
+		for (from = from > first ? from : first; from < end; from = (from | 63) + 1) {
+			uint64_t bits = atomic_load_explicit(&heap->listed[from / 64],
+						memory_order_relaxed) >> (from & 63);
+
+			if (bits != 0)
+				return from + page_bits_lowest(bits);
+		}
+	}
+	return 0;
+}
+
+/* Whether no block of the unowned span is live, as far as a look without owning it can tell. */
+static bool looks_empty(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = span_hot(heap, head);
+	unsigned words;
+
+	if (hot_owner(hot) != HOT_UNOWNED)
+		return false;
+	words = span_size_class(heap, hot_class(hot))->words;
+	for (unsigned word = 0; word < words; word++) {
+		uint64_t freed = atomic_load_explicit(
+			span_freed(heap, head, word), memory_order_acquire);
+
+		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) &
+			~freed)
+			return false;
+	}
+	return true;
+}
+
+void span_retire_if_empty(struct thread *thread, uint64_t head)
+{
+	if (looks_empty(thread->heap, head))
+		try_retire(thread, head);
+}
+
+void span_trim(struct thread *thread, uint64_t limit)
+{
+	uint64_t page = thread->trim_page;
+
+	for (uint64_t i = 0; i < limit; i++) {
+		page = next_listed_page(thread->heap, page);
+		if (page == 0)
+			break;
+		span_retire_if_empty(thread, page);
+		page++;
+	}
+	thread->trim_page = page;
+}
+
+/* --- for the dead -------------------------------------------------------------------------- */
+
+void span_release_dead(struct thread *thread, uint32_t dead, uint64_t head)
+{
+	struct heap *heap = thread->heap;
+	uint64_t hot;
+
+	if (!page_is_data(heap, head))
+		return;
+	hot = span_hot(heap, head);
+	if (hot_owner(hot) == hot_owned_by(dead))
+		let_go(heap, head, hot_class(hot));
+	else if (hot_owner(hot) == HOT_UNOWNED &&
+		not_full(heap, head, span_size_class(heap, hot_class(hot))))
+		span_list(heap, head, hot_class(hot));
+}
+
+static void release_searching(struct heap *heap, uint64_t searching)
+{
+	uint64_t chunk = searching & ((UINT64_C(1) << 48) - 1);
+	uint64_t span_class = (searching >> 48) - 1;
+
+	if (searching != 0 && span_class < SPAN_CLASS_COUNT &&
+		chunk < heap_arena_count(heap) * ARENA_CHUNKS)
+		atomic_fetch_or(class_chunk_word(heap, chunk, (unsigned)span_class),
+			class_chunk_bit(chunk));
+}
+
+void span_release_all_dead(struct thread *thread, uint32_t dead)
+{
+	struct slot_words *words = heap_slot_words(thread->heap, dead);
+	uint64_t touching = atomic_load_explicit(&words->touching, memory_order_acquire);
+
+	for (unsigned i = 0; i < OWNED_COUNT; i++) {
+		uint64_t head = atomic_load_explicit(&words->owned[i], memory_order_acquire);
+
+		if (head == 0)
+			continue;
+		span_release_dead(thread, dead, head);
+		/* Crash: named still, looked at once more. */
+		atomic_store_explicit(&words->owned[i], 0, memory_order_release);
+	}
+	if (touching != 0)
+		span_release_dead(thread, dead, touching);
+	atomic_store_explicit(&words->touching, 0, memory_order_release);
+	release_searching(thread->heap,
+		atomic_load_explicit(&words->searching, memory_order_acquire));
+	atomic_store_explicit(&words->searching, 0, memory_order_release);
+}

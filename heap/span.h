@@ -1,0 +1,107 @@
+/* span.h -- spans: creation, ownership, retirement
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A span of objects is, by its hot word, owned by one slot, unowned, or dying. Only the owner sets
+ * bits in allocated, and only it clears them, by plain stores. So
+ *
+ * A. a word of allocated that the owner saw 0 stays 0 while it owns the span; the span is empty when
+ *    after a collect every word of allocated is 0. allocated & ~freed says nothing: a freed bit may
+ *    belong to a log that would free it again.
+ * B. slot_words.owned names a span before its hot word names the slot, and until after it names it
+ *    no more. So a reaper finds every span of the dead.
+ * C. An unowned span that is not full is listed, or somebody is in charge of listing it: the slot
+ *    whose `owned` or `touching` names it. Listed bits are hints, looked at again by whoever
+ *    follows them.
+ * D. The first act after a claim is a full collect: a dead owner may have left freed bits of free
+ *    blocks.
+ * E. A class-chunk bit is clear only if no listed, unowned span of that class is in the chunk, or a
+ *    slot's `searching` names it. */
+#ifndef SPANHEAP_SPAN_H
+#define SPANHEAP_SPAN_H
+
+#include "heap/heap.h"
+
+/* The first page of the span that covers `page`; 0 when there is none. For any number. */
+uint64_t span_find(const struct heap *heap, uint64_t page);
+
+/* The hot word of the span at `head`, laid if this is its first touch in this incarnation; owner
+ * HOT_NONE when no span begins there. `head` is a data page. */
+uint64_t span_hot(const struct heap *heap, uint64_t head);
+
+/* Whether the record of a span whose head bit is set can be true. For any content. */
+bool span_record_plausible(const struct heap *heap, uint64_t head);
+
+/* Objects per word of bits that exist: all but the last word are full. */
+static inline uint64_t span_word_mask(const struct size_class *size_class, unsigned word)
+{
+	unsigned rest = size_class->objects - word * 64;
+
+	return rest >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << rest) - 1;
+}
+
+static inline const struct size_class *span_size_class(const struct heap *heap, unsigned span_class)
+{
+	return &heap->classes.of[span_class >> 1];
+}
+
+/* Makes a span of objects that the thread owns, named by owned[span_class]. Returns its first page,
+ * or 0 and *error.
+ * Crash: returned to the free pages, or a span whose owner is dead. */
+uint64_t span_create(struct thread *thread, unsigned span_class, int *error);
+
+/* Prepares a span for one large block, or for a log: record and hot word are written, the head bit
+ * is not, intent[0] is open. The caller calls span_commit_large, after it logged the block if it
+ * must. Returns the first page, or 0 and *error. */
+uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
+	bool noscan, int *error);
+void span_commit_large(struct thread *thread, uint64_t head);
+
+/* Frees a large span for `slot`, whose one writer the caller is, in two steps, so that a log can
+ * retire its entry between them. `which` is the intent to use.
+ *
+ * begin: false when the block is not there to be freed (freed already): nothing was changed. Else
+ * the head bit is clear and the intent open. end: the pages are in limbo, the intent closed. */
+bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint64_t head);
+void span_free_end(struct thread *thread, uint32_t slot, unsigned which);
+
+/* Takes an unowned span: owned[index] names it from before. False when somebody was faster. The
+ * caller collects every word next (rule D). */
+bool span_claim(struct thread *thread, uint64_t head, unsigned index);
+
+/* Lets go of an owned span and lists it unless it is full; owned[index] is 0 afterwards. */
+void span_give_up(struct thread *thread, uint64_t head, unsigned index);
+
+/* Gives the pages of an owned, empty span (rule A) back; owned[index] is 0 afterwards. */
+void span_retire(struct thread *thread, uint64_t head, unsigned index);
+
+/* Collects a word of a span that the thread owns: freed bits become free, but those that an open
+ * log names. Returns the free bits of the word. */
+uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word);
+
+/* Collects every word; *empty tells whether the span is (rule A). Returns the lowest word that has
+ * free bits, or the number of words. */
+unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty);
+
+/* The lowest listed span of a class that the thread could claim for owned[span_class]; 0 when none
+ * was found. */
+uint64_t span_claim_listed(struct thread *thread, unsigned span_class);
+
+/* Gives the pages of an unowned span back if no block in it is live; else changes nothing. */
+void span_retire_if_empty(struct thread *thread, uint64_t head);
+
+/* Looks at up to `limit` listed spans, going on where the thread's last call ended, and retires those
+ * that are empty: a span whose owner died, or that was emptied before a restart, is found by nobody
+ * else. No intent is open. */
+void span_trim(struct thread *thread, uint64_t limit);
+
+/* Puts a span into the listed bitmap. Somebody is in charge (rule C). */
+void span_list(struct heap *heap, uint64_t head, unsigned span_class);
+
+/* Makes an owned span of slot `dead` unowned, or lists an unowned one that is not full: what a
+ * reaper does with every span that owned and touching name. */
+void span_release_dead(struct thread *thread, uint32_t dead, uint64_t head);
+
+/* Makes what owned, touching and searching of slot `dead` name good, and clears them. */
+void span_release_all_dead(struct thread *thread, uint32_t dead);
+
+#endif

@@ -1,0 +1,345 @@
+/* spanheap.h -- a heap in a file, shared by processes, that survives the death of any of them
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * THE MODEL
+ *
+ * A heap is one file. Several processes map it, allocate and free in it at once, and may be killed
+ * at any instruction. Blocks are named by their byte offset in the file (sh_off), never by pointer,
+ * so every process may map the file elsewhere; sh_ptr() turns an offset into a pointer by one
+ * addition, and the pointer stays valid until sh_close(), however much the heap grows.
+ *
+ * What dies, and what is promised:
+ *
+ *   P1  one or more processes, at any instruction; others live. Calls that returned stand. A call
+ *       that was interrupted is finished or undone as a whole by a survivor. Nobody hangs, no block
+ *       is handed out twice, no block that a transaction published is lost.
+ *   P2  all processes; the kernel lives. The same, done by the next sh_open().
+ *   P3  the kernel, the power, or a file that was copied while in use. Detected by sh_open(), which
+ *       returns SH_ETORN and never takes such a file for a clean one.
+ *
+ * "Crash:" below says what a death inside the call leaves, under P1 and P2 alike.
+ *
+ * A block from plain sh_alloc() whose caller dies before it stored the offset anywhere stays
+ * allocated and unreachable. Transactions and sh_alloc_to() allocate and publish in one step.
+ *
+ * CONVENTIONS
+ *
+ * - int results: 0 is success, a positive value is an errno, a negative one an SH_E... code.
+ * - Functions that return an offset return 0 on failure and set errno (ENOMEM: the heap is at its
+ *   maximum size; ENOSPC: the disk is full; EINVAL; EROFS; EAGAIN: no thread slot is free).
+ * - All functions may be called from any thread of any attached process at once, unless their
+ *   comment says otherwise. None may be called from a signal handler, and a thread must not be
+ *   cancelled asynchronously inside one.
+ * - The thread-bound calls keep their state per thread and heap by themselves.
+ *
+ * WHAT MAY RUN AT THE SAME TIME
+ *
+ *                        the same block/word/mutex      others
+ *   alloc                -                              yes
+ *   free                 no (double free)               yes
+ *   usable_size, ptr     yes, but not with its free     yes
+ *   txn, one handle      no                             yes
+ *   root_get             yes                            yes
+ *   root_set             yes (one after the other)      yes
+ *   mutex lock/unlock    yes                            yes
+ *   check                yes: it stops the page allocator for moments and skips what moves
+ *   reap                 yes
+ *   close                no call of the process on this heap may be running */
+#ifndef SPANHEAP_H
+#define SPANHEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SH_API __attribute__((visibility("default")))
+#else
+#define SH_API
+#endif
+
+#define SH_VERSION_MAJOR 0
+#define SH_VERSION_MINOR 1
+#define SH_VERSION_PATCH 0
+
+/* A byte offset in the heap file. 0 is null. Blocks are aligned to 16 bytes at least. */
+typedef uint64_t sh_off;
+
+/* An open heap. Its first word is part of the ABI: the address at which the file is mapped. */
+struct sh_heap;
+
+/* An open transaction. */
+struct sh_txn;
+
+/* Error codes. sh_strerror() names each with its remedy. */
+#define SH_EBADHEAP (-1)    /* not a heap file, or damaged beyond both copies of its superblock */
+#define SH_EVERSION (-2)    /* format, geometry, size classes or ABI differ from this library's */
+#define SH_ETORN (-3)       /* not closed cleanly, and another boot or a copied file since (P3) */
+#define SH_ECONTROL (-4)    /* live processes use another control file than the one found here */
+#define SH_EBADPTR (-5)     /* not the start of a block; refused, nothing changed */
+#define SH_EDOUBLEFREE (-6) /* the block is free already; refused, nothing changed */
+#define SH_ENOTFOUND (-7)   /* no such name */
+#define SH_EOWNERDIED (-8)  /* the mutex is locked by the caller; its last holder died inside */
+#define SH_ESLOTS (-9)      /* no process slot or thread slot is free */
+#define SH_EFULL (-10)      /* the limit of a table is reached */
+#define SH_ESTOPPED (-11)   /* a callback asked to stop */
+
+/* Flags of sh_open(). */
+#define SH_CREATE 0x01u  /* make the file when it is not there */
+#define SH_EXCL 0x02u    /* with SH_CREATE: EEXIST when it is there */
+#define SH_RDONLY 0x04u  /* write neither file; only reading calls work, others give EROFS */
+#define SH_SALVAGE 0x08u /* open a torn heap (SH_ETORN) all the same: check it, set aside what
+			    does not fit, go on with the rest */
+
+/* Flags of the allocating calls. */
+#define SH_ZERO 0x01u   /* the block reads as zeros */
+#define SH_NOSCAN 0x02u /* the block will hold no offsets (a collector need not read it) */
+
+/* Progress of a recovery: what is being done, how far. Called by the thread inside sh_open(). */
+typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, void *argument);
+
+/* Options of sh_open(). Set up by SH_OPTIONS_INIT, so that fields of later versions get their
+ * defaults. 0 means the default everywhere. */
+struct sh_options {
+	size_t struct_bytes;    /* sizeof(struct sh_options) */
+	unsigned mode;          /* permission bits of a new heap file; default 0600 */
+	unsigned max_processes; /* of a new heap; default 256 */
+	unsigned max_threads;   /* of a new heap; default 512 */
+	uint64_t max_size;      /* bytes of address space; default 1 TiB for a new heap; at an
+				   existing heap: what it was created with */
+	sh_progress_fn *progress;
+	void *progress_argument;
+};
+
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL }
+
+/* Opens the heap at `path` and attaches the calling process.
+ *
+ * Recovers the heap first when everybody who used it is dead (P2). Looks for dead processes when
+ * others are attached. Opening a heap again in the same process gives the same handle, counted.
+ * PATH-shm beside the heap file is the control file: it holds what is derived or volatile, and is
+ * laid anew when nobody is attached.
+ *
+ * `options` may be NULL. On success *heap is the handle, on failure NULL.
+ *
+ * Errors: ENOENT, EEXIST, EACCES, EROFS, EISDIR, ENOSPC and others of open(2), mmap(2) and
+ * fallocate(2); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
+ * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS.
+ * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
+ * next sh_open(). */
+SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
+	struct sh_heap **heap);
+
+/* Gives back one handle; the last one of the process detaches it. The last process out syncs the
+ * file and marks it clean.
+ *
+ * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
+ * thread of the process may be inside a call on this heap, or use its pointers, from here on.
+ *
+ * Errors: EBUSY (the calling thread has an open transaction), EIO (the sync failed: the heap is
+ * detached, not marked clean, and recovered by the next open).
+ * Crash: as any death of a process. */
+SH_API int sh_close(struct sh_heap *heap);
+
+/* Allocates `size` bytes, uninitialised.
+ *
+ * Returns 0 and sets errno: EINVAL (size 0), ENOMEM, ENOSPC, EROFS, EAGAIN.
+ * Crash: the block is allocated or not; if it is and its offset was stored nowhere, it stays
+ * allocated. Use sh_alloc_to() or a transaction to exclude that. */
+SH_API sh_off sh_alloc(struct sh_heap *heap, size_t size);
+
+/* As sh_alloc(), with an alignment (a power of two up to the page size of 8 KiB, or 0 for 16) and
+ * flags (SH_ZERO, SH_NOSCAN). */
+SH_API sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned flags);
+
+/* Frees a block; 0 is a no-op.
+ *
+ * Errors: SH_EBADPTR, SH_EDOUBLEFREE (also when the thread's open transaction frees it already):
+ * refused, nothing changed. EROFS, SH_ESLOTS.
+ * Crash: freed or not. */
+SH_API int sh_free(struct sh_heap *heap, sh_off off);
+
+/* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. */
+SH_API size_t sh_usable_size(struct sh_heap *heap, sh_off off);
+
+/* Allocates a block and stores its offset in the word *dst of the heap, in one step.
+ *
+ * *dst is an aligned 8-byte word of a live block. Nobody else writes it until the call returns,
+ * except under an sh_mutex that this thread holds. EBUSY when the thread has an open transaction;
+ * otherwise as sh_alloc_ex().
+ * Crash: allocated and stored, or neither. */
+SH_API sh_off sh_alloc_to(struct sh_heap *heap, sh_off *dst, size_t size, unsigned flags);
+
+/* Frees the block that *dst names and clears *dst, in one step. *dst as in sh_alloc_to(); a *dst
+ * of 0 is a no-op.
+ *
+ * Errors: as sh_free(); EBUSY when the thread has an open transaction.
+ * Crash: freed and cleared, or neither. */
+SH_API int sh_free_from(struct sh_heap *heap, sh_off *dst);
+
+/* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.
+ *
+ * Errors: EINVAL (name), SH_EFULL (1024 names are in use), EROFS, SH_ESLOTS.
+ * Crash: set or not. Runs beside anything. */
+SH_API int sh_root_set(struct sh_heap *heap, const char *name, sh_off off);
+
+/* Reads the root `name` into *off. SH_ENOTFOUND (and *off is 0) when it is not set. Never waits. */
+SH_API int sh_root_get(struct sh_heap *heap, const char *name, sh_off *off);
+
+/* Begins the transaction of the calling thread; one at a time per thread and heap (EBUSY).
+ *
+ * `flags` is 0. Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS.
+ * Crash: an open transaction is rolled back, a committed one rolled forward, by whoever finds its
+ * thread dead, before any sh_mutex of the dead passes on. */
+SH_API int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **txn);
+
+/* Allocates a block that is taken back on abort or death. Otherwise as sh_alloc_ex(). */
+SH_API sh_off sh_txn_alloc(struct sh_txn *txn, size_t size, unsigned flags);
+
+/* Frees a block at commit. `flags` is 0.
+ *
+ * Errors: SH_EBADPTR, SH_EDOUBLEFREE (free already, or twice in this transaction): refused here,
+ * nothing recorded. ENOMEM, ENOSPC (the log cannot grow). */
+SH_API int sh_txn_free(struct sh_txn *txn, sh_off off, unsigned flags);
+
+/* Records the content of `len` bytes of the heap at `ptr`. From here on the caller edits them in
+ * place; abort or death puts the recorded content back. For data under a held sh_mutex.
+ *
+ * Errors: EINVAL (not inside the heap), ENOMEM, ENOSPC (the log cannot grow; nothing recorded that
+ * matters: abort still puts back what was there). */
+SH_API int sh_txn_add(struct sh_txn *txn, void *ptr, size_t len);
+
+/* sh_txn_add(), then copies `len` bytes from `src` to `dst`, now. */
+SH_API int sh_txn_write(struct sh_txn *txn, void *dst, const void *src, size_t len);
+
+/* Stores `value` in the aligned word *dst at commit, in the order of the calls: for words that
+ * lock-free readers follow. A second store to one word replaces the first.
+ *
+ * Until commit returns nobody else writes *dst, nor frees its block, except under an sh_mutex that
+ * this thread holds.
+ * Errors: EINVAL (not an aligned word inside the heap), ENOMEM, ENOSPC. */
+SH_API int sh_txn_store(struct sh_txn *txn, uint64_t *dst, uint64_t value);
+
+/* Sets a root at commit. Errors: as sh_root_set(), ENOMEM, ENOSPC; all of them here, not at
+ * commit. Of two calls with one name the last counts. */
+SH_API int sh_txn_root(struct sh_txn *txn, const char *name, sh_off off);
+
+/* Commits: all or nothing under P1 and P2. Returns 0; it cannot fail for want of space.
+ * Crash: before its first store, rolled back; after it, rolled forward. */
+SH_API int sh_txn_commit(struct sh_txn *txn);
+
+/* Rolls back: blocks from sh_txn_alloc() are freed, bytes put back, nothing else happens. */
+SH_API void sh_txn_abort(struct sh_txn *txn);
+
+/* A mutex in the heap. All-zero bytes are a valid, unlocked one. Aligned to 8 bytes.
+ *
+ * Not recursive. A dead holder is reaped (its transaction finished or undone) before the lock
+ * passes on. A stopped process is alive: its mutex is waited for. */
+struct sh_mutex {
+	uint64_t word;     /* owner's tag; written by atomic operations only */
+	uint64_t reserved; /* zero */
+};
+
+SH_API void sh_mutex_init(struct sh_mutex *mutex);
+
+/* Errors: SH_EOWNERDIED: locked, but the last holder died inside; what it protects is as a
+ * transaction left it. EDEADLK (the caller holds it), EINVAL (not inside the heap), SH_ESLOTS. */
+SH_API int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex);
+
+/* As lock, but EBUSY when a live thread holds it. */
+SH_API int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex);
+
+/* EPERM when the calling thread does not hold it.
+ * Crash: unlocked, or still held by the dead. */
+SH_API int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex);
+
+/* What a call of sh_reap() did, or what a recovery did. */
+struct sh_reap_report {
+	uint64_t processes;           /* dead processes cleaned up after */
+	uint64_t threads;             /* their threads */
+	uint64_t rolled_back;         /* transactions */
+	uint64_t rolled_forward;      /* transactions */
+	uint64_t blocks_freed;        /* blocks given back or freed for the dead */
+	uint64_t pages_returned;      /* from their caches and unfinished allocations */
+	uint64_t operations_finished; /* page operations that were under way, finished */
+	uint64_t operations_undone;   /* the same, undone */
+};
+
+/* Looks for dead processes and threads now, and cleans up after them. `report` may be NULL.
+ * Errors: EROFS, SH_ESLOTS. Crash: the next reaper goes on. */
+SH_API int sh_reap(struct sh_heap *heap, struct sh_reap_report *report);
+
+/* The report of the recovery or the reaping that this process's sh_open() did; all zero when there
+ * was nothing to do. `nanoseconds`, which may be NULL, gets the time that it took. */
+SH_API int sh_recovery_report(struct sh_heap *heap, struct sh_reap_report *report,
+	uint64_t *nanoseconds);
+
+/* One inconsistency: where, and what. The text lives as long as the callback. */
+struct sh_problem {
+	sh_off off;
+	const char *text;
+};
+
+/* Called for each problem; non-zero stops the check (SH_ESTOPPED). */
+typedef int sh_problem_fn(const struct sh_problem *problem, void *argument);
+
+/* Checks that page bitmaps, span records, spans table, object bits, free pages, logs, roots and
+ * counters agree. `flags` is 0; `problem` may be NULL; *problems is the count.
+ *
+ * May run while others work: page by page it takes the page lock for moments, and looks a second
+ * time at what moved meanwhile. Returns 0 when it ran to the end, whatever it found. */
+SH_API int sh_check(struct sh_heap *heap, unsigned flags, sh_problem_fn *problem, void *argument,
+	uint64_t *problems);
+
+/* A live block, as sh_walk() shows it. */
+struct sh_block {
+	sh_off off;
+	size_t size;   /* usable bytes */
+	unsigned kind; /* SH_NOSCAN or 0 */
+};
+
+/* Called for each live block; non-zero stops (SH_ESTOPPED). */
+typedef int sh_block_fn(const struct sh_block *block, void *argument);
+
+/* Shows every live block, in address order. Blocks that are allocated or freed meanwhile may be
+ * shown or not; the callback must not free. */
+SH_API int sh_walk(struct sh_heap *heap, sh_block_fn *block, void *argument);
+
+/* The text of any result of this library: starts with the symbol's name and says what to do. The
+ * text of an errno is strerror's. Never NULL; static or thread-local. */
+SH_API const char *sh_strerror(int error);
+
+/* "MAJOR.MINOR.PATCH" of the library, not of the header. */
+SH_API const char *sh_version(void);
+
+/* Exported twins of the inline functions, for languages that cannot inline C. */
+SH_API void *sh_ptr_function(const struct sh_heap *heap, sh_off off);
+SH_API sh_off sh_offset_function(const struct sh_heap *heap, const void *ptr);
+SH_API char *sh_base_function(const struct sh_heap *heap);
+
+/* Where the heap is mapped in this process: for those who add offsets themselves. */
+static inline char *sh_base(const struct sh_heap *heap)
+{
+	return *(char *const *)(const void *)heap;
+}
+
+/* The address of `off` in this process; NULL for 0. Does not check. */
+static inline void *sh_ptr(const struct sh_heap *heap, sh_off off)
+{
+	return off == 0 ? NULL : (void *)(sh_base(heap) + off);
+}
+
+/* The offset of an address inside the mapping; 0 for NULL. Does not check. */
+static inline sh_off sh_offset(const struct sh_heap *heap, const void *ptr)
+{
+	return ptr == NULL ? 0 : (sh_off)((const char *)ptr - sh_base(heap));
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

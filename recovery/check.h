@@ -1,0 +1,33 @@
+/* check.h -- does everything agree?
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What is checked, each against the others: arena directory and headers; head bitmaps, span records,
+ * spans table; object bits; logs and intents; roots; and, of an attached heap, every page in exactly
+ * one place (free, cache, intent, span, limbo), summaries of the page index, hot words and owners,
+ * listed spans. Counters are not persisted, so none can be wrong.
+ *
+ * Attached, it runs beside the others: what may move is looked at under the page lock, or a second
+ * time. Offline it needs the heap file only, any bytes: bounds before use, no write. */
+#ifndef SPANHEAP_CHECK_H
+#define SPANHEAP_CHECK_H
+
+#include "heap/heap.h"
+
+#include <spanheap.h>
+
+/* Checks the heap. `thread` NULL: offline, truth only. *problems counts. 0 or SH_ESTOPPED. */
+int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem, void *argument,
+	uint64_t *problems);
+
+/* Shows every live block in address order. 0 or SH_ESTOPPED. */
+int walk_heap(struct heap *heap, sh_block_fn *block, void *argument);
+
+/* Visits the heads of all spans below the frontiers, in address order; stops when `visit` returns
+ * non-zero, and returns that. */
+int check_each_span(
+	const struct heap *heap, int (*visit)(void *argument, uint64_t head), void *argument);
+
+/* Live blocks of a span of objects. */
+uint64_t check_live_blocks(const struct heap *heap, uint64_t head);
+
+#endif

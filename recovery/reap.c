@@ -1,0 +1,169 @@
+/* reap.c -- cleaning up after dead threads while others run
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "recovery/reap.h"
+
+#include "heap/pages.h"
+#include "heap/span.h"
+#include "heap/transaction.h"
+#include "shm/lock.h"
+#include "shm/order.h"
+#include "shm/slot.h"
+
+#define REAP_PATIENCE_NS UINT64_C(1000000)
+
+/* An allocation of pages: with its head bit it stands, without it its pages go back. */
+static bool settle_alloc(struct thread *thread, uint64_t run)
+{
+	struct heap *heap = thread->heap;
+	uint64_t head = run_page(run);
+
+	if (head_is_set(heap, head)) {
+		thread->counts.operations_finished++;
+		return false;
+	}
+	/* Before the page can leave: its next span must not look like the dead one's. */
+	atomic_store_explicit(&span_of_head(heap, head)->hot, heap_hot(heap, HOT_NONE, 0),
+		memory_order_release);
+	thread->counts.operations_undone++;
+	return true;
+}
+
+/* A free of pages: finished if it was begun. A span of objects that its owner was about to retire is
+ * empty, and nobody else can claim it. */
+static bool settle_free(struct thread *thread, uint32_t slot, uint64_t run)
+{
+	struct heap *heap = thread->heap;
+	uint64_t head = run_page(run);
+	struct span *span = span_of_head(heap, head);
+	uint64_t hot = atomic_load_explicit(&span->hot, memory_order_acquire);
+
+	if (hot_laid(hot, heap->incarnation) && hot_owner(hot) == hot_owned_by(slot)) {
+		atomic_store_explicit(&span->hot,
+			heap_hot(heap, hot_dying_by(slot), hot_class(hot)), memory_order_release);
+	} else if (!hot_laid(hot, heap->incarnation) || hot_owner(hot) != hot_dying_by(slot)) {
+		thread->counts.operations_undone++;
+		return false;
+	}
+	crash_order();
+	if (head_is_set(heap, head))
+		head_clear(heap, head);
+	atomic_fetch_and_explicit(&heap->listed[head / 64], ~(UINT64_C(1) << (head & 63)),
+		memory_order_relaxed);
+	thread->counts.operations_finished++;
+	return true;
+}
+
+static bool settle_intent(struct thread *thread, uint32_t slot, unsigned which)
+{
+	uint64_t run = atomic_load_explicit(
+		&thread->heap->logs[slot].intent[which], memory_order_acquire);
+
+	if (run == 0 || !page_is_data(thread->heap, run_page(run)))
+		return false;
+	return run_operation(run) == RUN_ALLOC ? settle_alloc(thread, run) :
+						 settle_free(thread, slot, run);
+}
+
+static void settle_log(struct thread *thread, uint32_t slot)
+{
+	switch (transaction_settle(thread, slot)) {
+	case SETTLED_BACK:
+		thread->counts.rolled_back++;
+		break;
+	case SETTLED_FORWARD:
+		thread->counts.rolled_forward++;
+		break;
+	case SETTLED_NOTHING:
+		break;
+	}
+}
+
+static void settle_slot(struct thread *thread, uint32_t slot)
+{
+	unsigned returned = 0;
+
+	settle_log(thread, slot);
+	for (unsigned which = 0; which < 2; which++)
+		if (settle_intent(thread, slot, which))
+			returned |= 1u << which;
+	thread->counts.pages_returned += pages_return_dead(thread, slot, returned);
+	span_release_all_dead(thread, slot);
+}
+
+bool reap_slot(struct thread *thread, uint32_t slot)
+{
+	struct heap *heap = thread->heap;
+	uint64_t tag;
+
+	if (slot_drop_dead_claim(&heap->thread_slot[slot], &heap->system))
+		return true;
+	if (!slot_begin_reaping(&heap->thread_slot[slot], thread->tag, &heap->system, &tag))
+		return false;
+	settle_slot(thread, slot);
+	slot_end_reaping(&heap->thread_slot[slot], tag);
+	thread->counts.threads++;
+	return true;
+}
+
+void reap_thread(struct thread *thread, uint64_t dead)
+{
+	struct heap *heap = thread->heap;
+	uint32_t slot = tag_slot(dead);
+	_Atomic uint64_t *owner;
+
+	if (!tag_plausible(dead, heap->thread_slots))
+		return;
+	owner = &heap->thread_slot[slot].owner;
+	while (atomic_load_explicit(owner, memory_order_acquire) == dead)
+		if (!reap_slot(thread, slot))
+			heap->system.futex_wait(heap->system.context, lock_futex(owner),
+				(uint32_t)dead, REAP_PATIENCE_NS);
+}
+
+/* Whether a thread slot belongs to the process, as far as a dead process can still have any. */
+static bool has_threads(const struct heap *heap, uint32_t process)
+{
+	uint32_t high_water = heap_slot_high_water(heap);
+
+	for (uint32_t slot = 0; slot < high_water; slot++) {
+		const struct thread_slot *thread = &heap->thread_slot[slot];
+		uint64_t owner = atomic_load_explicit(&thread->owner, memory_order_acquire);
+
+		if (owner == 0)
+			continue;
+		if (slot_is_claim(owner) ?
+				owner >> 1 == process :
+				atomic_load_explicit(&thread->process, memory_order_relaxed) ==
+					process)
+			return true;
+	}
+	return false;
+}
+
+static void reap_process(struct thread *thread, uint32_t process)
+{
+	struct heap *heap = thread->heap;
+	struct process_slot *slot = &heap->process_slot[process];
+	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
+
+	if (owner == 0 || heap->system.process_alive(heap->system.context, process) ||
+		has_threads(heap, process))
+		return;
+	if (atomic_compare_exchange_strong_explicit(
+		    &slot->owner, &owner, 0, memory_order_acq_rel, memory_order_relaxed))
+		thread->counts.processes++;
+}
+
+void reap_all(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+	uint32_t high_water = heap_slot_high_water(heap);
+	uint32_t processes =
+		atomic_load_explicit(&heap->header->process_high_water, memory_order_acquire);
+
+	for (uint32_t slot = 0; slot < high_water; slot++)
+		if (slot != thread->slot)
+			reap_slot(thread, slot);
+	for (uint32_t process = 0; process < processes; process++)
+		reap_process(thread, process);
+}

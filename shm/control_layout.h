@@ -1,0 +1,120 @@
+/* control_layout.h -- the head of the control file: who is attached
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Control file. Everything here is derived or volatile: it is laid anew by the first process of an
+ * incarnation. Behind it follows what heap/derived_layout.h describes.
+ *
+ *   control header        CONTROL_HEADER_BYTES
+ *   process slots         process_slot_count * sizeof(struct process_slot)
+ *   thread slots          thread_slot_count * sizeof(struct thread_slot)
+ *   liveness words        thread_slot_count * LIVENESS_WORD_BYTES, from a 64 KiB boundary, because
+ *                         each process maps them a second time, for longer
+ *   derived state         from the next 64 KiB boundary */
+#ifndef SPANHEAP_CONTROL_LAYOUT_H
+#define SPANHEAP_CONTROL_LAYOUT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTROL_MAGIC UINT64_C(0x6c74632d70616873) /* "shap-ctl" */
+#define CONTROL_HEADER_BYTES 4096u
+#define CONTROL_ALIGN_BYTES UINT64_C(65536)
+#define LIVENESS_WORD_BYTES 128u
+#define BOOT_ID_BYTES 40u
+
+/* Control file, offset 0. Written under the opening lock but where a field says otherwise. */
+struct control_header {
+	/* --- identity: written once, before the file gets its name */
+	uint64_t magic;
+	uint64_t format;      /* the ABI word of the build that laid it */
+	uint64_t heap_id[2];  /* of the heap file */
+	uint64_t nonce[2];    /* of this run of the heap, from its clean open to its clean close */
+	uint64_t incarnation; /* of the heap file when this was laid */
+	uint32_t process_slot_count;
+	uint32_t thread_slot_count;
+	/* --- */
+	uint64_t control_bytes; /* of address space, at the heap's maximum size */
+	char boot_id[BOOT_ID_BYTES];
+	uint64_t reserved[2];
+	/* --- written while processes run */
+	/* Follows the heap file's mutation stamp; never more than one behind it. */
+	_Atomic uint64_t stamp;
+	/* All slots in use are below these. Raised before a slot is claimed, never lowered. */
+	_Atomic uint32_t process_high_water;
+	_Atomic uint32_t thread_high_water;
+};
+
+static_assert(offsetof(struct control_header, nonce) == 32, "format");
+static_assert(offsetof(struct control_header, boot_id) == 72, "format");
+static_assert(offsetof(struct control_header, stamp) == 128, "format");
+static_assert(sizeof(struct control_header) <= CONTROL_HEADER_BYTES, "format");
+
+/* Control file. One attached process. Alive as long as the kernel holds its byte lock.
+ *
+ * owner: 0 free; else a serial. Set by the process after it locked the byte, cleared before it lets
+ * go of the byte, or by the reaper after all thread slots of the process are free. */
+struct process_slot {
+	_Atomic uint64_t owner;
+	_Atomic uint64_t pid; /* for people to read, never an identity */
+	uint64_t reserved[6];
+};
+
+static_assert(sizeof(struct process_slot) == 64, "format");
+
+/* A thread slot that is being claimed: names the process, in case that dies in the middle. */
+#define THREAD_CLAIM UINT64_C(1) /* bit 0; bits 1..31: process slot */
+
+/* Control file. One thread that uses the heap.
+ *
+ * owner: 0 free -> THREAD_CLAIM|process -> the thread's tag -> 0. By CAS; the way back by the
+ *	thread itself or by the slot's reaper.
+ * process, liveness_tag: written by the thread before it stores its tag in owner.
+ * reaper: 0, or the tag of the thread that acts for the dead one. By CAS from 0 or from a dead
+ *	reaper's tag. Whoever holds it is the one writer of everything that belongs to the slot. */
+struct thread_slot {
+	_Atomic uint64_t owner;
+	_Atomic uint64_t reaper;
+	_Atomic uint64_t liveness_tag; /* == owner: the liveness word tells of this thread's death */
+	_Atomic uint32_t process;
+	uint32_t reserved32;
+	uint64_t reserved[4];
+};
+
+static_assert(sizeof(struct thread_slot) == 64, "format");
+
+static inline uint64_t control_align(uint64_t bytes)
+{
+	return (bytes + CONTROL_ALIGN_BYTES - 1) & ~(CONTROL_ALIGN_BYTES - 1);
+}
+
+static inline uint64_t control_process_slots_offset(void)
+{
+	return CONTROL_HEADER_BYTES;
+}
+
+static inline uint64_t control_thread_slots_offset(uint32_t process_slots)
+{
+	return control_process_slots_offset() + process_slots * sizeof(struct process_slot);
+}
+
+static inline uint64_t control_liveness_offset(uint32_t process_slots, uint32_t thread_slots)
+{
+	return control_align(control_thread_slots_offset(process_slots) +
+		thread_slots * sizeof(struct thread_slot));
+}
+
+static inline uint64_t control_liveness_bytes(uint32_t thread_slots)
+{
+	return control_align((uint64_t)thread_slots * LIVENESS_WORD_BYTES);
+}
+
+/* Where the derived state of the heap begins. */
+static inline uint64_t control_derived_offset(uint32_t process_slots, uint32_t thread_slots)
+{
+	return control_liveness_offset(process_slots, thread_slots) +
+		control_liveness_bytes(thread_slots);
+}
+
+#endif

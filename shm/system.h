@@ -1,0 +1,36 @@
+/* system.h -- the one table through which the library touches the system
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Everything that a test must be able to answer differently goes through here: who is alive, waiting
+ * and waking, the clock, backing a file with disk blocks. What happens once at open and close
+ * (mapping, locking, syncing) is in shm/file.h and shm/liveness.h. */
+#ifndef SPANHEAP_SYSTEM_H
+#define SPANHEAP_SYSTEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Process. `context` is the one handed to the table's user. */
+struct system {
+	void *context;
+	/* Whether the thread named by `tag` may still store: false only when the kernel said so, or
+	 * when its slot carries another tag. A stopped process is alive. */
+	bool (*alive)(void *context, uint64_t tag);
+	/* Whether the process in a process slot may still store. */
+	bool (*process_alive)(void *context, uint32_t process_slot);
+	/* Waits until *word != expected, a wake, or `limit_ns`; may return at any time. */
+	void (*futex_wait)(void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns);
+	/* Wakes at most `count` waiters. */
+	void (*futex_wake)(void *context, const uint32_t *word, int count);
+	uint64_t (*now_ns)(void *context);
+	/* Backs a range of the heap file or of the control file; 0 or an errno. */
+	int (*back_heap)(void *context, uint64_t offset, uint64_t bytes);
+	int (*back_control)(void *context, uint64_t offset, uint64_t bytes);
+};
+
+/* The kernel's futex and clock: what every table but a model's uses. */
+void system_futex_wait(void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns);
+void system_futex_wake(void *context, const uint32_t *word, int count);
+uint64_t system_now_ns(void *context);
+
+#endif

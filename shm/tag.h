@@ -1,0 +1,41 @@
+/* tag.h -- names of threads in shared memory
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A tag names one thread in one life of its slot: the slot, and a serial number that the heap never
+ * gives out twice (it is counted in the heap file). So a tag left behind by the dead, in this run of
+ * the heap or an earlier one, is recognised for ever: the slot carries another tag, or none. Pids
+ * and thread ids would repeat, within a machine and between pid namespaces. */
+#ifndef SPANHEAP_TAG_H
+#define SPANHEAP_TAG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* bit 0: free for the user of the word (locks: somebody waits)
+ * bits 1..15: slot + 1; bits 16..63: serial, never 0 */
+#define TAG_WAITERS UINT64_C(1)
+#define TAG_SLOT_LIMIT 32766u
+#define TAG_SERIAL_LIMIT ((UINT64_C(1) << 48) - 1)
+
+static inline uint64_t tag_make(uint32_t slot, uint64_t serial)
+{
+	return serial << 16 | (uint64_t)(slot + 1) << 1;
+}
+
+static inline uint32_t tag_slot(uint64_t tag)
+{
+	return (uint32_t)(tag >> 1 & 0x7fff) - 1;
+}
+
+static inline uint64_t tag_serial(uint64_t tag)
+{
+	return tag >> 16;
+}
+
+/* Whether the word can be a tag at all: what a corrupt file holds may be anything. */
+static inline bool tag_plausible(uint64_t tag, uint32_t slot_count)
+{
+	return tag_serial(tag) != 0 && tag_slot(tag) < slot_count;
+}
+
+#endif
