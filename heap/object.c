@@ -275,13 +275,10 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	set_touching(thread, slot, block->head);
 	/* seq_cst: before the look at the hot word, see not_full() in span.c. */
 	before = atomic_fetch_or(span_freed(heap, block->head, block->word), block->bit);
-	/* Crash: freed, and in nobody's list; touching names it. */
-	if (!(before & block->bit)) {
-		uint64_t hot = atomic_load(&span_of_head(heap, block->head)->hot);
-
-		if (hot_owner(hot) == HOT_UNOWNED)
-			span_list(heap, block->head, block->span_class);
-	}
+	/* Crash: freed, and in nobody's list; touching names it. So when the bit was set before, by
+	 * a dead thread for whose log this repeats it, the listing is repeated, too. */
+	if (hot_owner(atomic_load(&span_of_head(heap, block->head)->hot)) == HOT_UNOWNED)
+		span_list(heap, block->head, block->span_class);
 	set_touching(thread, slot, 0);
 	return before;
 }

@@ -56,7 +56,7 @@ static inline uint64_t page_bits_lowest_run(uint64_t word, uint64_t count)
 	return page_bits_lowest(word);
 }
 
-/* page_bits_narrow -- to[i] = from[i] & by[i] >> shift for the words of a chunk; whether a bit is left
+/* page_bits_narrow -- to[i] = from[i] & by[i] >> shift for each word of a chunk; is a bit left?
  *
  * Where a run that begins in `from` goes on, `shift` bits later, as one that begins in `by`, the
  * joined run begins in `to`. `to` is neither of the others. */

@@ -455,21 +455,24 @@ uint64_t page_index_count(const struct page_index *index, uint64_t page, uint64_
 	return page_bits_count_range(index->free_words, page, npages);
 }
 
-/* summary_by_bits -- the summary of pages [begin, end), page by page: shares nothing with the code
- * that it checks */
+/* summary_by_bits -- the summary of pages [begin, end), page by page but for words that are all
+ * free or all in use; shares nothing with the code that it checks */
 static uint64_t summary_by_bits(const struct page_index *index, uint64_t begin, uint64_t end)
 {
 	uint64_t limit = page_limit(index);
 	uint64_t start = 0;
 	uint64_t max = 0;
 	uint64_t run = 0;
+	uint64_t step;
 
-	for (uint64_t page = begin; page < min_u64(end, limit); page++) {
-		bool is_free = index->free_words[page / WORD_PAGES] >> page % WORD_PAGES & 1;
+	for (uint64_t page = begin; page < min_u64(end, limit); page += step) {
+		uint64_t word = index->free_words[page / WORD_PAGES];
+		bool is_uniform = page % WORD_PAGES == 0 && (word == 0 || word == UINT64_MAX);
 
-		run = is_free ? run + 1 : 0;
+		step = is_uniform ? WORD_PAGES : 1;
+		run = (word >> page % WORD_PAGES & 1) != 0 ? run + step : 0;
 		max = max_u64(max, run);
-		if (run == page - begin + 1)
+		if (run == page + step - begin)
 			start = run;
 	}
 	return page_summary_pack(start, max, end <= limit ? run : 0);

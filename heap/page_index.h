@@ -69,7 +69,7 @@ _Static_assert(PAGE_INDEX_FANOUT * sizeof(uint64_t) == CACHE_LINE_BYTES,
 
 /* Process. A view of the index in the control file; a copy is as good as the original. A copy with
  * a smaller chunk_limit is a view of the chunks below that limit, right as long as no page above
- * it is free; searches and page_index_valid() through it read nothing of the chunks above. */
+ * it is free; page_index_valid() through it reads no word of the chunks above. */
 struct page_index {
 	uint64_t *free_words;                   /* 1 = free, indexed by page / 64 */
 	uint64_t *summaries[PAGE_INDEX_LEVELS]; /* level 0 by chunk, others by chunk / 8^level */
@@ -167,7 +167,7 @@ void page_index_give(struct page_index *index, uint64_t page, uint64_t npages);
 void page_index_take_mask(struct page_index *index, uint64_t first_page, uint64_t mask);
 
 /* page_index_give_mask -- of the 64 pages from `first_page` on, those in `mask`, all in use, are
- * free; mask is not 0 */
+ * free; mask is not 0 and leaves page 0 out */
 void page_index_give_mask(struct page_index *index, uint64_t first_page, uint64_t mask);
 
 /* page_index_give_runs -- page_index_give() for each of `count` runs
@@ -189,9 +189,10 @@ void page_index_assign_word(struct page_index *index, uint64_t first_page, uint6
  * Several ranges may be wrong at once: call it for each of them, in any order. */
 void page_index_summarize(struct page_index *index, uint64_t page, uint64_t npages);
 
-/* page_index_rebuild -- compute all summaries of chunks [0, chunk_count), and the hint, from the bits
+/* page_index_rebuild -- compute the hint and all summaries of chunks [0, chunk_count) from the bits
  *
- * The summaries of chunks at and above chunk_count are zero already. */
+ * The bits may have been written by any means. Above these chunks nothing is free, and the
+ * summaries say so already. */
 void page_index_rebuild(struct page_index *index, uint64_t chunk_count);
 
 /* page_index_count -- how many of pages [page, page + npages) are free */
@@ -199,7 +200,8 @@ uint64_t page_index_count(const struct page_index *index, uint64_t page, uint64_
 
 /* page_index_valid -- whether the invariants at the top hold
  *
- * Looks at every bit once per level. Reads all that the view covers, backed or not. */
+ * Looks at every bit once per level. Reads all that the view covers, backed or not: what is not
+ * backed is left out by a view with a smaller chunk_limit. */
 bool page_index_valid(const struct page_index *index);
 
 #endif

@@ -21,18 +21,23 @@ static void raise_high_water(struct control_header *header, uint32_t mark)
 		;
 }
 
+bool slot_claim_at(struct control_header *header, struct thread_slot *slots, uint32_t slot,
+	uint32_t process)
+{
+	uint64_t vacant = 0;
+
+	if (atomic_load_explicit(&slots[slot].owner, memory_order_relaxed) != 0)
+		return false;
+	raise_high_water(header, slot + 1);
+	return atomic_compare_exchange_strong_explicit(&slots[slot].owner, &vacant,
+		claim_word(process), memory_order_acq_rel, memory_order_relaxed);
+}
+
 uint32_t slot_claim(struct control_header *header, struct thread_slot *slots, uint32_t process)
 {
-	for (uint32_t slot = 0; slot < header->thread_slot_count; slot++) {
-		uint64_t free_slot = 0;
-
-		if (atomic_load_explicit(&slots[slot].owner, memory_order_relaxed) != 0)
-			continue;
-		raise_high_water(header, slot + 1);
-		if (atomic_compare_exchange_strong_explicit(&slots[slot].owner, &free_slot,
-			    claim_word(process), memory_order_acq_rel, memory_order_relaxed))
+	for (uint32_t slot = 0; slot < header->thread_slot_count; slot++)
+		if (slot_claim_at(header, slots, slot, process))
 			return slot;
-	}
 	return SLOT_NONE;
 }
 

@@ -25,6 +25,10 @@
  * Crash: the claim names the process; slot_drop_dead_claim frees it. */
 uint32_t slot_claim(struct control_header *header, struct thread_slot *slots, uint32_t process);
 
+/* Claims this very slot; false when it is in use. */
+bool slot_claim_at(struct control_header *header, struct thread_slot *slots, uint32_t slot,
+	uint32_t process);
+
 /* Makes the claim the thread's: the slot is scanned as live from here on. */
 void slot_confirm(struct thread_slot *slot, uint64_t tag, uint32_t process, bool liveness_word);
 

@@ -1,0 +1,210 @@
+/* file.c -- files that processes share: identity, descriptor, backing, mapping
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "shm/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RAISED_FD 512
+#define MAP_ALIGN_BYTES (UINT64_C(2) << 20)
+
+/* --- identity and descriptors -------------------------------------------------------------- */
+
+int file_identify(int fd, struct file_identity *identity, uint64_t *bytes)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0)
+		return errno;
+	if (S_ISDIR(status.st_mode))
+		return EISDIR;
+	if (!S_ISREG(status.st_mode))
+		return ENOTSUP;
+	identity->device = (uint64_t)status.st_dev;
+	identity->inode = (uint64_t)status.st_ino;
+	if (bytes != NULL)
+		*bytes = (uint64_t)status.st_size;
+	return 0;
+}
+
+int file_open(const char *path, int flags, const struct file_identity *identity, int *fd)
+{
+	struct file_identity found;
+	int error;
+
+	do
+		/* NONBLOCK: a FIFO at the path must not stop us before it is refused. */
+		*fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+	while (*fd < 0 && errno == EINTR);
+	if (*fd < 0)
+		return errno;
+	error = file_identify(*fd, &found, NULL);
+	if (error == 0 && identity != NULL && !file_same(&found, identity))
+		error = ESTALE;
+	if (error != 0) {
+		close(*fd);
+		*fd = FILE_NONE;
+	}
+	return error;
+}
+
+int file_raise(int fd)
+{
+	int raised = fcntl(fd, F_DUPFD_CLOEXEC, RAISED_FD);
+
+	if (raised < 0)
+		return fd;
+	close(fd);
+	return raised;
+}
+
+static bool fd_is(int fd, const struct file_identity *identity)
+{
+	struct file_identity found;
+
+	return fd >= 0 && file_identify(fd, &found, NULL) == 0 && file_same(&found, identity);
+}
+
+void file_close_if(int fd, const struct file_identity *identity)
+{
+	if (fd_is(fd, identity))
+		close(fd);
+}
+
+int shared_file_init(struct shared_file *file, char *path, int open_flags, int fd)
+{
+	int error = file_identify(fd, &file->identity, NULL);
+
+	if (error != 0)
+		return error;
+	file->path = path;
+	file->open_flags = open_flags;
+	file->fd = file_raise(fd);
+	pthread_mutex_init(&file->lock, NULL);
+	return 0;
+}
+
+void shared_file_destroy(struct shared_file *file)
+{
+	file_close_if(file->fd, &file->identity);
+	file->fd = FILE_NONE;
+	free(file->path);
+	file->path = NULL;
+	pthread_mutex_destroy(&file->lock);
+}
+
+int shared_file_use(struct shared_file *file)
+{
+	int result;
+
+	pthread_mutex_lock(&file->lock);
+	if (!fd_is(file->fd, &file->identity)) {
+		int error = file_open(file->path, file->open_flags, &file->identity, &file->fd);
+
+		if (error == 0)
+			file->fd = file_raise(file->fd);
+		else
+			file->fd = -error;
+	}
+	result = file->fd;
+	pthread_mutex_unlock(&file->lock);
+	return result;
+}
+
+void shared_file_after_fork(struct shared_file *file)
+{
+	pthread_mutex_init(&file->lock, NULL);
+}
+
+/* --- backing ------------------------------------------------------------------------------- */
+
+static bool is_pending(int signal_number)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, signal_number) == 1;
+}
+
+/* Takes a pending signal of the blocked set away. */
+static void swallow(const sigset_t *set)
+{
+	struct timespec at_once = { 0, 0 };
+
+	while (sigtimedwait(set, NULL, &at_once) < 0 && errno == EINTR)
+		;
+}
+
+int file_back(int fd, uint64_t offset, uint64_t bytes)
+{
+	sigset_t limit;
+	sigset_t before;
+	bool was_pending;
+	int error;
+
+	/* The file-size limit is an error code here, not the end of the process. */
+	sigemptyset(&limit);
+	sigaddset(&limit, SIGXFSZ);
+	pthread_sigmask(SIG_BLOCK, &limit, &before);
+	was_pending = is_pending(SIGXFSZ);
+	do
+		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : errno;
+	while (error == EINTR);
+	if (error == EFBIG && !was_pending && is_pending(SIGXFSZ))
+		swallow(&limit);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error == ENOSYS ? ENOTSUP : error;
+}
+
+int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes)
+{
+	int fd = shared_file_use(file);
+
+	return fd < 0 ? -fd : file_back(fd, offset, bytes);
+}
+
+/* --- mapping ------------------------------------------------------------------------------- */
+
+/* Reserves address space of which one multiple of 2 MiB and `bytes` from there are kept. */
+static int reserve(uint64_t bytes, char **base)
+{
+	uint64_t reserved = bytes + MAP_ALIGN_BYTES;
+	char *start = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	uint64_t before;
+
+	if (start == MAP_FAILED)
+		return errno;
+	before = -(uintptr_t)start & (MAP_ALIGN_BYTES - 1);
+	if (before != 0)
+		munmap(start, before);
+	munmap(start + before + bytes, MAP_ALIGN_BYTES - before);
+	*base = start + before;
+	return 0;
+}
+
+int file_map(int fd, uint64_t bytes, bool writable, char **base)
+{
+	int error = reserve(bytes, base);
+
+	if (error != 0)
+		return error;
+	if (mmap(*base, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		error = errno;
+		munmap(*base, bytes);
+	}
+	return error;
+}
+
+void file_unmap(char *base, uint64_t bytes)
+{
+	munmap(base, bytes);
+}

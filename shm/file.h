@@ -1,0 +1,74 @@
+/* file.h -- files that processes share: identity, descriptor, backing, mapping
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The library keeps a descriptor of each of its files, to grow it and to ask for locks. The number
+ * is not ours alone: after closefrom(3) it may be the application's log. So it is compared with the
+ * file's identity before every use, and the file is opened again by its path when it differs. */
+#ifndef SPANHEAP_FILE_H
+#define SPANHEAP_FILE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FILE_NONE (-1)
+
+/* Process. Tells one file of the system from all others. */
+struct file_identity {
+	uint64_t device;
+	uint64_t inode;
+};
+
+/* Process. A file and the descriptor through which the library uses it.
+ *
+ * fd: under `lock`; FILE_NONE when it must be opened again. The others are constant. */
+struct shared_file {
+	char *path; /* absolute */
+	struct file_identity identity;
+	int open_flags;
+	int fd;
+	pthread_mutex_t lock;
+};
+
+static inline bool file_same(const struct file_identity *a, const struct file_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode;
+}
+
+/* Identity and length of an open file; `bytes` may be NULL. 0; EISDIR; ENOTSUP when it is neither a
+ * regular file nor a directory; other errors of fstat(2). */
+int file_identify(int fd, struct file_identity *identity, uint64_t *bytes);
+
+/* Opens `path` by a new description, close-on-exec. 0; ESTALE when it is another file than
+ * `identity` (unless that is NULL); errors of open(2). */
+int file_open(const char *path, int flags, const struct file_identity *identity, int *fd);
+
+/* Moves a descriptor to a high number, out of the way of programs that count on low ones. */
+int file_raise(int fd);
+
+/* Closes the descriptor if it still is one of the file. */
+void file_close_if(int fd, const struct file_identity *identity);
+
+/* Takes over `path` (from malloc) and `fd`. 0 or an errno, with nothing taken over. */
+int shared_file_init(struct shared_file *file, char *path, int open_flags, int fd);
+void shared_file_destroy(struct shared_file *file);
+
+/* The descriptor, opened again if need be; a negative errno when the path leads elsewhere. */
+int shared_file_use(struct shared_file *file);
+
+/* In a fork child: another thread of the parent may have held the lock. */
+void shared_file_after_fork(struct shared_file *file);
+
+/* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource limit; no
+ * signal is raised), ENOTSUP and others of fallocate(2). */
+int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
+
+/* The same for a file that is only open. */
+int file_back(int fd, uint64_t offset, uint64_t bytes);
+
+/* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages. The
+ * mapping may be longer than the file. 0 or an errno. */
+int file_map(int fd, uint64_t bytes, bool writable, char **base);
+void file_unmap(char *base, uint64_t bytes);
+
+#endif

@@ -1,0 +1,825 @@
+/* explorer.c -- the search over all states of a scenario
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Depth first. A frame on the path is either a state, from which each process may run or die, or a
+ * kill point in the middle of a step, where one process dies or goes on. Nothing of a state is
+ * copied but the stack of the process that leaves it: tracked memory comes back by undo.
+ *
+ * A search consists of passes. A pass that finds words in conflict which it did not know of is void
+ * as a proof, since it did not stop before them everywhere; the next pass does.
+ *
+ * The states that lead to each other in circles form a component. A component that no step leaves,
+ * deaths aside, and that is not a terminal state, is a hang: a deadlock or a livelock. Before it is
+ * called one, the time limits of those who are blocked pass. Components are found as Gabow does:
+ * numbers of open states in one stack, boundaries of possible components in another. */
+#define _POSIX_C_SOURCE 200809L
+#include "explorer.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "coroutine.h"
+#include "fingerprint.h"
+#include "machine.h"
+#include "memory.h"
+#include "trace.h"
+
+#define NO_LIMIT UINT_MAX
+#define NOBODY 0xffu
+#define NO_IMAGE ((struct fingerprint){ .low = 1 })
+#define SEEN_BY_OTHERS (1u << EXPLORER_SHARED | 1u << EXPLORER_TRUTH)
+
+/* A pass that has found a new conflict goes on for as long as it took to find it, and this many
+ * transitions, to find more of them at once. */
+#define VOID_PASS_TRANSITIONS 1000
+
+/* Counterexamples are searched again with 0, 1, ... preemptions, up to this many. */
+#define PREEMPTION_LIMIT 8
+
+/* Process. */
+struct frame {
+	bool is_state;
+	bool by_death;
+	bool was_left;
+	bool limits_passed;	/* those who are blocked here had their turn */
+	uint8_t process;	/* of a kill point */
+	uint8_t run_mask;	/* of a state: who may run, who may die */
+	uint8_t die_mask;
+	uint8_t next;		/* choice to try next */
+	uint8_t last;		/* who ran last */
+	uint8_t preemptions;	/* on the path to here */
+	uint32_t number;	/* of a state: states before it in this pass */
+	struct fingerprint fingerprint;	/* of a state: of the machine */
+	struct trace_choice taken;
+	struct machine_state machine;
+	struct fingerprint offered;
+	uint8_t stack_process;	/* who last ran from here, and where its stack is saved */
+	size_t stack_offset;
+	size_t stack_bytes;
+};
+
+/* Process. States from `first` on the open stack may be one component. */
+struct component {
+	uint32_t first;
+	bool escapes;		/* a step leads out of it, or it is a terminal state */
+	bool limits_passed;	/* of somebody blocked in one of the states */
+};
+
+/* Process. A stack of records, bytes of each. */
+struct stack {
+	unsigned char *records;
+	size_t record_bytes;
+	size_t count;
+	size_t capacity;
+};
+
+enum outcome { PASS_COMPLETE, PASS_VOID, PASS_LIMIT, PASS_VIOLATION };
+
+/* Process. */
+static struct {
+	const struct explorer_scenario *scenario;
+	struct explorer_result *result;
+	enum explorer_switches switches;
+	uint64_t seed;
+	unsigned death_limit;
+	unsigned preemption_limit;
+
+	bool over;
+	enum outcome outcome;
+	uint64_t conflicts_before;	/* machine_conflicts_found() at the start of the pass */
+	uint64_t void_after;		/* transitions */
+	uint64_t verify_after;		/* transitions */
+	struct fingerprint offered;	/* shared memory when the running process could last die */
+	struct fingerprint truth_checked;
+	bool hang_suspected;
+	bool hang_found;
+	bool hang_is_goal;	/* a search for a shorter path to the hang that was found */
+	struct fingerprint hang;	/* the state from which on it hangs */
+	char hang_text[EXPLORER_TEXT_BYTES];
+
+	struct fingerprint_set states;
+	struct fingerprint_set truth_images;
+	struct fingerprint_set terminal_images;
+	struct stack frames;
+	struct stack saved_stacks;
+	struct stack open;		/* numbers of states in components that are not complete */
+	struct stack components;
+	struct stack violation_path;
+	struct stack hang_path;
+} search;
+
+static void *stack_at(const struct stack *stack, size_t index)
+{
+	return stack->records + index * stack->record_bytes;
+}
+
+static void *stack_top(const struct stack *stack)
+{
+	return stack_at(stack, stack->count - 1);
+}
+
+static void *stack_push(struct stack *stack, size_t count)
+{
+	if (stack->count + count > stack->capacity) {
+		stack->capacity = (stack->count + count) * 2;
+		stack->records = realloc(stack->records, stack->capacity * stack->record_bytes);
+		if (stack->records == NULL) {
+			fprintf(stderr, "explorer: no memory for a path of %zu records\n",
+				stack->capacity);
+			exit(2);
+		}
+	}
+	stack->count += count;
+	return stack_at(stack, stack->count - count);
+}
+
+static void stack_release(struct stack *stack)
+{
+	free(stack->records);
+	stack->records = NULL;
+	stack->count = 0;
+	stack->capacity = 0;
+}
+
+static struct frame *top_frame(void)
+{
+	return stack_top(&search.frames);
+}
+
+/* The actions from the start to here. */
+static void keep_path(struct stack *path)
+{
+	path->count = 0;
+	for (size_t i = 0; i < search.frames.count; i++) {
+		const struct frame *frame = stack_at(&search.frames, i);
+		*(struct trace_choice *)stack_push(path, 1) = frame->taken;
+	}
+}
+
+static void end_pass(enum outcome outcome)
+{
+	search.over = true;
+	search.outcome = outcome;
+}
+
+static void violate(const char *text)
+{
+	snprintf(search.result->violation, sizeof search.result->violation, "%s", text);
+	search.result->violated = true;
+	end_pass(PASS_VIOLATION);
+}
+
+/* What the top frame's choice has come to, for a path that ends here. */
+static void note_accesses(void)
+{
+	if (search.frames.count > 0)
+		top_frame()->taken.accesses = machine_accesses();
+}
+
+static void violate_here(const char *text)
+{
+	note_accesses();
+	keep_path(&search.violation_path);
+	violate(text);
+}
+
+static bool check(const char *(*function)(void))
+{
+	const char *text = machine_check(function);
+
+	if (text != NULL)
+		violate_here(text);
+	return text == NULL;
+}
+
+static bool check_truth(void)
+{
+	struct fingerprint truth = memory_fingerprint(1u << EXPLORER_TRUTH);
+	uint32_t number = 0;
+
+	if (search.scenario->check_truth == NULL ||
+	    fingerprint_equal(truth, search.truth_checked))
+		return true;
+	search.truth_checked = truth;
+	if (!fingerprint_set_insert(&search.truth_images, truth, &number))
+		return true;
+	return check(search.scenario->check_truth);
+}
+
+static void check_hooks(void)
+{
+	const char *text = memory_verify();
+
+	if (text != NULL)
+		violate_here(text);
+}
+
+static bool is_void(void)
+{
+	return search.switches != EXPLORER_AT_EVERY_ACCESS &&
+	       machine_conflicts_found() != search.conflicts_before;
+}
+
+static void count_transition(bool by_death)
+{
+	struct explorer_result *result = search.result;
+
+	result->transitions++;
+	result->all_transitions++;
+	result->deaths += by_death;
+	if (result->transitions == search.verify_after) {
+		search.verify_after *= 2;
+		check_hooks();
+	}
+	if (!is_void())
+		search.void_after = result->transitions * 2 + VOID_PASS_TRANSITIONS;
+	else if (result->transitions >= search.void_after)
+		end_pass(PASS_VOID);
+}
+
+/* A step leads from the state of the top component to a state that the set holds with `number`. */
+static void join_components(uint32_t number)
+{
+	struct component *top = stack_top(&search.components);
+	size_t low = 0;
+	size_t high = search.open.count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (*(uint32_t *)stack_at(&search.open, middle) < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == search.open.count || *(uint32_t *)stack_at(&search.open, low) != number) {
+		top->escapes = true;
+		return;
+	}
+	while (top->first > number) {
+		struct component inner = *top;
+		search.components.count--;
+		top = stack_top(&search.components);
+		top->escapes = top->escapes || inner.escapes;
+		top->limits_passed = top->limits_passed || inner.limits_passed;
+	}
+}
+
+/* The path leads to the state of the top frame, which is the first of its component. */
+static void suspect_hang(const struct frame *frame, bool limits_passed, size_t states)
+{
+	if (search.hang_suspected || search.preemption_limit != NO_LIMIT)
+		return;
+	search.hang_suspected = true;
+	search.hang = frame->fingerprint;
+	keep_path(&search.hang_path);
+	search.hang_path.count--;
+	snprintf(search.hang_text, sizeof search.hang_text,
+		 "%s: after this schedule nobody comes to an end; %zu states go round and round",
+		 limits_passed ? "deadlock" : "livelock", states);
+}
+
+static unsigned blocked_mask(const struct frame *frame)
+{
+	unsigned mask = 0;
+
+	for (unsigned i = 0; i < search.scenario->process_count; i++)
+		if (frame->machine.processes[i].status == EXPLORER_BLOCKED)
+			mask |= 1u << i;
+	return mask & ~(unsigned)frame->run_mask;
+}
+
+/* All choices from the state have been made. False: there are more, since otherwise it would hang. */
+static bool leave_state(struct frame *frame)
+{
+	struct component *top = stack_top(&search.components);
+	size_t states = search.open.count;
+
+	if (top->first != frame->number)
+		return true;
+	if (!top->escapes && !frame->limits_passed && blocked_mask(frame) != 0) {
+		frame->limits_passed = true;
+		top->limits_passed = true;
+		frame->next = 0;
+		return false;
+	}
+	while (search.open.count > 0 &&
+	       *(uint32_t *)stack_top(&search.open) >= frame->number)
+		search.open.count--;
+	search.components.count--;
+	if (!top->escapes)
+		suspect_hang(frame, top->limits_passed, states - search.open.count);
+	if (search.components.count > 0 && !frame->by_death) {
+		struct component *outer = stack_top(&search.components);
+		outer->escapes = true;
+	}
+	return true;
+}
+
+static void push_frame(const struct frame *frame)
+{
+	note_accesses();
+
+	struct frame *pushed = stack_push(&search.frames, 1);
+
+	*pushed = *frame;
+	pushed->offered = search.offered;
+	pushed->stack_offset = search.saved_stacks.count;
+	machine_save(&pushed->machine);
+}
+
+/* Nobody runs or may start. */
+static void check_end(void)
+{
+	struct fingerprint image = memory_fingerprint(SEEN_BY_OTHERS);
+	uint32_t number = 0;
+
+	search.result->terminal_states++;
+	if (fingerprint_set_insert(&search.terminal_images, image, &number))
+		search.result->terminal_digest += fingerprint_mix(image.low ^ image.high);
+	check(search.scenario->check_final);
+}
+
+/* Returns whether the state is an end. */
+static bool find_choices(struct frame *frame)
+{
+	bool is_end = true;
+
+	for (unsigned i = 0; i < search.scenario->process_count; i++) {
+		unsigned bit = 1u << i;
+		if (machine_may_run(i))
+			frame->run_mask |= (uint8_t)bit;
+		if (machine_deaths() < search.death_limit && machine_may_die(i))
+			frame->die_mask |= (uint8_t)bit;
+		is_end = is_end && machine_process(i)->status != EXPLORER_BLOCKED;
+	}
+	return is_end && frame->run_mask == 0;
+}
+
+/* A bounded search comes to one state with different means left. */
+static struct fingerprint visit_fingerprint(const struct frame *frame)
+{
+	if (search.preemption_limit == NO_LIMIT)
+		return frame->fingerprint;
+	return fingerprint_add(frame->fingerprint,
+			       fingerprint_of_word(UINT64_MAX / 2, frame->last * 256u +
+								       frame->preemptions));
+}
+
+static void enter_state(struct frame *frame)
+{
+	bool is_end = find_choices(frame);
+
+	if (is_end)
+		check_end();
+	if (search.over)
+		return;
+	push_frame(frame);
+	*(uint32_t *)stack_push(&search.open, 1) = frame->number;
+	*(struct component *)stack_push(&search.components, 1) = (struct component){
+		.first = frame->number,
+		.escapes = is_end,
+	};
+}
+
+/* A step has ended in a state. */
+static void arrive(bool by_death, unsigned last, unsigned preemptions)
+{
+	struct frame frame = {
+		.is_state = true,
+		.by_death = by_death,
+		.last = (uint8_t)last,
+		.preemptions = (uint8_t)preemptions,
+		.number = (uint32_t)search.states.count,
+		.fingerprint = machine_fingerprint(),
+	};
+	uint32_t number = frame.number;
+
+	if (search.over)
+		return;
+	if (!fingerprint_set_insert(&search.states, visit_fingerprint(&frame), &number)) {
+		if (!by_death)
+			join_components(number);
+		return;
+	}
+	search.result->states++;
+	if (search.states.count == search.scenario->state_limit)
+		end_pass(PASS_LIMIT);
+	if (search.hang_is_goal && fingerprint_equal(frame.fingerprint, search.hang))
+		violate_here(search.hang_text);
+	if (check(search.scenario->check_state) && !search.over)
+		enter_state(&frame);
+}
+
+static bool is_switch_point(const struct machine_access *access)
+{
+	if (access->region->kind == EXPLORER_PRIVATE)
+		return false;
+	if (search.switches == EXPLORER_AT_EVERY_ACCESS)
+		return true;
+	if (search.switches == EXPLORER_AT_STORES && access->kind != HOOK_LOAD)
+		return true;
+	return memory_is_conflict(access->region, access->address, access->bytes);
+}
+
+/* Before a store and before the return: dying here is another death than any before if the process
+ * has stored something since. */
+static bool is_kill_point(unsigned process)
+{
+	const struct machine_access *pending = &machine_process(process)->pending;
+
+	if (pending->region != NULL &&
+	    (pending->kind == HOOK_LOAD || pending->region->kind == EXPLORER_PRIVATE))
+		return false;
+	return machine_deaths() < search.death_limit &&
+	       !fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered) &&
+	       machine_may_die(process);
+}
+
+static void push_kill_point(unsigned process, unsigned preemptions)
+{
+	search.offered = memory_fingerprint(SEEN_BY_OTHERS);
+	push_frame(&(struct frame){
+		.process = (uint8_t)process,
+		.last = (uint8_t)process,
+		.preemptions = (uint8_t)preemptions,
+	});
+}
+
+/* Steps the process up to the next state or kill point. */
+static void run(unsigned process, unsigned preemptions)
+{
+	for (;;) {
+		enum machine_event event = machine_step(process);
+		if (!check_truth())
+			return;
+		if (event == MACHINE_BLOCKED || event == MACHINE_RETURNED ||
+		    (event == MACHINE_ACCESS &&
+		     is_switch_point(&machine_process(process)->pending)))
+			break;
+		if (is_kill_point(process)) {
+			push_kill_point(process, preemptions);
+			return;
+		}
+	}
+	count_transition(false);
+	arrive(false, process, preemptions);
+}
+
+static void die(unsigned process, unsigned preemptions)
+{
+	machine_kill(process);
+	if (!check_truth())
+		return;
+	count_transition(true);
+	arrive(true, NOBODY, preemptions);
+}
+
+/* The stack of whoever runs from a state is needed again for the choices that follow. */
+static void save_stack(struct frame *frame, unsigned process)
+{
+	const struct coroutine *coroutine = machine_coroutine(process);
+
+	frame->stack_process = (uint8_t)process;
+	frame->stack_bytes = coroutine_bytes(coroutine);
+	coroutine_save(coroutine, stack_push(&search.saved_stacks, frame->stack_bytes));
+}
+
+/* Every frame does this when its subtree is done, so that a frame further up finds the stacks of all
+ * others as they were. */
+static void load_stack(struct frame *frame)
+{
+	unsigned process = frame->stack_process;
+
+	search.saved_stacks.count = frame->stack_offset;
+	if (frame->stack_bytes == 0)
+		return;
+	coroutine_load(machine_coroutine(process),
+		       frame->machine.processes[process].stack_pointer,
+		       stack_at(&search.saved_stacks, frame->stack_offset));
+	frame->stack_bytes = 0;
+}
+
+static void return_to(const struct frame *frame)
+{
+	machine_load(&frame->machine);
+	search.offered = frame->offered;
+	search.truth_checked = memory_fingerprint(1u << EXPLORER_TRUTH);
+}
+
+static unsigned preemptions_of(const struct frame *frame, unsigned process)
+{
+	bool preempts = frame->last != NOBODY && frame->last != process &&
+			(frame->run_mask & 1u << frame->last) != 0;
+
+	return frame->preemptions + preempts;
+}
+
+static bool may_choose(const struct frame *frame, unsigned process, enum trace_action action)
+{
+	unsigned runs = frame->limits_passed ? blocked_mask(frame) : frame->run_mask;
+
+	if (action == TRACE_DIE)
+		return !frame->limits_passed && (frame->die_mask & 1u << process) != 0;
+	return (runs & 1u << process) != 0 &&
+	       preemptions_of(frame, process) <= search.preemption_limit;
+}
+
+/* Choices of a state: 0 .. n-1 kill a process, n .. 2n-1 run one, in an order that depends on the
+ * seed. Choices of a kill point: die first, since the stack is then still there to go on with. */
+static bool choose(struct frame *frame)
+{
+	unsigned processes = search.scenario->process_count;
+	unsigned choices = processes * 2;
+	unsigned first = 0;
+
+	if (!frame->is_state) {
+		frame->taken.process = frame->process;
+		frame->taken.action = frame->next == 0 ? TRACE_DIE : TRACE_CONTINUE;
+		return frame->next++ < 2;
+	}
+	if (search.seed != 0)
+		first = (unsigned)(fingerprint_mix(search.seed + frame->number) % choices);
+	while (frame->next < choices) {
+		unsigned choice = (first + frame->next++) % choices;
+		frame->taken.process = (uint8_t)(choice % processes);
+		frame->taken.action = choice < processes ? TRACE_DIE : TRACE_RUN;
+		if (may_choose(frame, choice % processes, frame->taken.action))
+			return true;
+	}
+	return false;
+}
+
+/* The frame moves when others are pushed. */
+static void take(struct frame *frame)
+{
+	unsigned process = frame->taken.process;
+
+	if (frame->taken.action == TRACE_DIE) {
+		die(process, frame->preemptions);
+		return;
+	}
+	if (frame->taken.action == TRACE_CONTINUE) {
+		run(process, frame->preemptions);
+		return;
+	}
+
+	unsigned preemptions = preemptions_of(frame, process);
+	enum explorer_status status = machine_process(process)->status;
+
+	if (status == EXPLORER_RUNNING || status == EXPLORER_BLOCKED)
+		save_stack(frame, process);
+	search.offered = (frame->die_mask & 1u << process) != 0
+				 ? memory_fingerprint(SEEN_BY_OTHERS)
+				 : NO_IMAGE;
+	machine_wake(process);
+	run(process, preemptions);
+}
+
+static void visit_all(void *argument)
+{
+	(void)argument;
+	if (!check_truth())
+		return;
+	arrive(false, NOBODY, 0);
+	while (!search.over && search.frames.count > 0) {
+		struct frame *frame = top_frame();
+		load_stack(frame);
+		if (choose(frame)) {
+			if (frame->was_left)
+				return_to(frame);
+			frame->was_left = true;
+			take(frame);
+		} else if (!frame->is_state || leave_state(frame)) {
+			search.frames.count--;
+		}
+	}
+	if (!search.over)
+		check_hooks();
+}
+
+static void reset_pass(void)
+{
+	struct explorer_result *result = search.result;
+
+	machine_reset();
+	fingerprint_set_clear(&search.states);
+	fingerprint_set_clear(&search.truth_images);
+	fingerprint_set_clear(&search.terminal_images);
+	search.frames.count = 0;
+	search.saved_stacks.count = 0;
+	search.open.count = 0;
+	search.components.count = 0;
+	search.over = false;
+	search.outcome = PASS_COMPLETE;
+	search.conflicts_before = machine_conflicts_found();
+	search.void_after = 0;
+	search.verify_after = 16;
+	search.hang_suspected = false;
+	search.offered = NO_IMAGE;
+	search.truth_checked = NO_IMAGE;
+	result->states = 0;
+	result->transitions = 0;
+	result->deaths = 0;
+	result->terminal_states = 0;
+	result->terminal_digest = 0;
+	result->passes++;
+}
+
+/* A hang, unlike all else that a pass finds, is one only if the pass left no schedule out. */
+static void judge_hang(void)
+{
+	if (search.outcome == PASS_VIOLATION || is_void() || !search.hang_suspected)
+		return;
+	search.violation_path.count = 0;
+	memcpy(stack_push(&search.violation_path, search.hang_path.count),
+	       search.hang_path.records,
+	       search.hang_path.count * search.hang_path.record_bytes);
+	violate(search.hang_text);
+	search.hang_found = true;
+}
+
+static enum outcome pass(void)
+{
+	bool in_body = false;
+
+	reset_pass();
+	if (!machine_try(visit_all, NULL, &in_body)) {
+		violate_here(machine_failure());
+		if (in_body && search.violation_path.count > 0) {
+			struct trace_choice *last = stack_top(&search.violation_path);
+			last->accesses = TRACE_TO_FAILURE;
+		}
+	}
+	judge_hang();
+	if (!search.over && is_void())
+		end_pass(PASS_VOID);
+	search.result->truth_images = search.truth_images.count;
+	search.result->terminal_images = search.terminal_images.count;
+	return search.outcome;
+}
+
+/* Passes until one is valid. */
+static enum outcome explore(void)
+{
+	enum outcome outcome;
+
+	do {
+		outcome = pass();
+	} while (outcome == PASS_VOID);
+	return outcome;
+}
+
+/* Looks for a schedule to a violation with fewer interruptions. The counts stay those of the pass that
+ * found the first one. */
+static void simplify(void)
+{
+	struct explorer_result *found = search.result;
+	struct explorer_result again = { 0 };
+	struct stack path = search.violation_path;
+
+	search.violation_path = (struct stack){ .record_bytes = path.record_bytes };
+	search.result = &again;
+	search.hang_is_goal = search.hang_found;
+	for (unsigned limit = 0; limit < PREEMPTION_LIMIT && !again.violated; limit++) {
+		search.preemption_limit = limit;
+		explore();
+	}
+	search.preemption_limit = NO_LIMIT;
+	search.result = found;
+	if (again.violated) {
+		memcpy(found->violation, again.violation, sizeof found->violation);
+		stack_release(&path);
+	} else {
+		stack_release(&search.violation_path);
+		search.violation_path = path;
+	}
+}
+
+static void report(FILE *file)
+{
+	fprintf(file, "scenario \"%s\" violated: %s\n", search.scenario->name,
+		search.result->violation);
+	trace_print(file, stack_at(&search.violation_path, 0), search.violation_path.count);
+	fflush(file);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static enum explorer_switches choose_switches(const struct explorer_scenario *scenario)
+{
+	static const char *const names[] = {
+		[EXPLORER_AT_CONFLICTS] = "conflicts",
+		[EXPLORER_AT_STORES] = "stores",
+		[EXPLORER_AT_EVERY_ACCESS] = "all",
+	};
+	const char *wanted = getenv("EXPLORER_SWITCHES");
+
+	if (wanted == NULL)
+		return scenario->switches;
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(wanted, names[i]) == 0)
+			return (enum explorer_switches)i;
+	fprintf(stderr, "EXPLORER_SWITCHES=%s: must be conflicts, stores or all\n", wanted);
+	exit(2);
+}
+
+static void begin(const struct explorer_scenario *scenario, struct explorer_result *result)
+{
+	const char *seed = getenv("EXPLORER_SEED");
+
+	if (scenario->process_count == 0 || scenario->process_count > EXPLORER_PROCESS_LIMIT) {
+		fprintf(stderr, "scenario \"%s\": process_count is %u, must be 1 to %d\n",
+			scenario->name, scenario->process_count, EXPLORER_PROCESS_LIMIT);
+		exit(2);
+	}
+	memset(&search, 0, sizeof search);
+	*result = (struct explorer_result){ 0 };
+	search.scenario = scenario;
+	search.result = result;
+	search.switches = choose_switches(scenario);
+	search.seed = seed == NULL ? scenario->seed : strtoull(seed, NULL, 0);
+	search.preemption_limit = NO_LIMIT;
+	search.frames.record_bytes = sizeof(struct frame);
+	search.saved_stacks.record_bytes = 1;
+	search.open.record_bytes = sizeof(uint32_t);
+	search.components.record_bytes = sizeof(struct component);
+	search.violation_path.record_bytes = sizeof(struct trace_choice);
+	search.hang_path.record_bytes = sizeof(struct trace_choice);
+	machine_begin(scenario);
+}
+
+static void end(void)
+{
+	fingerprint_set_clear(&search.states);
+	fingerprint_set_clear(&search.truth_images);
+	fingerprint_set_clear(&search.terminal_images);
+	stack_release(&search.frames);
+	stack_release(&search.saved_stacks);
+	stack_release(&search.open);
+	stack_release(&search.components);
+	stack_release(&search.violation_path);
+	stack_release(&search.hang_path);
+	machine_end();
+}
+
+void explorer_run(const struct explorer_scenario *scenario, struct explorer_result *result)
+{
+	double start = seconds_now();
+	enum outcome outcome = PASS_COMPLETE;
+
+	begin(scenario, result);
+	for (unsigned limit = 0; limit <= scenario->death_limit; limit++) {
+		search.death_limit = limit;
+		outcome = explore();
+		if (outcome == PASS_VIOLATION)
+			break;
+	}
+	result->complete = outcome == PASS_COMPLETE;
+	result->conflict_words = memory_conflict_count();
+	result->seconds = seconds_now() - start;
+	if (outcome == PASS_VIOLATION && scenario->report != NULL) {
+		simplify();
+		report(scenario->report);
+	}
+	end();
+}
+
+void explorer_track(const char *name, void *base, size_t bytes, enum explorer_kind kind)
+{
+	memory_track(name, base, bytes, kind);
+}
+
+void explorer_untrack_all(void)
+{
+	memory_untrack_all();
+}
+
+void explorer_print_result(FILE *file, const struct explorer_scenario *scenario,
+			   const struct explorer_result *result)
+{
+	const char *verdict = "limit reached, no violation so far";
+
+	if (result->violated)
+		verdict = result->violation;
+	else if (result->complete)
+		verdict = "complete";
+	fprintf(file,
+		"%s, %u deaths: %s; %" PRIu64 " states, %" PRIu64 " transitions (%" PRIu64
+		" deaths), %" PRIu64 " terminal states, %" PRIu64 " terminal images, %" PRIu64
+		" truth images, %" PRIu64 " words in conflict, %u passes, %.2f s, %.0f "
+		"transitions/s\n",
+		scenario->name, scenario->death_limit, verdict, result->states,
+		result->transitions, result->deaths, result->terminal_states,
+		result->terminal_images, result->truth_images, result->conflict_words,
+		result->passes, result->seconds,
+		(double)result->all_transitions / (result->seconds + 1e-9));
+}

@@ -1,0 +1,446 @@
+/* main.c -- explores every operation of the library, alone and in pairs, under deaths
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ *	model_checker [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
+ *
+ * Without arguments: each operation alone with two deaths (reapers' deaths included), each pair with
+ * one. FIRST and SECOND are parts of operations' names. The last line is "N passed, N failed". */
+#include "stress/model/explorer.h"
+#include "stress/model/world.h"
+
+#include "heap/object.h"
+#include "heap/pages.h"
+#include "heap/span.h"
+#include "recovery/check.h"
+#include "recovery/reap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define THREAD_SLOTS (WORLD_PROCESSES + 3u) /* one for `slot`, one to check with, recovery's */
+#define CHECK_SLOT (WORLD_PROCESSES + 1u)
+#define CHUNKS_BACKED 2u
+
+static struct world world;
+static struct ghost ghosts[WORLD_PROCESSES];
+static const struct operation *chosen[WORLD_WORKERS];
+static struct image recovered; /* check_truth's view, over the same heap buffer */
+static uint64_t buffer_bytes;
+
+/* --- the system as the model sees it ------------------------------------------------------- */
+
+static bool model_alive(void *context, uint64_t tag)
+{
+	const struct heap *heap = &world.image.heap;
+	uint32_t slot = tag_slot(tag);
+
+	(void)context;
+	if (!tag_plausible(tag, heap->thread_slots))
+		return false;
+	explorer_will_read(&heap->thread_slot[slot].owner, sizeof(uint64_t));
+	if (atomic_load(&heap->thread_slot[slot].owner) != tag)
+		return false;
+	if (slot >= WORLD_PROCESSES)
+		return true;
+	explorer_will_read(&ghosts[slot].dead, sizeof(uint64_t));
+	return ghosts[slot].dead == 0;
+}
+
+static bool model_process_alive(void *context, uint32_t process)
+{
+	(void)context;
+	if (process >= WORLD_PROCESSES)
+		return true;
+	explorer_will_read(&ghosts[process].dead, sizeof(uint64_t));
+	return ghosts[process].dead == 0;
+}
+
+static void model_futex_wait(
+	void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns)
+{
+	(void)context;
+	(void)limit_ns;
+	explorer_block(word, expected);
+}
+
+static void model_futex_wake(void *context, const uint32_t *word, int count)
+{
+	(void)context;
+	(void)word;
+	(void)count;
+}
+
+static uint64_t model_now(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static int model_back_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	(void)context;
+	return offset + bytes <= world.image.bytes ? 0 : 28; /* ENOSPC */
+}
+
+static int model_back_control(void *context, uint64_t offset, uint64_t bytes)
+{
+	(void)context;
+	return offset + bytes <= world.image.control_bytes ? 0 : 28;
+}
+
+static const struct system model_system = {
+	.alive = model_alive,
+	.process_alive = model_process_alive,
+	.futex_wait = model_futex_wait,
+	.futex_wake = model_futex_wake,
+	.now_ns = model_now,
+	.back_heap = model_back_heap,
+	.back_control = model_back_control,
+};
+
+/* --- building the world -------------------------------------------------------------------- */
+
+static void *buffer(uint64_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		perror("model_checker: mmap");
+		exit(1);
+	}
+	return memory;
+}
+
+static void make_heap(bool growth)
+{
+	uint64_t max_bytes = ARENA_BYTES;
+	struct image *image = &world.image;
+	uint64_t first;
+
+	buffer_bytes = max_bytes;
+	image->bytes = max_bytes;
+	image->base = buffer(buffer_bytes);
+	image->control_bytes = heap_control_bytes(max_bytes, WORLD_PROCESSES, THREAD_SLOTS);
+	image->control = buffer(image->control_bytes);
+	image_format(image->base, max_bytes, WORLD_PROCESSES, THREAD_SLOTS);
+	if (image_open(image, &model_system) != 0) {
+		fprintf(stderr, "model_checker: the image does not open\n");
+		exit(1);
+	}
+	first = image->heap.zone_chunks[0];
+	image->bytes = (first + CHUNKS_BACKED + (growth ? 1 : 0)) * CHUNK_BYTES;
+	world.ghosts = ghosts;
+}
+
+/* Backs the first chunks, so that no operation but growth grows. */
+static void grow_first(void)
+{
+	struct thread *thread = &world.threads[0];
+	int error;
+
+	for (unsigned i = 0; i < CHUNKS_BACKED; i++) {
+		uint64_t page = pages_allocate(thread, CHUNK_PAGES, &error);
+
+		pages_close_intent(thread->log, 0);
+		pages_open_intent(thread->log, 0, RUN_FREE, page, CHUNK_PAGES);
+		pages_to_limbo(thread, 0, page, CHUNK_PAGES);
+		pages_close_intent(thread->log, 0);
+		if (i + 1 == CHUNKS_BACKED)
+			pages_give_back(thread);
+	}
+}
+
+static void make_world(unsigned workers)
+{
+	bool growth = false;
+
+	for (unsigned i = 0; i < workers; i++)
+		growth = growth || chosen[i]->growth;
+	make_heap(growth);
+	for (unsigned i = 0; i < WORLD_PROCESSES; i++) {
+		image_attach_thread(&world.image, &world.threads[i], i);
+		atomic_store(&world.image.heap.thread_slot[i].process, i);
+	}
+	grow_first();
+	for (unsigned i = 0; i < workers; i++)
+		if (chosen[i]->prepare != NULL)
+			chosen[i]->prepare(&world, i);
+	if (growth) {
+		/* What is free is used up, so that the operation grows. */
+		int error;
+
+		while (page_index_find(&world.image.heap.pages, 20) != 0) {
+			world_allocate_large(&world, WORLD_PROCESSES - 1, 20 * PAGE_BYTES);
+			world.bystanders++;
+		}
+		(void)error;
+	}
+}
+
+static void track_world(void)
+{
+	explorer_track("heap", world.image.base, buffer_bytes, EXPLORER_TRUTH);
+	explorer_track("control", world.image.control, world.image.control_bytes, EXPLORER_SHARED);
+	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
+	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
+	explorer_track("transactions", world.transactions, sizeof(world.transactions),
+		EXPLORER_PRIVATE);
+	recovered.base = world.image.base;
+	recovered.bytes = world.image.bytes;
+	recovered.control_bytes = world.image.control_bytes;
+	recovered.control = buffer(recovered.control_bytes);
+}
+
+/* --- processes ----------------------------------------------------------------------------- */
+
+static void set_ghost(uint64_t *word, uint64_t value)
+{
+	explorer_will_write(word, sizeof(*word));
+	*word = value;
+}
+
+static void work(unsigned process)
+{
+	struct thread *thread = &world.threads[process];
+	uint64_t result;
+
+	set_ghost(&ghosts[process].progress, RUNNING);
+	result = chosen[process]->run(&world, process);
+	if (thread->met_dead)
+		reap_all(thread);
+	set_ghost(&ghosts[process].result, result);
+	set_ghost(&ghosts[process].progress, DONE);
+}
+
+static void body(unsigned process)
+{
+	if (process < WORLD_WORKERS)
+		work(process);
+	else
+		reap_all(&world.threads[process]);
+}
+
+static bool somebody_to_reap(void)
+{
+	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
+		if (ghosts[i].dead &&
+			atomic_load(&world.image.heap.thread_slot[i].owner) == world.threads[i].tag)
+			return true;
+	return false;
+}
+
+static bool may_start(unsigned process)
+{
+	if (process < WORLD_WORKERS)
+		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
+	/* The second reaper is there for the first one's death. */
+	if (process == WORLD_PROCESSES - 1 && !ghosts[process - 1].dead)
+		return false;
+	return somebody_to_reap();
+}
+
+static void on_death(unsigned process)
+{
+	explorer_will_write(&ghosts[process].dead, sizeof(uint64_t));
+	ghosts[process].dead = 1;
+}
+
+/* --- oracle -------------------------------------------------------------------------------- */
+
+static char problem_text[200];
+
+static int keep_problem(const struct sh_problem *problem, void *argument)
+{
+	(void)argument;
+	snprintf(problem_text, sizeof(problem_text), "check: %s (at 0x%llx)", problem->text,
+		(unsigned long long)problem->off);
+	return 1;
+}
+
+static int count_block(const struct sh_block *block, void *argument)
+{
+	uint64_t *count = argument;
+
+	(void)block;
+	(*count)++;
+	return 0;
+}
+
+static const char *check_promises(struct heap *heap)
+{
+	uint64_t least = world.bystanders;
+	uint64_t most = world.bystanders;
+	uint64_t live = 0;
+
+	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++) {
+		struct contribution blocks = { 0, 0 };
+		const char *broken = chosen[i]->promise(&world, i, heap, &blocks);
+
+		if (broken != NULL)
+			return broken;
+		least += blocks.least;
+		most += blocks.most;
+	}
+	walk_heap(heap, count_block, &live);
+	if (live >= least && live <= most)
+		return NULL;
+	snprintf(problem_text, sizeof(problem_text), "%llu blocks are live, not %llu to %llu",
+		(unsigned long long)live, (unsigned long long)least, (unsigned long long)most);
+	return problem_text;
+}
+
+static const char *check_whole(struct heap *heap, struct thread *thread)
+{
+	uint64_t problems;
+
+	check_heap(heap, thread, keep_problem, NULL, &problems);
+	return problems != 0 ? problem_text : check_promises(heap);
+}
+
+/* Everybody is dead here: what does the next open find? And the one after it? */
+static const char *check_truth(void)
+{
+	for (int i = 0; i < 2; i++) {
+		const char *broken;
+
+		if (image_open(&recovered, NULL) != 0)
+			return "P2: the heap does not open";
+		broken = check_whole(&recovered.heap, &recovered.thread);
+		if (broken != NULL) {
+			static char text[240];
+
+			snprintf(text, sizeof(text), "P2%s: %s", i ? " twice" : "", broken);
+			return text;
+		}
+	}
+	return NULL;
+}
+
+static const char *check_final(void)
+{
+	struct thread thread;
+
+	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++)
+		if (!ghosts[i].dead && ghosts[i].progress != DONE)
+			return "an operation did not end";
+	image_attach_thread(&world.image, &thread, CHECK_SLOT);
+	return check_whole(&world.image.heap, &thread);
+}
+
+/* --- running ------------------------------------------------------------------------------- */
+
+/* Process. One exploration to do. */
+struct job {
+	int first;
+	int second; /* -1: alone */
+	unsigned deaths;
+};
+
+static uint64_t state_limit = 0;
+
+static int explore(const struct job *job)
+{
+	char name[128];
+	struct explorer_result result;
+	struct explorer_scenario scenario = {
+		.name = name,
+		.process_count = WORLD_PROCESSES,
+		.death_limit = job->deaths,
+		.state_limit = state_limit,
+		.switches = EXPLORER_AT_CONFLICTS,
+		.report = stdout,
+		.body = body,
+		.may_start = may_start,
+		.on_death = on_death,
+		.check_truth = check_truth,
+		.check_final = check_final,
+	};
+
+	chosen[0] = &operations[job->first];
+	chosen[1] = job->second < 0 ? NULL : &operations[job->second];
+	snprintf(name, sizeof(name), "%s%s%s", chosen[0]->name, chosen[1] ? " | " : "",
+		chosen[1] ? chosen[1]->name : "");
+	make_world(chosen[1] ? 2 : 1);
+	track_world();
+	explorer_run(&scenario, &result);
+	explorer_print_result(stdout, &scenario, &result);
+	fflush(stdout);
+	return result.violated || !result.complete;
+}
+
+static bool matches(int index, const char *part)
+{
+	return part == NULL || strstr(operations[index].name, part) != NULL;
+}
+
+static unsigned make_jobs(struct job *jobs, unsigned deaths, const char *first, const char *second)
+{
+	unsigned count = 0;
+
+	for (int i = 0; i < (int)operation_count; i++) {
+		if (matches(i, first) && second == NULL)
+			jobs[count++] = (struct job){ i, -1, deaths ? deaths : 2 };
+		for (int j = 0; j <= i; j++)
+			if ((matches(i, first) && matches(j, second)) ||
+				(matches(j, first) && matches(i, second)))
+				jobs[count++] = (struct job){ i, j, deaths ? deaths : 1 };
+	}
+	return count;
+}
+
+/* Explores in processes of their own, `parallel` at a time. Returns how many failed. */
+static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parallel)
+{
+	unsigned started = 0;
+	unsigned running = 0;
+	unsigned failed = 0;
+
+	while (started < count || running > 0) {
+		int status;
+
+		if (started < count && running < parallel) {
+			fflush(stdout);
+			if (fork() == 0)
+				_exit(explore(&jobs[started]));
+			started++;
+			running++;
+			continue;
+		}
+		wait(&status);
+		running--;
+		if (status != 0)
+			failed++;
+	}
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	static struct job jobs[1024];
+	unsigned parallel = 2;
+	unsigned deaths = 0;
+	unsigned count;
+	unsigned failed;
+	int option;
+
+	while ((option = getopt(argc, argv, "j:s:d:")) != -1) {
+		if (option == 'j')
+			parallel = (unsigned)atoi(optarg);
+		else if (option == 's')
+			state_limit = strtoull(optarg, NULL, 10);
+		else if (option == 'd')
+			deaths = (unsigned)atoi(optarg);
+		else
+			return 2;
+	}
+	count = make_jobs(jobs, deaths, optind < argc ? argv[optind] : NULL,
+		optind + 1 < argc ? argv[optind + 1] : NULL);
+	failed = run_jobs(jobs, count, parallel == 0 ? 1 : parallel);
+	printf("%u passed, %u failed\n", count - failed, failed);
+	return failed != 0;
+}

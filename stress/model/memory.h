@@ -1,0 +1,73 @@
+/* memory.h -- the tracked memory of a model: who uses which word, undo, fingerprints
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Invariant, whenever nothing is pending: digest = sum over all words of
+ * fingerprint(word, content) - fingerprint(word, content at memory_begin()). */
+#ifndef MODEL_MEMORY_H
+#define MODEL_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "explorer.h"
+#include "fingerprint.h"
+
+#define MEMORY_REGION_LIMIT 64
+
+/* Process. Word flags: bit p, process p loads the word; bit 4 + p, it stores. */
+struct memory_region {
+	const char *name;
+	unsigned char *base;
+	size_t bytes;
+	enum explorer_kind kind;
+	unsigned char *image;	/* content at memory_begin() */
+	uint16_t *words;	/* flags of each word */
+};
+
+/* Process. One fingerprint for each kind of memory. */
+struct memory_digest {
+	struct fingerprint kinds[EXPLORER_KINDS];
+};
+
+void memory_track(const char *name, void *base, size_t bytes, enum explorer_kind kind);
+void memory_untrack_all(void);
+
+/* memory_begin() takes the present content as the image that all regions start from, and forgets who
+ * uses which word; memory_end() releases what begin took. */
+void memory_begin(void);
+void memory_end(void);
+
+/* NULL: the address is not tracked. */
+struct memory_region *memory_find(const void *address);
+
+/* Notes that the process loads or stores there. True: a word of it was no conflict and is one, that
+ * is, two processes use it and one of them stores. */
+bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
+		 bool stores);
+bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes);
+
+/* Makes the words conflicts, whoever uses them. */
+void memory_set_conflict(struct memory_region *region, const void *address, size_t bytes);
+
+size_t memory_conflict_count(void);
+
+/* Before a store: files the words' content for undo and leaves them pending. After it, at the latest
+ * before the next will_write: settle brings the digest up to date. */
+void memory_will_write(struct memory_region *region, const void *address, size_t bytes);
+void memory_settle(void);
+
+/* Sum over the kinds in the mask (1 << kind). Nothing may be pending. */
+struct fingerprint memory_fingerprint(unsigned kinds);
+struct memory_digest memory_digest(void);
+
+/* A place in the history of stores. Rollback takes all later stores back; digest is what
+ * memory_digest() returned there. */
+size_t memory_mark(void);
+void memory_rollback(size_t mark, const struct memory_digest *digest);
+
+/* Finds a store that came past the hooks: compares all words with the digest. Returns NULL, or a text
+ * that names the place. Nothing may be pending. */
+const char *memory_verify(void);
+
+#endif

@@ -1,0 +1,486 @@
+/* operations.c -- every operation of the library, and what it promises
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "stress/model/world.h"
+
+#include "heap/object.h"
+#include "heap/pages.h"
+#include "heap/root.h"
+#include "heap/span.h"
+#include "shm/lock.h"
+#include "shm/slot.h"
+
+#include <spanheap.h>
+
+#define LARGE_BYTES (20 * PAGE_BYTES)
+
+static struct thread *thread_of(struct world *world, unsigned process)
+{
+	return &world->threads[process];
+}
+
+static unsigned block_class(void)
+{
+	return span_class_make(size_class_of(BLOCK_BYTES), false);
+}
+
+/* A class of which no thread owns a span. */
+static unsigned other_class(void)
+{
+	return span_class_make(size_class_of(BLOCK_BYTES), true);
+}
+
+static uint64_t kept(const struct world *world, unsigned process, unsigned which)
+{
+	return world->ghosts[process].kept[which];
+}
+
+/* --- promises that several operations share ------------------------------------------------- */
+
+/* The block of kept[0] is live before, free afterwards. */
+static const char *promise_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+
+	/* Freed, it may be another's by now: the number of blocks tells. */
+	blocks->least = progress == NOT_STARTED ? 1 : 0;
+	blocks->most = progress == DONE ? 0 : 1;
+	if (progress == NOT_STARTED && !world_live(heap, kept(world, process, 0)))
+		return "a block that nobody freed is free";
+	return progress == DONE && world->ghosts[process].result != 0 ? "a free was refused" : NULL;
+}
+
+/* The result is a live block, once the operation returned. */
+static const char *promise_allocated(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (world_progress(world, process) == NOT_STARTED)
+		return NULL;
+	blocks->most = 1;
+	if (world_progress(world, process) != DONE)
+		return NULL;
+	blocks->least = 1;
+	if (world->ghosts[process].result == 0)
+		return "an allocation failed";
+	return world_live(heap, world->ghosts[process].result) ? NULL :
+								 "an allocated block is free";
+}
+
+/* --- taking pages --------------------------------------------------------------------------- */
+
+static uint64_t run_take_pages(struct world *world, unsigned process)
+{
+	int error;
+	uint64_t head = span_create(thread_of(world, process), other_class(), &error);
+
+	return page_offset(head);
+}
+
+static const char *promise_span(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)blocks;
+	/* When its owner is dead, anybody may retire it. */
+	if (world_progress(world, process) == DONE && !world->ghosts[process].dead &&
+		!head_is_set(heap, world->ghosts[process].result >> PAGE_SHIFT))
+		return "a span that was made is gone";
+	return NULL;
+}
+
+/* The page cache holds pages already. */
+static void prepare_cached(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	int error;
+	uint64_t head = span_create(thread, other_class(), &error);
+
+	span_retire(thread, head, other_class());
+}
+
+static uint64_t run_large(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	int error;
+	uint64_t head = span_prepare_large(thread, LARGE_BYTES, SPAN_LARGE, false, &error);
+
+	if (head != 0)
+		span_commit_large(thread, head);
+	return page_offset(head);
+}
+
+static void prepare_free_large(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate_large(world, process, LARGE_BYTES);
+}
+
+static uint64_t run_free(struct world *world, unsigned process)
+{
+	return (uint64_t)object_free(thread_of(world, process), kept(world, process, 0));
+}
+
+static uint64_t run_give_back(struct world *world, unsigned process)
+{
+	object_give_back(thread_of(world, process));
+	pages_give_back(thread_of(world, process));
+	return 0;
+}
+
+static const char *promise_nothing(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)world;
+	(void)process;
+	(void)heap;
+	(void)blocks;
+	return NULL;
+}
+
+/* --- objects -------------------------------------------------------------------------------- */
+
+static uint64_t run_allocate(struct world *world, unsigned process)
+{
+	int error;
+
+	return object_allocate(thread_of(world, process), block_class(), &error);
+}
+
+/* One block of the thread's own span is kept by the process; the span has room. */
+static void prepare_own_block(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate(world, process, BLOCK_BYTES);
+}
+
+/* The thread owns a span with room. */
+static void prepare_own_span(struct world *world, unsigned process)
+{
+	world_allocate(world, process, BLOCK_BYTES);
+	world->bystanders++;
+}
+
+/* The block belongs to a span that the other worker owns. */
+static void prepare_others_block(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate(world, 1 - process, BLOCK_BYTES);
+}
+
+/* The block lies in a full span that nobody owns; the others of the span are bystanders. */
+static void prepare_unowned_block(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	uint64_t off = world_allocate(world, process, BLOCK_BYTES);
+
+	while (thread->cursors[block_class()].free_bits != 0) {
+		world_allocate(world, process, BLOCK_BYTES);
+		world->bystanders++;
+	}
+	span_give_up(thread, thread->cursors[block_class()].page, block_class());
+	thread->cursors[block_class()] = (struct cursor){ .page = 0 };
+	world->ghosts[process].kept[0] = off;
+}
+
+/* The block is the only one of a span that nobody owns: freeing it gives the pages back. */
+static void prepare_last_block(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate(world, process, BLOCK_BYTES);
+	object_give_back(thread_of(world, process));
+}
+
+/* The thread's span is full, and its blocks are bystanders: allocation hands the span over. */
+static void prepare_full_span(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	do {
+		world_allocate(world, process, BLOCK_BYTES);
+		world->bystanders++;
+	} while (thread->cursors[block_class()].free_bits != 0);
+}
+
+/* A listed span with room is there: allocation claims it. */
+static void prepare_listed(struct world *world, unsigned process)
+{
+	world_allocate(world, process, BLOCK_BYTES);
+	world->bystanders++;
+	object_give_back(thread_of(world, process));
+}
+
+static uint64_t run_trim(struct world *world, unsigned process)
+{
+	span_trim(thread_of(world, process), CHUNK_PAGES);
+	return 0;
+}
+
+/* --- transactions --------------------------------------------------------------------------- */
+
+/* kept[0]: a block to free, kept[1]: a bystander with a word at its start, kept[2]: an edited word's
+ * place. */
+static void prepare_transaction(struct world *world, unsigned process)
+{
+	prepare_unowned_block(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+}
+
+static uint64_t *word_of(const struct heap *heap, uint64_t off)
+{
+	return heap_at(heap, off);
+}
+
+static uint64_t run_commit(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct heap *heap = &world->image.heap;
+	uint64_t word = kept(world, process, 1);
+	uint64_t off;
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_store(transaction, word, off);
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 1;
+	transaction_commit(transaction);
+	return off;
+}
+
+/* Stored word, edited word, allocated and freed block: all or nothing. */
+static const char *promise_commit(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t stored = *word_of(heap, kept(world, process, 1));
+	uint64_t second = *word_of(heap, kept(world, process, 1) + 8);
+
+	*blocks = (struct contribution){ 1, 1 };
+	if ((stored != 0) != (second == 1))
+		return "half a transaction: of two words one is changed";
+	if (stored != 0 && !world_live(heap, stored))
+		return "a published block is free";
+	if (stored == 0 && !world_live(heap, kept(world, process, 0)))
+		return "half a transaction: rolled back, but the freed block is gone";
+	if (world_progress(world, process) == DONE &&
+		(stored == 0 || stored != world->ghosts[process].result))
+		return "a committed transaction was not carried out";
+	return world_progress(world, process) == NOT_STARTED && stored != 0 ?
+		"a transaction that was not begun was carried out" :
+		NULL;
+}
+
+static uint64_t run_abort(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct heap *heap = &world->image.heap;
+	uint64_t word = kept(world, process, 1);
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 1;
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 2;
+	transaction_abort(transaction);
+	return 0;
+}
+
+static const char *promise_abort(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	*blocks = (struct contribution){ 1, 1 };
+	if (*word_of(heap, kept(world, process, 1) + 8) != 0)
+		return "an edit of an aborted transaction stands";
+	return world_live(heap, kept(world, process, 0)) ? NULL :
+							   "an aborted free was carried out";
+}
+
+/* Large blocks: kept[0] is freed, another is allocated and published in kept[1]'s word. */
+static void prepare_transaction_large(struct world *world, unsigned process)
+{
+	prepare_free_large(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+}
+
+static uint64_t run_commit_large(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	uint64_t off;
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = transaction_allocate(transaction, LARGE_BYTES, false, &error);
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_store(transaction, kept(world, process, 1), off);
+	transaction_store(transaction, kept(world, process, 1) + 8, 1);
+	transaction_commit(transaction);
+	return off;
+}
+
+/* A log that does not fit its slot: one long range. */
+static uint64_t run_long_log(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct heap *heap = &world->image.heap;
+	uint64_t word = kept(world, process, 1);
+	int error;
+	uint64_t off;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_add(transaction, kept(world, process, 2), LOG_INLINE_ENTRIES * LOG_ENTRY_BYTES);
+	transaction_store(transaction, word, off);
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 1;
+	transaction_commit(transaction);
+	return off;
+}
+
+static void prepare_long_log(struct world *world, unsigned process)
+{
+	prepare_transaction(world, process);
+	world->ghosts[process].kept[2] = world_allocate(world, process, 2 * BLOCK_BYTES);
+	world->bystanders++;
+}
+
+/* --- roots ---------------------------------------------------------------------------------- */
+
+static void root_words(unsigned process, uint64_t name[ROOT_NAME_BYTES / 8])
+{
+	(void)process;
+	root_name("shared", name);
+}
+
+static uint64_t run_root(struct world *world, unsigned process)
+{
+	uint64_t name[ROOT_NAME_BYTES / 8];
+
+	root_words(process, name);
+	root_set(thread_of(world, process), name, 16 * (process + 1));
+	return 0;
+}
+
+static const char *promise_root(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t name[ROOT_NAME_BYTES / 8];
+	uint64_t value;
+
+	(void)blocks;
+	root_words(process, name);
+	root_get(heap, name, &value);
+	if (value > 32 || value % 16 != 0)
+		return "a root has a value that nobody set";
+	if (world_progress(world, process) == DONE && value == 0)
+		return "a root that was set is not there";
+	return NULL;
+}
+
+static uint64_t run_root_transaction(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_root(transaction, "shared", 16 * (process + 1));
+	transaction_commit(transaction);
+	return 0;
+}
+
+/* --- locks and slots ------------------------------------------------------------------------ */
+
+/* A mutex of the heap: the last process's reserved words in the bystander block. */
+static void settle_holder(void *argument, uint64_t dead)
+{
+	struct thread *thread = argument;
+
+	if (thread->heap->reap != NULL)
+		while (atomic_load(&thread->heap->thread_slot[tag_slot(dead)].owner) == dead)
+			thread->heap->reap(thread);
+}
+
+/* Both workers use the word in the block that process 0 keeps. */
+static void prepare_mutex(struct world *world, unsigned process)
+{
+	if (world->ghosts[1 - process].kept[3] == 0) {
+		world->ghosts[process].kept[3] = world_allocate(world, process, 64);
+		world->bystanders++;
+	} else {
+		world->ghosts[process].kept[3] = world->ghosts[1 - process].kept[3];
+	}
+}
+
+/* Two words edited under the mutex, in a transaction: always equal for who holds it. */
+static uint64_t run_mutex(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	struct thread *thread = thread_of(world, process);
+	struct transaction *transaction = &world->transactions[process];
+	uint64_t off = kept(world, process, 3);
+	_Atomic uint64_t *word = heap_at(heap, off);
+	uint64_t broken;
+
+	lock_acquire_settled(word, thread->tag, &heap->system, settle_holder, thread);
+	broken = *word_of(heap, off + 16) != *word_of(heap, off + 24);
+	transaction_begin(transaction, thread);
+	transaction_add(transaction, off + 16, 16);
+	*word_of(heap, off + 16) += 1;
+	*word_of(heap, off + 24) += 1;
+	transaction_commit(transaction);
+	lock_release(word, &heap->system);
+	return broken;
+}
+
+static const char *promise_mutex(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	(void)blocks;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0 ?
+		"under the mutex, a half-made edit of the dead was seen" :
+		NULL;
+}
+
+/* A second thread of the process comes and goes. */
+static uint64_t run_slot(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	uint32_t slot = slot_claim(heap->header, heap->thread_slot, process);
+	uint64_t serial;
+	uint64_t tag;
+
+	if (slot == SLOT_NONE)
+		return 1;
+	serial = atomic_fetch_add(&heap->running->next_serial, 1) + 1;
+	tag = tag_make(slot, serial);
+	slot_confirm(&heap->thread_slot[slot], tag, process, false);
+	slot_release(&heap->thread_slot[slot], tag);
+	return 0;
+}
+
+const struct operation operations[] = {
+	{ "take pages from the cache", false, prepare_cached, run_take_pages, promise_span },
+	{ "fill the cache, take pages", false, NULL, run_take_pages, promise_span },
+	{ "grow, take pages", true, NULL, run_large, promise_allocated },
+	{ "allocate large", false, NULL, run_large, promise_allocated },
+	{ "free large", false, prepare_free_large, run_free, promise_freed },
+	{ "give spans and pages back", false, prepare_own_span, run_give_back, promise_nothing },
+	{ "allocate from own span", false, prepare_own_span, run_allocate, promise_allocated },
+	{ "hand over full span", false, prepare_full_span, run_allocate, promise_allocated },
+	{ "claim listed span", false, prepare_listed, run_allocate, promise_allocated },
+	{ "free own block", false, prepare_own_block, run_free, promise_freed },
+	{ "free another owner's block", false, prepare_others_block, run_free, promise_freed },
+	{ "free unowned block", false, prepare_unowned_block, run_free, promise_freed },
+	{ "free last block, retire", false, prepare_last_block, run_free, promise_freed },
+	{ "trim", false, prepare_listed, run_trim, promise_nothing },
+	{ "commit", false, prepare_transaction, run_commit, promise_commit },
+	{ "abort", false, prepare_transaction, run_abort, promise_abort },
+	{ "commit large", false, prepare_transaction_large, run_commit_large, promise_commit },
+	{ "commit long log", false, prepare_long_log, run_long_log, promise_commit },
+	{ "set root", false, NULL, run_root, promise_root },
+	{ "set root in transaction", false, NULL, run_root_transaction, promise_root },
+	{ "mutex", false, prepare_mutex, run_mutex, promise_mutex },
+	{ "claim and release slot", false, NULL, run_slot, promise_nothing },
+};
+
+const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

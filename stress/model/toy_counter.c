@@ -1,0 +1,19 @@
+/* toy_counter.c -- increments that get lost, and some that do not
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "toy.h"
+
+void toy_counter_add_plain(struct toy_counter *counter)
+{
+	counter->plain++;
+}
+
+void toy_counter_add_atomic(struct toy_counter *counter)
+{
+	atomic_fetch_add_explicit(&counter->atomic, 1, memory_order_relaxed);
+}
+
+void toy_count_alone(_Atomic uint64_t *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		atomic_store_explicit(&words[i], i + 1, memory_order_relaxed);
+}

@@ -1,0 +1,73 @@
+/* world.h -- a small heap for the model checker, and what must be true of it
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The heap file and the control file are buffers; each model process has a thread slot. Processes 0
+ * and 1 carry out one operation each; the others are reapers: they start when somebody is dead.
+ * Truth is recovered in place (P2) after every store to it, and what it shows is compared with what
+ * the operations promise. */
+#ifndef MODEL_WORLD_H
+#define MODEL_WORLD_H
+
+#include "heap/transaction.h"
+#include "recovery/image.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WORLD_WORKERS 2u
+#define WORLD_PROCESSES 4u /* two workers, two reapers */
+#define WORLD_KEPT 4u
+
+enum progress { NOT_STARTED, RUNNING, DONE };
+
+/* What one process has done: part of the truth that is compared, so it is tracked as truth. */
+struct ghost {
+	uint64_t progress;    /* enum progress */
+	uint64_t result;      /* of the operation: an offset or a code */
+	uint64_t kept[WORLD_KEPT]; /* what prepare left for run and promise */
+	uint64_t dead;
+};
+
+struct world {
+	struct image image;
+	struct thread threads[WORLD_PROCESSES];
+	struct transaction transactions[WORLD_PROCESSES];
+	struct ghost *ghosts;
+	uint64_t bystanders; /* live blocks that no operation touches */
+};
+
+/* How many blocks are live because of an operation, at least and at most. */
+struct contribution {
+	uint64_t least;
+	uint64_t most;
+};
+
+/* One operation of the library. Everything is told by the process's number. */
+struct operation {
+	const char *name;
+	bool growth; /* one more chunk can be backed */
+	/* Before exploration: what the operation needs. May be NULL. */
+	void (*prepare)(struct world *world, unsigned process);
+	/* The operation itself, as a coroutine. Its result is kept in the ghost. */
+	uint64_t (*run)(struct world *world, unsigned process);
+	/* What it promises of a settled heap (recovered, or everybody done or reaped), wherever the
+	 * operation stopped: NULL or what is broken. */
+	const char *(*promise)(const struct world *world, unsigned process,
+		const struct heap *heap, struct contribution *blocks);
+};
+
+extern const struct operation operations[];
+extern const unsigned operation_count;
+
+/* Sizes of the scenarios' blocks: a class of four pages with four blocks. */
+#define BLOCK_BYTES 1024u
+
+/* Helpers for prepare. */
+uint64_t world_allocate(struct world *world, unsigned process, uint64_t bytes);
+uint64_t world_allocate_large(struct world *world, unsigned process, uint64_t bytes);
+/* Whether a block starts at `off` and is live. */
+bool world_live(const struct heap *heap, uint64_t off);
+/* The state of the operation: NOT_STARTED, RUNNING (also when it died inside) or DONE. */
+enum progress world_progress(const struct world *world, unsigned process);
+
+#endif
