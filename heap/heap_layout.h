@@ -37,8 +37,9 @@
 #define RUNNING_BYTES UINT64_C(4096)
 
 /* Heap file, twice: at offset 0 and behind the slot logs. Written under the opening lock, copy B
- * first; a reader takes the copy with the higher sequence among those whose checksum is right.
- * Crash between the copies: the older one is whole, and says what was true before. */
+ * first unless copy A is torn; a reader takes the copy with the higher sequence among those whose
+ * checksum is right. Crash between the copies: the older one is whole, and says what was true
+ * before. */
 struct superblock {
 	uint64_t magic;
 	uint32_t format_version;

@@ -106,7 +106,6 @@ int image_open(struct image *image, const struct system *system)
 		return ENOMEM;
 	superblock_write(image->base, &superblock);
 	recover_stamp_arenas(&image->heap);
-	memset(image->control, 0, image->control_bytes);
 	return recover(&image->heap, &superblock, &image->thread, &image->recovery);
 }
 

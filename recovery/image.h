@@ -26,7 +26,7 @@ struct image {
 /* Writes the header of a new, clean heap. The buffer is zeroed and at least heap_header_bytes. */
 void image_format(char *base, uint64_t max_bytes, uint32_t process_slots, uint32_t thread_slots);
 
-/* Opens the heap in image->base/bytes with the control buffer, which is overwritten: reads the
+/* Opens the heap in image->base/bytes with the control buffer, which the caller has zeroed: reads the
  * superblock, begins a new incarnation, recovers. image->heap.system may be replaced afterwards, or
  * before with `system` not NULL. 0, SH_EBADHEAP, SH_EVERSION, ENOMEM (buffers too small). For any
  * content of the heap buffer. */

@@ -114,20 +114,6 @@ void superblock_init(struct superblock *superblock, uint64_t max_bytes, uint32_t
 	superblock_random(superblock->heap_id, sizeof(superblock->heap_id));
 }
 
-void superblock_write(char *base, struct superblock *superblock)
-{
-	uint64_t b = heap_superblock_b_offset(
-		superblock->max_bytes, superblock->thread_slot_count);
-
-	superblock->sequence++;
-	superblock->checksum = checksum(superblock);
-	memcpy(base + b, superblock, sizeof(*superblock));
-	/* Crash: copy B is torn or new, copy A whole. */
-	crash_order();
-	memcpy(base, superblock, sizeof(*superblock));
-	crash_order();
-}
-
 const char *superblock_difference(const struct superblock *superblock)
 {
 	if (superblock->format_version != FORMAT_VERSION)
@@ -168,6 +154,22 @@ static bool read_copy(const char *base, uint64_t bytes, uint64_t offset, struct 
 		return false;
 	memcpy(copy, base + offset, sizeof(*copy));
 	return whole(copy);
+}
+
+void superblock_write(char *base, struct superblock *superblock)
+{
+	uint64_t b = heap_superblock_b_offset(
+		superblock->max_bytes, superblock->thread_slot_count);
+	/* The copy that a reader relies on is written last: a torn copy A was left by a death. */
+	bool a_last = read_copy(base, sizeof(struct superblock), 0, &(struct superblock){ 0 });
+
+	superblock->sequence++;
+	superblock->checksum = checksum(superblock);
+	memcpy(base + (a_last ? b : 0), superblock, sizeof(*superblock));
+	/* Crash: this copy is torn or new, the other one whole. */
+	crash_order();
+	memcpy(base + (a_last ? 0 : b), superblock, sizeof(*superblock));
+	crash_order();
 }
 
 /* Copy B when copy A does not tell where it is. */

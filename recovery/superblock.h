@@ -21,7 +21,8 @@ int superblock_read(const char *base, uint64_t bytes, struct superblock *superbl
 void superblock_init(struct superblock *superblock, uint64_t max_bytes, uint32_t process_slots,
 	uint32_t thread_slots);
 
-/* Writes both copies under the next sequence, copy B first. Crash: see struct superblock. */
+/* Writes both copies under the next sequence, the one that readers rely on last. Crash: see struct
+ * superblock. */
 void superblock_write(char *base, struct superblock *superblock);
 
 /* Why a superblock is refused, for people; NULL when it is this build's. */

@@ -3,8 +3,9 @@
  *
  *	model_checker [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
  *
- * Without arguments: each operation alone with two deaths (reapers' deaths included), each pair with
- * one. FIRST and SECOND are parts of operations' names. The last line is "N passed, N failed". */
+ * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
+ * dying, and the recovery of everything dying in turn; each pair of operations with one death. FIRST
+ * and SECOND are parts of operations' names; SECOND may be "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
 
@@ -29,6 +30,8 @@ static struct world world;
 static struct ghost ghosts[WORLD_PROCESSES];
 static const struct operation *chosen[WORLD_WORKERS];
 static struct image recovered; /* check_truth's view, over the same heap buffer */
+static bool recovering;        /* processes 1 and 2 recover the heap after process 0's death */
+static struct image recoverers[WORLD_PROCESSES];
 static uint64_t buffer_bytes;
 
 /* --- the system as the model sees it ------------------------------------------------------- */
@@ -155,31 +158,48 @@ static void grow_first(void)
 	}
 }
 
-static void make_world(unsigned workers)
+static void attach_all(void)
 {
-	bool growth = false;
-
-	for (unsigned i = 0; i < workers; i++)
-		growth = growth || chosen[i]->growth;
-	make_heap(growth);
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++) {
 		image_attach_thread(&world.image, &world.threads[i], i);
 		atomic_store(&world.image.heap.thread_slot[i].process, i);
 	}
-	grow_first();
-	for (unsigned i = 0; i < workers; i++)
-		if (chosen[i]->prepare != NULL)
-			chosen[i]->prepare(&world, i);
-	if (growth) {
-		/* What is free is used up, so that the operation grows. */
-		int error;
+}
 
-		while (page_index_find(&world.image.heap.pages, 20) != 0) {
-			world_allocate_large(&world, WORLD_PROCESSES - 1, 20 * PAGE_BYTES);
-			world.bystanders++;
-		}
-		(void)error;
+/* What is free is used up, so that the operation grows. */
+static void use_up(void)
+{
+	while (page_index_find(&world.image.heap.pages, 20) != 0) {
+		world_allocate_large(&world, WORLD_PROCESSES - 1, 20 * PAGE_BYTES);
+		world.bystanders++;
 	}
+}
+
+static void restart(void)
+{
+	memset(world.image.control, 0, world.image.control_bytes);
+	if (image_open(&world.image, &model_system) != 0)
+		abort();
+	attach_all();
+}
+
+static void make_world(void)
+{
+	unsigned setting = 0;
+
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		if (chosen[i] != NULL)
+			setting |= chosen[i]->setting;
+	make_heap((setting & SETTING_GROWTH) != 0);
+	attach_all();
+	grow_first();
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		if (chosen[i] != NULL && chosen[i]->prepare != NULL)
+			chosen[i]->prepare(&world, i);
+	if (setting & SETTING_GROWTH)
+		use_up();
+	if (setting & SETTING_RESTART)
+		restart();
 }
 
 static void track_world(void)
@@ -194,6 +214,14 @@ static void track_world(void)
 	recovered.bytes = world.image.bytes;
 	recovered.control_bytes = world.image.control_bytes;
 	recovered.control = buffer(recovered.control_bytes);
+	for (unsigned i = 1; recovering && i < WORLD_PROCESSES - 1; i++) {
+		recoverers[i] = recovered;
+		recoverers[i].control = buffer(recovered.control_bytes);
+		explorer_track("new control", recoverers[i].control, recovered.control_bytes,
+			EXPLORER_SHARED);
+	}
+	if (recovering)
+		explorer_track("recoverers", recoverers, sizeof(recoverers), EXPLORER_PRIVATE);
 }
 
 /* --- processes ----------------------------------------------------------------------------- */
@@ -217,9 +245,18 @@ static void work(unsigned process)
 	set_ghost(&ghosts[process].progress, DONE);
 }
 
+static void recover_everything(unsigned process)
+{
+	if (image_open(&recoverers[process], NULL) != 0)
+		explorer_fail("the heap does not open");
+	set_ghost(&ghosts[process].progress, DONE);
+}
+
 static void body(unsigned process)
 {
-	if (process < WORLD_WORKERS)
+	if (recovering && process > 0)
+		recover_everything(process);
+	else if (process < WORLD_WORKERS)
 		work(process);
 	else
 		reap_all(&world.threads[process]);
@@ -236,6 +273,9 @@ static bool somebody_to_reap(void)
 
 static bool may_start(unsigned process)
 {
+	if (recovering && process > 0)
+		return process < WORLD_PROCESSES - 1 && ghosts[process - 1].dead &&
+			explorer_status(process) == EXPLORER_FRESH;
 	if (process < WORLD_WORKERS)
 		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
 	/* The second reaper is there for the first one's death. */
@@ -308,6 +348,7 @@ static const char *check_truth(void)
 	for (int i = 0; i < 2; i++) {
 		const char *broken;
 
+		memset(recovered.control, 0, recovered.control_bytes);
 		if (image_open(&recovered, NULL) != 0)
 			return "P2: the heap does not open";
 		broken = check_whole(&recovered.heap, &recovered.thread);
@@ -321,10 +362,20 @@ static const char *check_truth(void)
 	return NULL;
 }
 
+static const char *check_recovered(void)
+{
+	for (unsigned i = 1; i < WORLD_PROCESSES; i++)
+		if (ghosts[i].progress == DONE)
+			return check_whole(&recoverers[i].heap, &recoverers[i].thread);
+	return NULL;
+}
+
 static const char *check_final(void)
 {
 	struct thread thread;
 
+	if (recovering)
+		return check_recovered();
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++)
 		if (!ghosts[i].dead && ghosts[i].progress != DONE)
 			return "an operation did not end";
@@ -334,10 +385,13 @@ static const char *check_final(void)
 
 /* --- running ------------------------------------------------------------------------------- */
 
+#define ALONE (-1)
+#define RECOVERY (-2)
+
 /* Process. One exploration to do. */
 struct job {
 	int first;
-	int second; /* -1: alone */
+	int second; /* or ALONE, or RECOVERY */
 	unsigned deaths;
 };
 
@@ -363,9 +417,12 @@ static int explore(const struct job *job)
 
 	chosen[0] = &operations[job->first];
 	chosen[1] = job->second < 0 ? NULL : &operations[job->second];
-	snprintf(name, sizeof(name), "%s%s%s", chosen[0]->name, chosen[1] ? " | " : "",
-		chosen[1] ? chosen[1]->name : "");
-	make_world(chosen[1] ? 2 : 1);
+	recovering = job->second == RECOVERY;
+	snprintf(name, sizeof(name), "%s%s", chosen[0]->name,
+		recovering ? " | recovery" : chosen[1] != NULL ? " | " : "");
+	if (chosen[1] != NULL)
+		strncat(name, chosen[1]->name, sizeof(name) - strlen(name) - 1);
+	make_world();
 	track_world();
 	explorer_run(&scenario, &result);
 	explorer_print_result(stdout, &scenario, &result);
@@ -384,7 +441,9 @@ static unsigned make_jobs(struct job *jobs, unsigned deaths, const char *first, 
 
 	for (int i = 0; i < (int)operation_count; i++) {
 		if (matches(i, first) && second == NULL)
-			jobs[count++] = (struct job){ i, -1, deaths ? deaths : 2 };
+			jobs[count++] = (struct job){ i, ALONE, deaths ? deaths : 2 };
+		if (matches(i, first) && (second == NULL || strstr("recovery", second) != NULL))
+			jobs[count++] = (struct job){ i, RECOVERY, deaths ? deaths : 2 };
 		for (int j = 0; j <= i; j++)
 			if ((matches(i, first) && matches(j, second)) ||
 				(matches(j, first) && matches(i, second)))

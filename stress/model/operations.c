@@ -204,6 +204,24 @@ static void prepare_listed(struct world *world, unsigned process)
 	object_give_back(thread_of(world, process));
 }
 
+/* Spans of an earlier incarnation: a block of one, kept; the other worker's lies beside it. */
+static void prepare_restart(struct world *world, unsigned process)
+{
+	(void)process;
+	world->ghosts[process].kept[0] = world_allocate(world, 0, BLOCK_BYTES);
+}
+
+/* Gives everything back, and the slot. */
+static uint64_t run_leave(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	object_give_back(thread);
+	pages_give_back(thread);
+	slot_release(&world->image.heap.thread_slot[thread->slot], thread->tag);
+	return 0;
+}
+
 static uint64_t run_trim(struct world *world, unsigned process)
 {
 	span_trim(thread_of(world, process), CHUNK_PAGES);
@@ -459,28 +477,32 @@ static uint64_t run_slot(struct world *world, unsigned process)
 }
 
 const struct operation operations[] = {
-	{ "take pages from the cache", false, prepare_cached, run_take_pages, promise_span },
-	{ "fill the cache, take pages", false, NULL, run_take_pages, promise_span },
-	{ "grow, take pages", true, NULL, run_large, promise_allocated },
-	{ "allocate large", false, NULL, run_large, promise_allocated },
-	{ "free large", false, prepare_free_large, run_free, promise_freed },
-	{ "give spans and pages back", false, prepare_own_span, run_give_back, promise_nothing },
-	{ "allocate from own span", false, prepare_own_span, run_allocate, promise_allocated },
-	{ "hand over full span", false, prepare_full_span, run_allocate, promise_allocated },
-	{ "claim listed span", false, prepare_listed, run_allocate, promise_allocated },
-	{ "free own block", false, prepare_own_block, run_free, promise_freed },
-	{ "free another owner's block", false, prepare_others_block, run_free, promise_freed },
-	{ "free unowned block", false, prepare_unowned_block, run_free, promise_freed },
-	{ "free last block, retire", false, prepare_last_block, run_free, promise_freed },
-	{ "trim", false, prepare_listed, run_trim, promise_nothing },
-	{ "commit", false, prepare_transaction, run_commit, promise_commit },
-	{ "abort", false, prepare_transaction, run_abort, promise_abort },
-	{ "commit large", false, prepare_transaction_large, run_commit_large, promise_commit },
-	{ "commit long log", false, prepare_long_log, run_long_log, promise_commit },
-	{ "set root", false, NULL, run_root, promise_root },
-	{ "set root in transaction", false, NULL, run_root_transaction, promise_root },
-	{ "mutex", false, prepare_mutex, run_mutex, promise_mutex },
-	{ "claim and release slot", false, NULL, run_slot, promise_nothing },
+	{ "take pages from the cache", 0, prepare_cached, run_take_pages, promise_span },
+	{ "fill the cache, take pages", 0, NULL, run_take_pages, promise_span },
+	{ "grow, take pages", SETTING_GROWTH, NULL, run_large, promise_allocated },
+	{ "allocate large", 0, NULL, run_large, promise_allocated },
+	{ "free large", 0, prepare_free_large, run_free, promise_freed },
+	{ "give spans and pages back", 0, prepare_own_span, run_give_back, promise_nothing },
+	{ "allocate from own span", 0, prepare_own_span, run_allocate, promise_allocated },
+	{ "hand over full span", 0, prepare_full_span, run_allocate, promise_allocated },
+	{ "claim listed span", 0, prepare_listed, run_allocate, promise_allocated },
+	{ "free own block", 0, prepare_own_block, run_free, promise_freed },
+	{ "free another owner's block", 0, prepare_others_block, run_free, promise_freed },
+	{ "free unowned block", 0, prepare_unowned_block, run_free, promise_freed },
+	{ "free last block, retire", 0, prepare_last_block, run_free, promise_freed },
+	{ "thread leaves", 0, prepare_own_span, run_leave, promise_nothing },
+	{ "free after restart", SETTING_RESTART, prepare_restart, run_free, promise_freed },
+	{ "allocate after restart", SETTING_RESTART, prepare_own_span, run_allocate,
+		promise_allocated },
+	{ "trim", 0, prepare_listed, run_trim, promise_nothing },
+	{ "commit", 0, prepare_transaction, run_commit, promise_commit },
+	{ "abort", 0, prepare_transaction, run_abort, promise_abort },
+	{ "commit large", 0, prepare_transaction_large, run_commit_large, promise_commit },
+	{ "commit long log", 0, prepare_long_log, run_long_log, promise_commit },
+	{ "set root", 0, NULL, run_root, promise_root },
+	{ "set root in transaction", 0, NULL, run_root_transaction, promise_root },
+	{ "mutex", 0, prepare_mutex, run_mutex, promise_mutex },
+	{ "claim and release slot", 0, NULL, run_slot, promise_nothing },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

@@ -42,10 +42,13 @@ struct contribution {
 	uint64_t most;
 };
 
+#define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
+#define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
+
 /* One operation of the library. Everything is told by the process's number. */
 struct operation {
 	const char *name;
-	bool growth; /* one more chunk can be backed */
+	unsigned setting; /* SETTING_... */
 	/* Before exploration: what the operation needs. May be NULL. */
 	void (*prepare)(struct world *world, unsigned process);
 	/* The operation itself, as a coroutine. Its result is kept in the ghost. */
