@@ -88,10 +88,8 @@ int log_reserve(struct thread *thread, uint64_t more)
 	return 0;
 }
 
-static void grow_count(struct slot_log *log, uint64_t entries)
+static void grow_count(struct slot_log *log, struct log_word word, uint64_t entries)
 {
-	struct log_word word = log_read(log);
-
 	word.count += entries;
 	/* Crash before: not recorded. */
 	crash_order();
@@ -101,15 +99,17 @@ static void grow_count(struct slot_log *log, uint64_t entries)
 void log_append(struct thread *thread, const struct log_entry *entry)
 {
 	struct slot_log *log = thread->log;
+	struct log_word word = log_read(log);
 
-	*log_entry_at(thread->heap, log, log_read(log).count) = *entry;
-	grow_count(log, 1);
+	*log_entry_at(thread->heap, log, word.count) = *entry;
+	grow_count(log, word, 1);
 }
 
 void log_append_bytes(struct thread *thread, const struct log_entry *entry, const void *content)
 {
 	struct slot_log *log = thread->log;
-	uint64_t at = log_read(log).count;
+	struct log_word word = log_read(log);
+	uint64_t at = word.count;
 	uint64_t bytes = log_entry_bytes(entry);
 	const char *from = content;
 
@@ -117,7 +117,7 @@ void log_append_bytes(struct thread *thread, const struct log_entry *entry, cons
 	for (uint64_t done = 0; done < bytes; done += LOG_ENTRY_BYTES, at++)
 		memcpy(log_entry_at(thread->heap, log, at), from + done,
 			bytes - done < LOG_ENTRY_BYTES ? bytes - done : LOG_ENTRY_BYTES);
-	grow_count(log, 1 + log_raw_entries(bytes));
+	grow_count(log, word, 1 + log_raw_entries(bytes));
 }
 
 bool log_copy_bytes(const struct heap *heap, struct slot_log *log, uint64_t index, void *to,

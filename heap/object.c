@@ -143,12 +143,24 @@ static void cursor_drop(struct thread *thread, unsigned span_class)
 	cursor->free_bits = 0;
 }
 
+/* Points the cursor at the lowest free block of a span that the thread just got, collected. */
+static void cursor_begin(struct thread *thread, unsigned span_class, uint64_t head)
+{
+	unsigned words = span_size_class(thread->heap, span_class)->words;
+
+	for (unsigned word = 0; word < words; word++) {
+		uint64_t bits = span_free_bits(thread->heap, head, word);
+
+		cursor_set(thread, span_class, head, word, bits);
+		if (bits != 0)
+			return;
+	}
+}
+
 /* Gives the thread a span of the class with a free block. False and *error when there is none. */
 static bool refill(struct thread *thread, unsigned span_class, int *error)
 {
 	uint64_t head;
-	bool empty;
-	unsigned word;
 
 	if (thread->cursors[span_class].page != 0 && refill_from_own(thread, span_class))
 		return true;
@@ -159,8 +171,7 @@ static bool refill(struct thread *thread, unsigned span_class, int *error)
 		head = span_create(thread, span_class, error);
 	if (head == 0)
 		return false;
-	word = span_collect_all(thread, head, &empty);
-	cursor_set(thread, span_class, head, word, span_collect(thread, head, word));
+	cursor_begin(thread, span_class, head);
 	return true;
 }
 

@@ -196,7 +196,7 @@ void root_unpin_all(struct heap *heap, uint32_t slot)
 }
 
 void root_apply(struct thread *thread, struct log_entry *entry,
-	void (*retire)(struct slot_log *log), struct slot_log *log)
+	void (*retire)(void *argument), void *argument)
 {
 	struct root *root = &thread->heap->roots[entry->where % ROOT_COUNT];
 	uint64_t sequence;
@@ -212,6 +212,6 @@ void root_apply(struct thread *thread, struct log_entry *entry,
 	if (entry->before == sequence + 1)
 		switch_value(root, entry->after);
 	crash_order();
-	retire(log);
+	retire(argument);
 	unlock(thread);
 }

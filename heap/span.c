@@ -382,6 +382,16 @@ uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word)
 	return ~(live | bits) & span_word_mask(size_class, word);
 }
 
+uint64_t span_free_bits(const struct heap *heap, uint64_t head, unsigned word)
+{
+	uint64_t taken =
+		atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
+		atomic_load_explicit(span_freed(heap, head, word), memory_order_relaxed);
+
+	return ~taken &
+		span_word_mask(span_size_class(heap, span_of_head(heap, head)->span_class), word);
+}
+
 unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty)
 {
 	const struct heap *heap = thread->heap;

@@ -78,6 +78,9 @@ void span_retire(struct thread *thread, uint64_t head, unsigned index);
  * log names. Returns the free bits of the word. */
 uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word);
 
+/* The free bits of a word of a span that the thread owns, as the last collect left them. */
+uint64_t span_free_bits(const struct heap *heap, uint64_t head, unsigned word);
+
 /* Collects every word; *empty tells whether the span is (rule A). Returns the lowest word that has
  * free bits, or the number of words. */
 unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty);

@@ -285,86 +285,119 @@ int transaction_root(struct transaction *transaction, const char *name, uint64_t
 	return 0;
 }
 
-/* --- carrying out: stores and roots -------------------------------------------------------- */
+/* --- carrying out -------------------------------------------------------------------------- */
 
-static void advance(struct slot_log *log)
+/* Stack. A log that is being carried out by its one writer: the slot's thread, or who acts for it.
+ * word is what log->word holds. */
+struct replay {
+	struct thread *thread;
+	struct heap *heap;
+	uint32_t slot;
+	struct slot_log *log;
+	struct log_word word;
+	bool active; /* the slot's bit in the active mask is known to be set */
+};
+
+static struct replay replay_of(struct thread *thread, uint32_t slot)
 {
-	struct log_word word = log_read(log);
+	struct slot_log *log = &thread->heap->logs[slot];
 
-	word.index++;
-	log_write(log, word);
+	return (struct replay){
+		.thread = thread,
+		.heap = thread->heap,
+		.slot = slot,
+		.log = log,
+		.word = log_read(log),
+	};
 }
 
-static void set_state(struct slot_log *log, enum log_state state, uint64_t count)
+static bool replay_own(const struct replay *replay)
 {
-	/* One store; the index starts anew. */
-	log_write(log, (struct log_word){ .state = state, .count = count });
+	return replay->slot == replay->thread->slot;
 }
+
+/* The entry at the index; NULL at the end, or where a damaged log has none. */
+static struct log_entry *replay_entry(const struct replay *replay)
+{
+	return replay->word.index < replay->word.count ?
+		log_entry_at(replay->heap, replay->log, replay->word.index) :
+		NULL;
+}
+
+static void replay_set_index(struct replay *replay, uint64_t index)
+{
+	replay->word.index = index;
+	log_write(replay->log, replay->word);
+}
+
+static void replay_advance(void *argument)
+{
+	struct replay *replay = argument;
+
+	replay_set_index(replay, replay->word.index + 1);
+}
+
+/* One store; the index starts anew. */
+static void replay_set_state(struct replay *replay, enum log_state state)
+{
+	replay->word.state = state;
+	replay->word.index = 0;
+	if (state == LOG_EMPTY)
+		replay->word.count = 0;
+	log_write(replay->log, replay->word);
+}
+
+/* --- stores and roots ---------------------------------------------------------------------- */
 
 /* The thread itself stores; who acts for it stores only what its own store would have changed. */
-static void apply_store(struct thread *thread, bool own, const struct log_entry *entry)
+static void apply_store(const struct replay *replay, const struct log_entry *entry)
 {
-	_Atomic uint64_t *word = heap_at(thread->heap, entry->where);
+	_Atomic uint64_t *word = heap_at(replay->heap, entry->where);
 	uint64_t before = entry->before;
 
 	/* release: who follows the new value sees what was written before it. */
-	if (own)
+	if (replay_own(replay))
 		atomic_store_explicit(word, entry->after, memory_order_release);
 	else
 		atomic_compare_exchange_strong_explicit(word, &before, entry->after,
 			memory_order_acq_rel, memory_order_relaxed);
 }
 
-static void apply_entry(struct thread *thread, uint32_t slot, struct log_entry *entry)
+static void apply_entry(struct replay *replay, struct log_entry *entry)
 {
-	struct slot_log *log = &thread->heap->logs[slot];
-
-	if (log_entry_kind(entry) == LOG_ROOT) {
-		root_apply(thread, entry, advance, log);
-		return;
+	switch (log_entry_kind(entry)) {
+	case LOG_ROOT:
+		root_apply(replay->thread, entry, replay_advance, replay);
+		break;
+	case LOG_STORE:
+		apply_store(replay, entry);
+		/* Crash: in doubt; it is made again from the value that it replaced. */
+		crash_order();
+		replay_advance(replay);
+		break;
+	default:
+		replay_set_index(replay, next_entry(entry, replay->word.index));
+		break;
 	}
-	if (log_entry_kind(entry) == LOG_STORE)
-		apply_store(thread, slot == thread->slot, entry);
-	/* Crash: the store is in doubt; it is made again from the value that it replaced. */
-	crash_order();
-	advance(log);
 }
 
-/* Moves the index past `at` and what belongs to it. */
-static void skip_entry(struct slot_log *log, const struct log_entry *entry)
+static void apply_all(struct replay *replay)
 {
-	struct log_word word = log_read(log);
+	struct log_entry *entry;
 
-	word.index = next_entry(entry, word.index);
-	log_write(log, word);
+	while ((entry = replay_entry(replay)) != NULL)
+		apply_entry(replay, entry);
+	replay_set_state(replay, LOG_FREEING);
 }
 
-static void apply_all(struct thread *thread, uint32_t slot)
-{
-	struct slot_log *log = &thread->heap->logs[slot];
-	struct log_word word = log_read(log);
+/* --- ranges -------------------------------------------------------------------------------- */
 
-	for (; word.index < word.count; word = log_read(log)) {
-		struct log_entry *entry = log_entry_at(thread->heap, log, word.index);
-
-		if (entry == NULL)
-			break;
-		if (log_entry_kind(entry) == LOG_STORE || log_entry_kind(entry) == LOG_ROOT)
-			apply_entry(thread, slot, entry);
-		else
-			skip_entry(log, entry);
-	}
-	set_state(log, LOG_FREEING, word.count);
-}
-
-/* --- carrying out: ranges ------------------------------------------------------------------ */
-
-static uint64_t last_range(const struct heap *heap, struct slot_log *log, uint64_t count)
+static uint64_t last_range(const struct replay *replay)
 {
 	uint64_t last = 0;
 
-	for (uint64_t at = 0; at < count;) {
-		const struct log_entry *entry = log_entry_at(heap, log, at);
+	for (uint64_t at = 0; at < replay->word.count;) {
+		const struct log_entry *entry = log_entry_at(replay->heap, replay->log, at);
 
 		if (entry == NULL)
 			break;
@@ -375,195 +408,198 @@ static uint64_t last_range(const struct heap *heap, struct slot_log *log, uint64
 	return last;
 }
 
+/* Whether the entry's range lies in the address space: a damaged log may say anything. */
+static bool range_plausible(const struct heap *heap, const struct log_entry *entry)
+{
+	uint64_t bytes = log_entry_bytes(entry);
+
+	return log_entry_kind(entry) == LOG_RANGE && entry->where < heap->max_bytes &&
+		bytes <= heap->max_bytes - entry->where &&
+		page_is_data(heap, entry->where >> PAGE_SHIFT) &&
+		page_is_data(heap, (entry->where + bytes - 1) >> PAGE_SHIFT);
+}
+
 /* Puts every range back, last first. Crash: all of it again; nobody else may write there before the
  * log is settled. */
-static void put_back_all(struct heap *heap, struct slot_log *log)
+static void put_back_all(struct replay *replay)
 {
-	uint64_t count = log_read(log).count;
-	uint64_t next = last_range(heap, log, count);
+	struct heap *heap = replay->heap;
+	uint64_t next = last_range(replay);
 
-	while (next != 0 && next <= count) {
-		const struct log_entry *entry = log_entry_at(heap, log, next - 1);
-		uint64_t bytes = log_entry_bytes(entry);
+	while (next != 0) {
+		const struct log_entry *entry = log_entry_at(heap, replay->log, next - 1);
 
-		if (entry->where >= heap->max_bytes || bytes > heap->max_bytes - entry->where)
+		if (entry == NULL || !range_plausible(heap, entry))
 			break;
-		log_copy_bytes(heap, log, next - 1, heap_at(heap, entry->where), bytes);
-		if (entry->before >= next)
-			break;
-		next = entry->before;
+		log_copy_bytes(heap, replay->log, next - 1, heap_at(heap, entry->where),
+			log_entry_bytes(entry));
+		next = entry->before < next ? entry->before : 0;
 	}
 	crash_order();
-	set_state(log, LOG_ROLLBACK, count);
+	replay_set_state(replay, LOG_ROLLBACK);
 }
 
-/* --- carrying out: frees ------------------------------------------------------------------- */
+/* --- frees --------------------------------------------------------------------------------- */
 
-static void set_applying(struct slot_log *log, uint64_t off)
+static void set_applying(const struct replay *replay, uint64_t off)
 {
 	/* release: pairs with collect's acquire; the index of the entry before is out first. */
-	atomic_store_explicit(&log->applying, off, memory_order_release);
+	atomic_store_explicit(&replay->log->applying, off, memory_order_release);
 	crash_order();
 }
 
-static void set_active(struct heap *heap, uint32_t slot)
+static _Atomic uint64_t *active_word(const struct replay *replay)
 {
-	atomic_fetch_or_explicit(&heap->derived->active[slot / 64], UINT64_C(1) << (slot & 63),
-		memory_order_release);
+	return &replay->heap->derived->active[replay->slot / 64];
 }
 
-static void clear_active(struct heap *heap, uint32_t slot)
+/* Before the first hazard: who collects looks at `applying` of active slots only. */
+static void set_active(struct replay *replay)
 {
-	atomic_fetch_and_explicit(&heap->derived->active[slot / 64], ~(UINT64_C(1) << (slot & 63)),
-		memory_order_release);
+	if (!replay->active)
+		atomic_fetch_or_explicit(active_word(replay), UINT64_C(1) << (replay->slot & 63),
+			memory_order_release);
+	replay->active = true;
 }
 
-static void free_entry_large(struct thread *thread, uint32_t slot, const struct block *block)
+static void clear_active(const struct replay *replay)
 {
-	struct slot_log *log = &thread->heap->logs[slot];
-	bool begun = span_free_begin(thread, slot, 1, block->head);
+	uint64_t bit = UINT64_C(1) << (replay->slot & 63);
+
+	if (atomic_load_explicit(active_word(replay), memory_order_relaxed) & bit)
+		atomic_fetch_and_explicit(active_word(replay), ~bit, memory_order_release);
+}
+
+static void free_entry_large(struct replay *replay, const struct block *block)
+{
+	bool begun = span_free_begin(replay->thread, replay->slot, 1, block->head);
 
 	/* Crash: the head bit is clear, the entry finds nothing more to do. */
 	crash_order();
-	advance(log);
+	replay_advance(replay);
 	/* Crash: the intent returns the pages. */
 	crash_order();
 	if (begun)
-		span_free_end(thread, slot, 1);
+		span_free_end(replay->thread, replay->slot, 1);
 }
 
-static void free_entry_small(struct thread *thread, uint32_t slot, const struct block *block)
+static void free_entry_small(struct replay *replay, const struct block *block)
 {
-	object_free_for_log(thread, slot, block);
+	object_free_for_log(replay->thread, replay->slot, block);
 	/* Crash: freed and not retired: repeated; the hazard keeps the block from reuse. */
 	crash_order();
-	advance(&thread->heap->logs[slot]);
-	object_freed_for_log(thread, slot, block);
+	replay_advance(replay);
+	object_freed_for_log(replay->thread, replay->slot, block);
 }
 
-/* Frees what the entry at the log's index names. False when it names no block. */
-static bool free_entry(
-	struct thread *thread, uint32_t slot, const struct log_entry *entry, struct block *block)
+/* Finds the block that an entry frees. A large one whose free the dead one began is no block to
+ * anybody else any more: the intent names it. */
+static bool entry_block(
+	const struct replay *replay, const struct log_entry *entry, struct block *block)
 {
-	struct slot_log *log = &thread->heap->logs[slot];
-	uint64_t run = atomic_load_explicit(&log->intent[1], memory_order_relaxed);
+	uint64_t run = atomic_load_explicit(&replay->log->intent[1], memory_order_relaxed);
 
-	set_applying(log, entry->where);
-	/* Begun by the dead one: the span is no block to anybody else any more. */
-	if (run != 0 && page_offset(run_page(run)) == entry->where) {
-		thread->counts.blocks_freed++;
-		*block = (struct block){ .head = run_page(run) };
-		free_entry_large(thread, slot, block);
-		return false;
-	}
-	if (block_find(thread->heap, entry->where, block) != 0) {
-		advance(log);
-		return false;
-	}
-	thread->counts.blocks_freed++;
-	if (block->bit == 0) {
-		free_entry_large(thread, slot, block);
-		return false;
-	}
-	free_entry_small(thread, slot, block);
+	if (run == 0 || page_offset(run_page(run)) != entry->where)
+		return block_find(replay->heap, entry->where, block) == 0;
+	*block = (struct block){ .off = entry->where, .head = run_page(run) };
 	return true;
+}
+
+/* Frees what the entry at the index names. `last` is the block freed before, or has no bit. */
+static void free_entry(
+	struct replay *replay, const struct log_entry *entry, struct block *last)
+{
+	struct block block;
+
+	set_active(replay);
+	set_applying(replay, entry->where);
+	if (!entry_block(replay, entry, &block)) {
+		replay_advance(replay);
+		return;
+	}
+	replay->thread->counts.blocks_freed++;
+	if (block.bit == 0) {
+		free_entry_large(replay, &block);
+		return;
+	}
+	free_entry_small(replay, &block);
+	/* The hazard has moved on from the block before. */
+	if (last->bit != 0 && last->head != block.head)
+		span_retire_if_empty(replay->thread, last->head);
+	*last = block;
 }
 
 /* A large free for this log that a death interrupted after the head bit was cleared: its entry is
  * retired first, then its pages go to limbo; the entries after it need the intent. */
-static void finish_open_free(struct thread *thread, uint32_t slot, enum log_kind kind)
+static void finish_open_free(struct replay *replay)
 {
-	struct heap *heap = thread->heap;
-	struct slot_log *log = &heap->logs[slot];
-	struct slot_words *words = heap_slot_words(heap, slot);
-	uint64_t run = atomic_load_explicit(&log->intent[1], memory_order_acquire);
+	struct heap *heap = replay->heap;
+	struct slot_words *words = heap_slot_words(heap, replay->slot);
+	uint64_t run = atomic_load_explicit(&replay->log->intent[1], memory_order_acquire);
 	uint64_t limbo = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
-	struct log_word word = log_read(log);
-	struct log_entry *entry;
+	const struct log_entry *entry = replay_entry(replay);
 
-	if (run == 0 || head_is_set(heap, run_page(run)))
+	if (run == 0 || !page_is_data(heap, run_page(run)) || head_is_set(heap, run_page(run)))
 		return;
-	entry = word.index < word.count ? log_entry_at(heap, log, word.index) : NULL;
-	if (entry != NULL && entry_named(entry, kind, page_offset(run_page(run))))
-		advance(log);
+	if (entry != NULL && kind_is_named(log_entry_kind(entry)) &&
+		entry->where == page_offset(run_page(run)))
+		replay_advance(replay);
 	crash_order();
 	if (limbo != 0 && atomic_load_explicit(&words->limbo[limbo - 1], memory_order_relaxed) ==
 		run_make(RUN_PLAIN, run_page(run), run_pages(run)))
-		pages_close_intent(log, 1);
+		pages_close_intent(replay->log, 1);
 	else
-		span_free_end(thread, slot, 1);
+		span_free_end(replay->thread, replay->slot, 1);
 }
 
-static void free_all(struct thread *thread, uint32_t slot, enum log_kind kind)
+static void free_all(struct replay *replay, enum log_kind kind)
 {
-	struct slot_log *log = &thread->heap->logs[slot];
 	struct block last = { .bit = 0 };
-	struct log_word word;
+	struct log_entry *entry;
 
-	set_active(thread->heap, slot);
-	crash_order();
-	finish_open_free(thread, slot, kind);
-	for (word = log_read(log); word.index < word.count; word = log_read(log)) {
-		struct log_entry *entry = log_entry_at(thread->heap, log, word.index);
-		struct block block;
-
-		if (entry == NULL)
-			break;
-		if (log_entry_kind(entry) != kind) {
-			skip_entry(log, entry);
-			continue;
-		}
-		if (!free_entry(thread, slot, entry, &block))
-			continue;
-		/* The hazard has moved on from the block before. */
-		if (last.bit != 0 && last.head != block.head)
-			span_retire_if_empty(thread, last.head);
-		last = block;
+	while ((entry = replay_entry(replay)) != NULL) {
+		if (log_entry_kind(entry) == kind)
+			free_entry(replay, entry, &last);
+		else
+			replay_set_index(replay, next_entry(entry, replay->word.index));
 	}
 	/* Crash: EMPTY says that count and index mean nothing; whoever comes next clears the rest. */
-	set_state(log, LOG_EMPTY, 0);
+	replay_set_state(replay, LOG_EMPTY);
 	crash_order();
-	set_applying(log, 0);
+	set_applying(replay, 0);
 	if (last.bit != 0)
-		span_retire_if_empty(thread, last.head);
+		span_retire_if_empty(replay->thread, last.head);
 }
 
 /* --- whole logs ---------------------------------------------------------------------------- */
 
-static void close_log(struct thread *thread, uint32_t slot)
+static void carry_out(struct replay *replay)
 {
-	struct heap *heap = thread->heap;
-
-	set_applying(&heap->logs[slot], 0);
-	clear_active(heap, slot);
-	root_unpin_all(heap, slot);
-	log_release_extensions(thread, slot, 1);
-}
-
-static void carry_out(struct thread *thread, uint32_t slot)
-{
-	struct slot_log *log = &thread->heap->logs[slot];
-
-	if (log_read(log).state == LOG_COMMITTED)
-		apply_all(thread, slot);
-	if (log_read(log).state == LOG_FREEING)
-		free_all(thread, slot, LOG_FREE);
-	if (log_read(log).state == LOG_ABORTING)
-		put_back_all(thread->heap, log);
-	if (log_read(log).state == LOG_ROLLBACK)
-		free_all(thread, slot, LOG_ALLOC);
-	close_log(thread, slot);
+	if (replay->word.state == LOG_COMMITTED)
+		apply_all(replay);
+	else if (replay->word.state == LOG_ABORTING)
+		put_back_all(replay);
+	if (replay->word.state == LOG_FREEING)
+		free_all(replay, LOG_FREE);
+	else if (replay->word.state == LOG_ROLLBACK)
+		free_all(replay, LOG_ALLOC);
+	else
+		set_applying(replay, 0);
+	clear_active(replay);
+	root_unpin_all(replay->heap, replay->slot);
+	log_release_extensions(replay->thread, replay->slot, 1);
 }
 
 static void end(struct transaction *transaction, enum log_state state)
 {
 	struct thread *thread = transaction->thread;
+	struct replay replay = replay_of(thread, thread->slot);
 
 	/* Everything that the caller wrote comes before the commit point. */
 	crash_order();
-	set_state(thread->log, state, log_read(thread->log).count);
+	replay_set_state(&replay, state);
 	crash_order();
-	carry_out(thread, thread->slot);
+	carry_out(&replay);
 	index_drop(&transaction->index);
 	pages_settle_limbo(thread);
 }
@@ -580,21 +616,16 @@ void transaction_abort(struct transaction *transaction)
 
 enum settled transaction_settle(struct thread *thread, uint32_t slot)
 {
-	struct slot_log *log = &thread->heap->logs[slot];
-	struct log_word word = log_read(log);
+	struct replay replay = replay_of(thread, slot);
 	enum settled settled = SETTLED_NOTHING;
 
-	if (word.state == LOG_OPEN) {
-		word.state = LOG_ABORTING;
-		word.index = 0;
-		log_write(log, word);
-	}
-	if (word.state == LOG_COMMITTED || word.state == LOG_FREEING)
+	if (replay.word.state == LOG_OPEN)
+		replay_set_state(&replay, LOG_ABORTING);
+	if (replay.word.state == LOG_COMMITTED || replay.word.state == LOG_FREEING)
 		settled = SETTLED_FORWARD;
-	else if (word.state != LOG_EMPTY)
+	else if (replay.word.state != LOG_EMPTY)
 		settled = SETTLED_BACK;
-	if (word.state == LOG_EMPTY)
-		finish_open_free(thread, slot, (enum log_kind)0);
-	carry_out(thread, slot);
+	finish_open_free(&replay);
+	carry_out(&replay);
 	return settled;
 }
