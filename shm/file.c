@@ -142,25 +142,52 @@ static void swallow(const sigset_t *set)
 		;
 }
 
-int file_back(int fd, uint64_t offset, uint64_t bytes)
-{
+/* Stack. The file-size limit is an error code between begin and end, not the end of the process. */
+struct limit_guard {
 	sigset_t limit;
 	sigset_t before;
 	bool was_pending;
+};
+
+static void limit_begin(struct limit_guard *guard)
+{
+	sigemptyset(&guard->limit);
+	sigaddset(&guard->limit, SIGXFSZ);
+	pthread_sigmask(SIG_BLOCK, &guard->limit, &guard->before);
+	guard->was_pending = is_pending(SIGXFSZ);
+}
+
+static void limit_end(const struct limit_guard *guard, int error)
+{
+	if (error == EFBIG && !guard->was_pending && is_pending(SIGXFSZ))
+		swallow(&guard->limit);
+	pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+}
+
+int file_back(int fd, uint64_t offset, uint64_t bytes)
+{
+	struct limit_guard guard;
 	int error;
 
-	/* The file-size limit is an error code here, not the end of the process. */
-	sigemptyset(&limit);
-	sigaddset(&limit, SIGXFSZ);
-	pthread_sigmask(SIG_BLOCK, &limit, &before);
-	was_pending = is_pending(SIGXFSZ);
+	limit_begin(&guard);
 	do
 		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : errno;
 	while (error == EINTR);
-	if (error == EFBIG && !was_pending && is_pending(SIGXFSZ))
-		swallow(&limit);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	limit_end(&guard, error);
 	return error == ENOSYS ? ENOTSUP : error;
+}
+
+int file_set_length(int fd, uint64_t bytes)
+{
+	struct limit_guard guard;
+	int error;
+
+	limit_begin(&guard);
+	do
+		error = ftruncate(fd, (off_t)bytes) == 0 ? 0 : errno;
+	while (error == EINTR);
+	limit_end(&guard, error);
+	return error;
 }
 
 int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes)
@@ -180,6 +207,7 @@ static int reserve(uint64_t bytes, char **base)
 		-1, 0);
 	uint64_t before;
 
+	*base = NULL;
 	if (start == MAP_FAILED)
 		return errno;
 	before = -(uintptr_t)start & (MAP_ALIGN_BYTES - 1);
@@ -200,6 +228,7 @@ int file_map(int fd, uint64_t bytes, bool writable, char **base)
 		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		error = errno;
 		munmap(*base, bytes);
+		*base = NULL;
 	}
 	return error;
 }

@@ -66,6 +66,9 @@ int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
 /* The same for a file that is only open. */
 int file_back(int fd, uint64_t offset, uint64_t bytes);
 
+/* Sets the length of a file, without a signal at the file-size limit. 0 or an errno. */
+int file_set_length(int fd, uint64_t bytes);
+
 /* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages. The
  * mapping may be longer than the file. 0 or an errno. */
 int file_map(int fd, uint64_t bytes, bool writable, char **base);

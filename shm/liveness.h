@@ -36,6 +36,7 @@ struct presence {
 	uint32_t process;
 	unsigned references;
 	struct lock_holder byte;
+	struct presence *next; /* in the list of whoever counts */
 };
 
 /* Takes a free process slot: locks its byte through `fd`, a description of the control file that

@@ -23,13 +23,26 @@ static bool holder_dead(uint64_t seen, const struct system *system)
 
 enum lock_result lock_try(_Atomic uint64_t *word, uint64_t tag, const struct system *system)
 {
-	uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
+	return lock_try_settled(word, tag, system, NULL, NULL);
+}
 
-	if (seen == 0)
-		return take(word, &seen, tag, 0) ? LOCK_TAKEN : LOCK_BUSY;
-	if (!holder_dead(seen, system))
-		return LOCK_BUSY;
-	return take(word, &seen, tag, seen & TAG_WAITERS) ? LOCK_TAKEN_OVER : LOCK_BUSY;
+enum lock_result lock_try_settled(_Atomic uint64_t *word, uint64_t tag, const struct system *system,
+	void (*settle)(void *argument, uint64_t dead), void *argument)
+{
+	uint64_t seen = 0;
+
+	if (take(word, &seen, tag, 0))
+		return LOCK_TAKEN;
+	/* Tried again when only the mark changed: the holder is still the dead one, or 0. */
+	while (seen == 0 || holder_dead(seen, system)) {
+		bool vacant = seen == 0;
+
+		if (!vacant && settle != NULL)
+			settle(argument, seen & ~TAG_WAITERS);
+		if (take(word, &seen, tag, seen & TAG_WAITERS))
+			return vacant ? LOCK_TAKEN : LOCK_TAKEN_OVER;
+	}
+	return LOCK_BUSY;
 }
 
 enum lock_result lock_acquire(_Atomic uint64_t *word, uint64_t tag, const struct system *system)

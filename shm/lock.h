@@ -35,6 +35,10 @@ enum lock_result {
 /* Takes the lock if it is free or its holder is dead; never waits. */
 enum lock_result lock_try(_Atomic uint64_t *word, uint64_t tag, const struct system *system);
 
+/* The same; calls `settle` with a dead holder's tag before it takes the lock over. */
+enum lock_result lock_try_settled(_Atomic uint64_t *word, uint64_t tag, const struct system *system,
+	void (*settle)(void *argument, uint64_t dead), void *argument);
+
 /* Takes the lock. Not recursive. Crash while waiting: nothing is held. */
 enum lock_result lock_acquire(_Atomic uint64_t *word, uint64_t tag, const struct system *system);
 

@@ -8,10 +8,11 @@
  * A search consists of passes. A pass that finds words in conflict which it did not know of is void
  * as a proof, since it did not stop before them everywhere; the next pass does.
  *
- * The states that lead to each other in circles form a component. A component that no step leaves,
- * deaths aside, and that is not a terminal state, is a hang: a deadlock or a livelock. Before it is
- * called one, the time limits of those who are blocked pass. Components are found as Gabow does:
- * numbers of open states in one stack, boundaries of possible components in another. */
+ * The states that lead to each other in circles form a component. A component that nothing leads out of,
+ * and that is not a terminal state, is a hang: a deadlock or a livelock. Before it is called one, the
+ * time limits of those who are blocked pass. A death that leads out of it hides a hang from this pass,
+ * but not from the one before, which had one death less. Components are found as Gabow does: numbers of
+ * open states in one stack, boundaries of possible components in another. */
 #define _POSIX_C_SOURCE 200809L
 #include "explorer.h"
 
@@ -38,11 +39,11 @@
 
 /* Counterexamples are searched again with 0, 1, ... preemptions, up to this many. */
 #define PREEMPTION_LIMIT 8
+#define SIMPLIFY_FACTOR 4
 
 /* Process. */
 struct frame {
 	bool is_state;
-	bool by_death;
 	bool was_left;
 	bool limits_passed;	/* those who are blocked here had their turn */
 	uint8_t process;	/* of a kill point */
@@ -64,7 +65,7 @@ struct frame {
 /* Process. States from `first` on the open stack may be one component. */
 struct component {
 	uint32_t first;
-	bool escapes;		/* a step leads out of it, or it is a terminal state */
+	bool escapes;		/* something leads out of it, or it is a terminal state */
 	bool limits_passed;	/* of somebody blocked in one of the states */
 };
 
@@ -92,6 +93,7 @@ static struct {
 	uint64_t conflicts_before;	/* machine_conflicts_found() at the start of the pass */
 	uint64_t void_after;		/* transitions */
 	uint64_t verify_after;		/* transitions */
+	uint64_t transition_limit;	/* of all passes */
 	struct fingerprint offered;	/* shared memory when the running process could last die */
 	struct fingerprint truth_checked;
 	bool hang_suspected;
@@ -234,13 +236,15 @@ static void count_transition(bool by_death)
 		search.verify_after *= 2;
 		check_hooks();
 	}
+	if (result->all_transitions >= search.transition_limit)
+		end_pass(PASS_LIMIT);
 	if (!is_void())
 		search.void_after = result->transitions * 2 + VOID_PASS_TRANSITIONS;
 	else if (result->transitions >= search.void_after)
 		end_pass(PASS_VOID);
 }
 
-/* A step leads from the state of the top component to a state that the set holds with `number`. */
+/* The state of the top component leads to a state that the set holds with `number`. */
 static void join_components(uint32_t number)
 {
 	struct component *top = stack_top(&search.components);
@@ -311,7 +315,7 @@ static bool leave_state(struct frame *frame)
 	search.components.count--;
 	if (!top->escapes)
 		suspect_hang(frame, top->limits_passed, states - search.open.count);
-	if (search.components.count > 0 && !frame->by_death) {
+	if (search.components.count > 0) {
 		struct component *outer = stack_top(&search.components);
 		outer->escapes = true;
 	}
@@ -342,6 +346,11 @@ static void check_end(void)
 	check(search.scenario->check_final);
 }
 
+static bool may_die(unsigned process)
+{
+	return machine_deaths() < search.death_limit && machine_may_die(process);
+}
+
 /* Returns whether the state is an end. */
 static bool find_choices(struct frame *frame)
 {
@@ -351,7 +360,7 @@ static bool find_choices(struct frame *frame)
 		unsigned bit = 1u << i;
 		if (machine_may_run(i))
 			frame->run_mask |= (uint8_t)bit;
-		if (machine_deaths() < search.death_limit && machine_may_die(i))
+		if (may_die(i))
 			frame->die_mask |= (uint8_t)bit;
 		is_end = is_end && machine_process(i)->status != EXPLORER_BLOCKED;
 	}
@@ -385,11 +394,10 @@ static void enter_state(struct frame *frame)
 }
 
 /* A step has ended in a state. */
-static void arrive(bool by_death, unsigned last, unsigned preemptions)
+static void arrive(unsigned last, unsigned preemptions)
 {
 	struct frame frame = {
 		.is_state = true,
-		.by_death = by_death,
 		.last = (uint8_t)last,
 		.preemptions = (uint8_t)preemptions,
 		.number = (uint32_t)search.states.count,
@@ -400,8 +408,7 @@ static void arrive(bool by_death, unsigned last, unsigned preemptions)
 	if (search.over)
 		return;
 	if (!fingerprint_set_insert(&search.states, visit_fingerprint(&frame), &number)) {
-		if (!by_death)
-			join_components(number);
+		join_components(number);
 		return;
 	}
 	search.result->states++;
@@ -424,18 +431,15 @@ static bool is_switch_point(const struct machine_access *access)
 	return memory_is_conflict(access->region, access->address, access->bytes);
 }
 
-/* Before a store and before the return: dying here is another death than any before if the process
- * has stored something since. */
+/* Before a store: dying here is another death than any before if the process has stored something
+ * since. */
 static bool is_kill_point(unsigned process)
 {
 	const struct machine_access *pending = &machine_process(process)->pending;
 
-	if (pending->region != NULL &&
-	    (pending->kind == HOOK_LOAD || pending->region->kind == EXPLORER_PRIVATE))
-		return false;
-	return machine_deaths() < search.death_limit &&
+	return pending->kind != HOOK_LOAD && pending->region->kind != EXPLORER_PRIVATE &&
 	       !fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered) &&
-	       machine_may_die(process);
+	       may_die(process);
 }
 
 static void push_kill_point(unsigned process, unsigned preemptions)
@@ -448,6 +452,20 @@ static void push_kill_point(unsigned process, unsigned preemptions)
 	});
 }
 
+static bool ends_step(enum machine_event event, unsigned process)
+{
+	switch (event) {
+	case MACHINE_ACCESS:
+		return is_switch_point(&machine_process(process)->pending);
+	case MACHINE_RETURNING:
+		return may_die(process);
+	case MACHINE_BLOCKED:
+	case MACHINE_RETURNED:
+		break;
+	}
+	return true;
+}
+
 /* Steps the process up to the next state or kill point. */
 static void run(unsigned process, unsigned preemptions)
 {
@@ -455,17 +473,15 @@ static void run(unsigned process, unsigned preemptions)
 		enum machine_event event = machine_step(process);
 		if (!check_truth())
 			return;
-		if (event == MACHINE_BLOCKED || event == MACHINE_RETURNED ||
-		    (event == MACHINE_ACCESS &&
-		     is_switch_point(&machine_process(process)->pending)))
+		if (ends_step(event, process))
 			break;
-		if (is_kill_point(process)) {
+		if (event == MACHINE_ACCESS && is_kill_point(process)) {
 			push_kill_point(process, preemptions);
 			return;
 		}
 	}
 	count_transition(false);
-	arrive(false, process, preemptions);
+	arrive(process, preemptions);
 }
 
 static void die(unsigned process, unsigned preemptions)
@@ -474,7 +490,7 @@ static void die(unsigned process, unsigned preemptions)
 	if (!check_truth())
 		return;
 	count_transition(true);
-	arrive(true, NOBODY, preemptions);
+	arrive(NOBODY, preemptions);
 }
 
 /* The stack of whoever runs from a state is needed again for the choices that follow. */
@@ -506,7 +522,6 @@ static void return_to(const struct frame *frame)
 {
 	machine_load(&frame->machine);
 	search.offered = frame->offered;
-	search.truth_checked = memory_fingerprint(1u << EXPLORER_TRUTH);
 }
 
 static unsigned preemptions_of(const struct frame *frame, unsigned process)
@@ -583,7 +598,7 @@ static void visit_all(void *argument)
 	(void)argument;
 	if (!check_truth())
 		return;
-	arrive(false, NOBODY, 0);
+	arrive(NOBODY, 0);
 	while (!search.over && search.frames.count > 0) {
 		struct frame *frame = top_frame();
 		load_stack(frame);
@@ -672,8 +687,8 @@ static enum outcome explore(void)
 	return outcome;
 }
 
-/* Looks for a schedule to a violation with fewer interruptions. The counts stay those of the pass that
- * found the first one. */
+/* Looks for a schedule to a violation with fewer interruptions, for a few times as long as it took to
+ * find the first one. The counts stay those of the pass that found it. */
 static void simplify(void)
 {
 	struct explorer_result *found = search.result;
@@ -683,6 +698,7 @@ static void simplify(void)
 	search.violation_path = (struct stack){ .record_bytes = path.record_bytes };
 	search.result = &again;
 	search.hang_is_goal = search.hang_found;
+	search.transition_limit = found->all_transitions * SIMPLIFY_FACTOR + VOID_PASS_TRANSITIONS;
 	for (unsigned limit = 0; limit < PREEMPTION_LIMIT && !again.violated; limit++) {
 		search.preemption_limit = limit;
 		explore();
@@ -748,6 +764,7 @@ static void begin(const struct explorer_scenario *scenario, struct explorer_resu
 	search.switches = choose_switches(scenario);
 	search.seed = seed == NULL ? scenario->seed : strtoull(seed, NULL, 0);
 	search.preemption_limit = NO_LIMIT;
+	search.transition_limit = UINT64_MAX;
 	search.frames.record_bytes = sizeof(struct frame);
 	search.saved_stacks.record_bytes = 1;
 	search.open.record_bytes = sizeof(uint32_t);

@@ -23,6 +23,7 @@ enum explorer_kind {
 	EXPLORER_SHARED,	/* the others see it: accesses are switch points, stores kill points */
 	EXPLORER_TRUTH,		/* the same; check_truth is called for each content of it */
 	EXPLORER_PRIVATE,	/* of one process: part of the state, no switch and no kill points */
+	EXPLORER_IGNORED,	/* not part of the state, and bodies may store to it all the same */
 	EXPLORER_KINDS,
 };
 
@@ -58,7 +59,7 @@ struct explorer_scenario {
 	void (*body)(unsigned process);
 
 	/* Asked of a fresh or idle process, in every state: may its body be started? Must depend on
-	 * nothing but its status and tracked memory. NULL: when it is fresh. */
+	 * nothing but its status, who is dead, and tracked memory. NULL: when it is fresh. */
 	bool (*may_start)(unsigned process);
 
 	/* Asked of a process that is not dead, idle ones included: may it die here? NULL: when it
@@ -99,7 +100,8 @@ struct explorer_result {
 };
 
 /* Before explorer_run(): base and bytes are multiples of 8. The content at the time of explorer_run()
- * is where every schedule starts from, and what is there again when it returns. */
+ * is where every schedule starts from, and what is there again when it returns. A body that stores to
+ * anything but tracked memory and its stack is a violation. */
 void explorer_track(const char *name, void *base, size_t bytes, enum explorer_kind kind);
 void explorer_untrack_all(void);
 

@@ -22,7 +22,7 @@ static inline void show(const volatile void *address, size_t bytes, enum hook_ki
 
 static bool watched(const void *address, size_t bytes, enum hook_kind kind)
 {
-	return hook_client != NULL && bytes > 0 && hook_client->watches(address, bytes, kind);
+	return hook_client != NULL && bytes > 0 && hook_client->watches(address, kind);
 }
 
 void __tsan_init(void);

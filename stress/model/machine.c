@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "coroutine.h"
+#include "symbol.h"
 
 /* After so many accesses without a switch point a process may be in an endless loop. */
 #define SUSPICIOUS_ACCESSES 65536u
@@ -44,14 +45,36 @@ static struct {
 	uint32_t accesses;
 	uint64_t conflicts_found;
 	bool tracing;
+	bool on_process_stack;
 	const void *callers[EXPLORER_PROCESS_LIMIT][MACHINE_CALLERS];
 	size_t caller_counts[EXPLORER_PROCESS_LIMIT];
 	sigjmp_buf exit;
 	bool exit_is_set;
 	bool failed_in_body;
+	const void *failed_caller;	/* who made the access that is the failure; or NULL */
 	char failure[EXPLORER_TEXT_BYTES];
 	struct sigaction old_actions[FAULT_SIGNALS];
 } machine;
+
+static void on_access(void *address, size_t bytes, enum hook_kind kind, const void *caller);
+static bool watches(const void *address, enum hook_kind kind);
+
+static void set_mode(enum mode mode)
+{
+	static const struct hook_client client = { .on_access = on_access, .watches = watches };
+
+	machine.mode = mode;
+	hook_client = mode == MODE_EXPLORER ? NULL : &client;
+}
+
+/* Leads back to machine_try(), whichever stack this is. */
+static _Noreturn void leave(void)
+{
+	machine.failed_in_body = machine.on_process_stack;
+	machine.on_process_stack = false;
+	set_mode(MODE_EXPLORER);
+	siglongjmp(machine.exit, 1);
+}
 
 static void note(struct memory_region *region, const void *address, size_t bytes,
 		 enum hook_kind kind)
@@ -90,23 +113,45 @@ static void stop_before(const struct machine_access *access)
 {
 	bool needs_stop = access->kind != HOOK_LOAD || access->region->kind != EXPLORER_PRIVATE;
 
-	if (machine.tracing) {
-		trace_callers(access->caller);
-	} else if (!needs_stop &&
-		   machine.accesses % SUSPICIOUS_ACCESSES != SUSPICIOUS_ACCESSES - 1) {
+	if (!needs_stop && !machine.tracing &&
+	    machine.accesses % SUSPICIOUS_ACCESSES != SUSPICIOUS_ACCESSES - 1) {
 		machine.accesses++;
 		return;
 	}
+	set_mode(MODE_EXPLORER);
+	if (machine.tracing)
+		trace_callers(access->caller);
 	machine.processes[machine.current].pending = *access;
 	machine.event = MACHINE_ACCESS;
 	coroutine_suspend();
+}
+
+static bool is_on_stack(const void *address)
+{
+	const unsigned char *stack = machine.coroutines[machine.current].stack;
+
+	return (uintptr_t)address - (uintptr_t)stack < COROUTINE_STACK_BYTES;
+}
+
+/* What a body keeps elsewhere would not be part of the state. */
+static _Noreturn void refuse_store(const void *address, const void *caller)
+{
+	machine.failed_caller = caller;
+	snprintf(machine.failure, sizeof machine.failure,
+		 "process %u stores to %p, which is not tracked", machine.current, address);
+	leave();
 }
 
 static void on_access(void *address, size_t bytes, enum hook_kind kind, const void *caller)
 {
 	struct memory_region *region = memory_find(address);
 
-	if (region == NULL)
+	if (region == NULL) {
+		if (machine.mode == MODE_BODY && kind != HOOK_LOAD && !is_on_stack(address))
+			refuse_store(address, caller);
+		return;
+	}
+	if (region->kind == EXPLORER_IGNORED)
 		return;
 	if (machine.mode == MODE_BODY) {
 		stop_before(&(struct machine_access){
@@ -124,34 +169,22 @@ static void on_access(void *address, size_t bytes, enum hook_kind kind, const vo
 		memory_will_write(region, address, bytes);
 }
 
-static bool watches(const void *address, size_t bytes, enum hook_kind kind)
+static bool watches(const void *address, enum hook_kind kind)
 {
-	(void)bytes;
 	if (machine.mode == MODE_CHECK && kind == HOOK_LOAD)
 		return false;
-	return memory_find(address) != NULL;
-}
 
-static void set_mode(enum mode mode)
-{
-	static const struct hook_client client = { .on_access = on_access, .watches = watches };
+	const struct memory_region *region = memory_find(address);
 
-	machine.mode = mode;
-	hook_client = mode == MODE_EXPLORER ? NULL : &client;
-}
-
-/* Leads back to machine_try(), whichever stack this is. */
-static _Noreturn void leave(void)
-{
-	machine.failed_in_body = machine.mode == MODE_BODY;
-	set_mode(MODE_EXPLORER);
-	siglongjmp(machine.exit, 1);
+	if (region == NULL)
+		return machine.mode == MODE_BODY && kind == HOOK_STORE && !is_on_stack(address);
+	return region->kind != EXPLORER_IGNORED;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (machine.mode == MODE_EXPLORER) {
+	if (machine.mode == MODE_EXPLORER && !machine.on_process_stack) {
 		for (size_t i = 0; i < FAULT_SIGNALS; i++)
 			sigaction(fault_signals[i], &machine.old_actions[i], NULL);
 		raise(signal);
@@ -206,6 +239,19 @@ void machine_reset(void)
 	machine.deaths = 0;
 }
 
+static void describe_failure(bool *in_body)
+{
+	size_t length = strlen(machine.failure);
+	struct symbol symbol;
+
+	*in_body = machine.failed_in_body;
+	if (machine.failed_caller == NULL)
+		return;
+	symbol_resolve(&machine.failed_caller, 1, &symbol);
+	snprintf(machine.failure + length, sizeof machine.failure - length, ": %s", symbol.text);
+	machine.failed_caller = NULL;
+}
+
 bool machine_try(void (*function)(void *argument), void *argument, bool *in_body)
 {
 	machine.exit_is_set = true;
@@ -215,7 +261,7 @@ bool machine_try(void (*function)(void *argument), void *argument, bool *in_body
 	if (finished)
 		function(argument);
 	else
-		*in_body = machine.failed_in_body;
+		describe_failure(in_body);
 	machine.exit_is_set = false;
 	return finished;
 }
@@ -372,9 +418,11 @@ static void resume(unsigned process)
 	pending->region = NULL;
 	resumed->stack_is_fingerprinted = false;
 	machine.current = process;
+	machine.on_process_stack = true;
 	set_mode(MODE_BODY);
 	coroutine_resume(&machine.coroutines[process]);
 	set_mode(MODE_EXPLORER);
+	machine.on_process_stack = false;
 	memory_settle();
 	resumed->stack_pointer = machine.coroutines[process].stack_pointer;
 }

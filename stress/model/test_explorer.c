@@ -24,6 +24,7 @@ static _Alignas(64) struct toy_heap heap;
 static _Alignas(64) struct toy_context contexts[TOY_PROCESSES];
 static _Alignas(64) struct flags flags;
 static _Alignas(64) _Atomic uint64_t alone[TOY_PROCESSES][ALONE_STORES];
+static _Alignas(64) struct toy_mixture mixture;
 
 static unsigned passed;
 static unsigned failed;
@@ -207,6 +208,38 @@ static const char *check_unlocked(void)
 	if (holder != 0 && !locks.dead[holder - 1])
 		return "a lock was left locked";
 	return locks.guarded[0] <= 3 ? NULL : "a guarded update was made twice";
+}
+
+/* Process 1 waits for a word that nobody stores, and 2 finds the wait over: only the return of 0 ends it
+ * while 2 can still run. */
+static void wait_and_look(unsigned process)
+{
+	const volatile uint32_t *word = &locks.guarded[0];
+
+	if (process == 0)
+		return;
+	if (process == 1) {
+		explorer_block(word, 0);
+		add_guarded(1);
+		return;
+	}
+	explorer_will_read(&locks.guarded[1], sizeof locks.guarded[1]);
+	if (locks.guarded[1] != 0)
+		explorer_fail("a wait ended");
+}
+
+static void test_waits(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "a wait that a return ends",
+		.process_count = 3,
+		.body = wait_and_look,
+	};
+
+	explorer_track("locks", &locks, sizeof locks, EXPLORER_SHARED);
+	expect_violation(&scenario, "a wait ended");
+	expect_agreement(&scenario);
+	explorer_untrack_all();
 }
 
 static void test_locks(void)
@@ -400,9 +433,13 @@ static void test_replace(void)
 	expect_agreement(&scenario);
 	scenario.death_limit = 2;
 	expect_complete(&scenario);
+
+	uint64_t states = explore(&scenario).states;
+
 	scenario.name = "replace, redone conditionally, in another order";
 	scenario.seed = 7;
-	expect_complete(&scenario);
+	expect(explore(&scenario).states == states, "the states do not depend on the order",
+	       scenario.name);
 	explorer_untrack_all();
 }
 
@@ -428,7 +465,7 @@ static void test_counterexample(void)
 	expect(strstr(text, "publish (toy_replace.c:") != NULL, "must name the place in the code",
 	       scenario.name);
 	expect(strstr(text, "heap+0x") != NULL, "must name the address", scenario.name);
-	if (getenv("EXPLORER_TRACE") != NULL)
+	if (failed > 0)
 		fputs(text, stdout);
 	free(text);
 	explorer_untrack_all();
@@ -478,6 +515,67 @@ static void test_independent(void)
 	explorer_untrack_all();
 }
 
+/* Process 0 stores, returns and may die only while it runs. That 1 sees it alive after its last store,
+ * and dead later, takes a death between the last store and the return. */
+
+static void store_or_look(unsigned process)
+{
+	if (process == 0)
+		toy_count_alone(alone[0], 1);
+	else if (toy_saw_store_before_death(&flags.dead[0], &alone[0][0]))
+		explorer_fail("died after its last store");
+}
+
+static bool is_first(unsigned process)
+{
+	return process == 0 && explorer_status(process) == EXPLORER_RUNNING;
+}
+
+static void test_last_death(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "death before the return",
+		.process_count = 2,
+		.death_limit = 1,
+		.body = store_or_look,
+		.may_die = is_first,
+		.on_death = mark_dead,
+	};
+
+	explorer_track("alone", alone, sizeof alone, EXPLORER_SHARED);
+	explorer_track("flags", &flags, sizeof flags, EXPLORER_SHARED);
+	expect_violation(&scenario, "died after its last store");
+	expect_agreement(&scenario);
+	explorer_untrack_all();
+}
+
+/* The hook's own work */
+
+static void use_mixture(unsigned process)
+{
+	(void)process;
+	if (!toy_mixture_use(&mixture))
+		explorer_fail("an operation has the wrong result");
+}
+
+static void test_operations(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "operations",
+		.process_count = 1,
+		.death_limit = 1,
+		.body = use_mixture,
+		.switches = EXPLORER_AT_EVERY_ACCESS,
+	};
+
+	expect(toy_mixture_use(&mixture), "must be right outside of a search", scenario.name);
+	mixture = (struct toy_mixture){ 0 };
+	explorer_track("mixture", &mixture, sizeof mixture, EXPLORER_SHARED);
+	expect_complete(&scenario);
+	expect(explore(&scenario).states > 80, "every access must be seen", scenario.name);
+	explorer_untrack_all();
+}
+
 /* Faults and endless loops */
 
 static void store_for_ever(unsigned process)
@@ -505,6 +603,12 @@ static void fault(unsigned process)
 static void recurse(unsigned process)
 {
 	toy_recurse(&alone[process][0]);
+}
+
+static void store_untracked(unsigned process)
+{
+	(void)process;
+	toy_store_untracked();
 }
 
 static void call_abort(unsigned process)
@@ -539,12 +643,15 @@ static void test_faults(void)
 	scenario.name = "a loop that another process ends";
 	scenario.body = wait_for_each_other;
 	expect_complete(&scenario);
-	scenario.name = "a store to nowhere";
+	scenario.name = "a load from nowhere";
 	scenario.body = fault;
 	expect_violation(&scenario, "Segmentation fault");
 	scenario.name = "a stack that overflows";
 	scenario.body = recurse;
 	expect_violation(&scenario, "Segmentation fault");
+	scenario.name = "a store to untracked memory";
+	scenario.body = store_untracked;
+	expect_violation(&scenario, "not tracked: toy_store_untracked (toy_faults.c:");
 	scenario.name = "abort";
 	scenario.body = call_abort;
 	expect_violation(&scenario, "abort()");
@@ -558,6 +665,30 @@ static void test_faults(void)
 
 /* Callbacks */
 
+static void dirty_stack(unsigned process)
+{
+	(void)process;
+	toy_dirty_stack(&alone[0][0]);
+}
+
+/* What a process leaves below its stack pointer, and what another branch of the search left there, are no
+ * part of the state. */
+static void test_stacks(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "frames that are not initialised",
+		.process_count = 2,
+		.body = dirty_stack,
+	};
+	const uint64_t places = 5;	/* fresh, before each of three accesses, idle */
+
+	explorer_track("alone", alone, sizeof alone, EXPLORER_SHARED);
+	for (scenario.seed = 0; scenario.seed < 8; scenario.seed++)
+		expect(explore(&scenario).states == places * places,
+		       "only the place in the code matters", scenario.name);
+	explorer_untrack_all();
+}
+
 static const char *scribble(void)
 {
 	toy_count_alone(alone[3], ALONE_STORES);
@@ -570,6 +701,13 @@ static void write_unannounced(unsigned process)
 {
 	toy_count_alone(alone[process], ALONE_STORES);
 	flags.reaped[process] = 1;
+}
+
+static void mark_dead_in_two_steps(unsigned process)
+{
+	explorer_will_write(&flags.dead[process], sizeof flags.dead[process]);
+	flags.dead[process] = 2;
+	mark_dead(process);
 }
 
 static bool may_die_when_idle(unsigned process)
@@ -612,7 +750,7 @@ static void test_callbacks(void)
 		.body = count_alone,
 		.death_limit = 2,
 		.may_die = may_die_when_idle,
-		.on_death = mark_dead,
+		.on_death = mark_dead_in_two_steps,
 	};
 	expect_agreement(&scenario);
 	result = explore(&scenario);
@@ -629,13 +767,19 @@ static void test_callbacks(void)
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	unsetenv("EXPLORER_SWITCHES");
+	unsetenv("EXPLORER_SEED");
+	test_operations();
 	test_counters();
 	test_locks();
+	test_waits();
 	test_records();
 	test_replace();
 	test_counterexample();
 	test_independent();
+	test_last_death();
 	test_faults();
+	test_stacks();
 	test_callbacks();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;

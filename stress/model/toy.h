@@ -91,10 +91,32 @@ const char *toy_heap_check(const struct toy_heap *heap, bool at_rest);
 /* Stores 1, 2, .. count to words that no other process uses. */
 void toy_count_alone(_Atomic uint64_t *words, unsigned count);
 
-/* Loops that never end, and code that faults. */
+/* Shared memory. */
+struct toy_mixture {
+	_Atomic uint8_t byte;
+	_Atomic uint16_t half;
+	_Atomic uint32_t word;
+	_Atomic uint64_t longword;
+	_Atomic bool flag;
+	unsigned char bytes[40];
+	uint64_t words[4];
+};
+
+/* Every atomic operation of every size, and copies of odd sizes at odd places. False: one of them did
+ * not do what it should. */
+bool toy_mixture_use(struct toy_mixture *mixture);
+
+/* Whether it was alive, had stored, and was dead, seen in this order. */
+bool toy_saw_store_before_death(const volatile uint64_t *dead, const _Atomic uint64_t *word);
+
+/* Leaves traces of what it saw on the stack, in a frame that it does not initialise. */
+void toy_dirty_stack(_Atomic uint64_t *word);
+
+/* Loops that never end, and code that faults or keeps something where it should not. */
 void toy_store_for_ever(_Atomic uint64_t *word);
 void toy_wait_for_ever(const _Atomic uint64_t *word);
 void toy_fault(_Atomic uint64_t *word);
 void toy_recurse(_Atomic uint64_t *word);
+void toy_store_untracked(void);
 
 #endif

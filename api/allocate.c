@@ -1,0 +1,173 @@
+/* allocate.c -- blocks: allocation and free
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "api/error.h"
+#include "api/thread.h"
+#include "heap/object.h"
+#include "heap/span.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ALLOC_FLAGS (SH_ZERO | SH_NOSCAN)
+#define BLOCK_ALIGN 16u
+
+/* --- allocation ---------------------------------------------------------------------------- */
+
+/* The smallest class whose blocks hold `size` bytes and are multiples of `align`: spans begin at
+ * pages, so the blocks are aligned. The class of twice the power of two above both is one. */
+static unsigned aligned_class(const struct heap *heap, uint64_t size, uint64_t align)
+{
+	unsigned size_class = size_class_of(size > align ? size : align);
+
+	while (heap->classes.of[size_class].bytes % align != 0)
+		size_class++;
+	return size_class;
+}
+
+static uint64_t allocate_small(struct thread *thread, uint64_t size, uint64_t align, bool noscan,
+	uint64_t *usable, int *error)
+{
+	unsigned size_class = aligned_class(thread->heap, size, align);
+
+	*usable = thread->heap->classes.of[size_class].bytes;
+	return object_allocate(thread, span_class_make(size_class, noscan), error);
+}
+
+static uint64_t allocate_large(
+	struct thread *thread, uint64_t size, bool noscan, uint64_t *usable, int *error)
+{
+	uint64_t head;
+
+	*usable = (size + BLOCK_ALIGN - 1) & ~(uint64_t)(BLOCK_ALIGN - 1);
+	head = span_prepare_large(thread, *usable, SPAN_LARGE, noscan, error);
+	if (head == 0)
+		return 0;
+	span_commit_large(thread, head);
+	return page_offset(head);
+}
+
+static int check_arguments(const struct sh_heap *heap, size_t size, size_t align, unsigned flags)
+{
+	if (size == 0 || (flags & ~ALLOC_FLAGS) != 0)
+		return EINVAL;
+	if (align > PAGE_BYTES || (align & (align - 1)) != 0)
+		return EINVAL;
+	return size > heap->heap.max_bytes ? ENOMEM : 0;
+}
+
+sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned flags)
+{
+	int error = check_arguments(heap, size, align, flags);
+	bool noscan = (flags & SH_NOSCAN) != 0;
+	struct thread_state *state;
+	uint64_t usable;
+	sh_off off;
+
+	if (error != 0)
+		return error_no_block(error);
+	state = thread_here(heap, &error);
+	if (state == NULL)
+		return error_no_block(error);
+	if (align < BLOCK_ALIGN)
+		align = BLOCK_ALIGN;
+	off = size_is_small(size) ?
+		allocate_small(&state->thread, size, align, noscan, &usable, &error) :
+		allocate_large(&state->thread, size, noscan, &usable, &error);
+	thread_done(state);
+	if (off == 0)
+		return error_no_block(error);
+	if (flags & SH_ZERO)
+		memset(sh_ptr(heap, off), 0, usable);
+	return off;
+}
+
+sh_off sh_alloc(struct sh_heap *heap, size_t size)
+{
+	struct thread_state *state = thread_current;
+
+	/* The common case: the thread was here before and its span has a free block, so no lock is
+	 * taken and nothing can fail. A size of 0 wraps around. */
+	if (__builtin_expect(thread_is_on(state, heap) && size - 1 < SMALL_MAX_BYTES, 1)) {
+		unsigned span_class = span_class_make(size_class_of(size), false);
+		int error;
+
+		if (__builtin_expect(state->thread.cursors[span_class].free_bits != 0, 1))
+			return object_allocate(&state->thread, span_class, &error);
+	}
+	return sh_alloc_ex(heap, size, 0, 0);
+}
+
+/* --- free ---------------------------------------------------------------------------------- */
+
+/* Why the open transaction of the thread forbids freeing the block; 0 when it does not. */
+static int transaction_refuses(const struct thread_state *state, sh_off off)
+{
+	switch (transaction_names(&state->txn.transaction, off)) {
+	case LOG_FREE:
+		return SH_EDOUBLEFREE;
+	case LOG_ALLOC:
+		return EBUSY;
+	default:
+		return 0;
+	}
+}
+
+int sh_free(struct sh_heap *heap, sh_off off)
+{
+	int error = 0;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state == NULL)
+		return error;
+	if (off == 0)
+		return 0;
+	if (__builtin_expect(state->txn.open, 0))
+		error = transaction_refuses(state, off);
+	if (error == 0)
+		error = object_free(&state->thread, off);
+	thread_done(state);
+	return error;
+}
+
+/* --- looking ------------------------------------------------------------------------------- */
+
+/* From truth alone: a process that may not write cannot lay a span's hot word. */
+static size_t usable_by_record(const struct heap *heap, sh_off off)
+{
+	uint64_t head = span_find(heap, off >> PAGE_SHIFT);
+	const struct span *span = span_of_head(heap, head);
+	uint64_t delta = off - page_offset(head);
+	const struct size_class *size_class;
+	uint64_t index;
+
+	if (head == 0 || !span_record_plausible(heap, head))
+		return 0;
+	if (span->purpose == SPAN_LARGE)
+		return delta == 0 ? span->bytes : 0;
+	if (span->purpose != SPAN_OBJECTS)
+		return 0;
+	size_class = span_size_class(heap, span->span_class);
+	index = delta / size_class->bytes;
+	if (index >= size_class->objects || index * size_class->bytes != delta)
+		return 0;
+	/* freed first, see heap/object.h. */
+	uint64_t freed = atomic_load_explicit(
+		span_freed(heap, head, (unsigned)(index / 64)), memory_order_acquire);
+	uint64_t allocated = atomic_load_explicit(
+		span_allocated(heap, head, (unsigned)(index / 64)), memory_order_acquire);
+
+	return (allocated & ~freed) >> (index & 63) & 1 ? size_class->bytes : 0;
+}
+
+size_t sh_usable_size(struct sh_heap *heap, sh_off off)
+{
+	struct block block;
+
+	if (heap->lost)
+		return 0;
+	if (heap->read_only)
+		return usable_by_record(&heap->heap, off);
+	if (block_find(&heap->heap, off, &block) != 0 || !block_is_live(&heap->heap, &block))
+		return 0;
+	return block.bytes;
+}

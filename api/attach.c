@@ -1,0 +1,514 @@
+/* attach.c -- joining those who use the heap; a place in the control file
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "api/open.h"
+#include "api/table.h"
+#include "recovery/reap.h"
+#include "recovery/recover.h"
+#include "shm/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- mapping ------------------------------------------------------------------------------- */
+
+/* A description of its own: the mapping refers to it as long as the heap is open, and the one that
+ * carries the opening lock must end. */
+static int keep_heap_file(struct sh_heap *heap, const struct opening *opening)
+{
+	int flags = heap->read_only ? O_RDONLY : O_RDWR;
+	char *path = strdup(opening->path);
+	int fd = FILE_NONE;
+	int error = path == NULL ? ENOMEM : file_open(path, flags, &opening->identity, &fd);
+
+	if (error == 0)
+		error = shared_file_init(&heap->heap_file, path, flags, fd);
+	if (error != 0)
+		free(path);
+	return error;
+}
+
+/* Takes what the handle needs of the superblock, and maps the heap file. */
+static int map_heap(struct sh_heap *heap, const struct opening *opening, bool writable)
+{
+	const struct superblock *superblock = &opening->superblock;
+	int error;
+
+	heap->read_only = !writable;
+	heap->heap.max_bytes = superblock->max_bytes;
+	heap->heap.incarnation = superblock->incarnation;
+	heap->heap.process_slots = superblock->process_slot_count;
+	heap->heap.thread_slots = superblock->thread_slot_count;
+	handle_system_init(heap);
+	error = keep_heap_file(heap, opening);
+	if (error == 0)
+		error = file_map(heap->heap_file.fd, superblock->max_bytes, writable,
+			&heap->heap.base);
+	return error;
+}
+
+/* Maps the control file and takes over path and descriptor. */
+static int map_control(struct sh_heap *heap, char *path, int fd)
+{
+	int error;
+
+	heap->control_bytes = heap_control_bytes(
+		heap->heap.max_bytes, heap->heap.process_slots, heap->heap.thread_slots);
+	error = file_map(fd, heap->control_bytes, true, &heap->heap.control);
+	if (error == 0)
+		error = shared_file_init(&heap->control_file, path, O_RDWR | O_NOFOLLOW, fd);
+	if (error != 0) {
+		close(fd);
+		free(path);
+		return error;
+	}
+	heap_view_init(&heap->heap);
+	heap->liveness = (struct liveness){
+		.thread_slots = heap->heap.thread_slot,
+		.words = heap->heap.control +
+			control_liveness_offset(heap->heap.process_slots, heap->heap.thread_slots),
+		.thread_slot_count = heap->heap.thread_slots,
+		.process_slot_count = heap->heap.process_slots,
+		.own_process = SLOT_NONE,
+		.control = &heap->control_file,
+	};
+	return 0;
+}
+
+/* --- joining the others -------------------------------------------------------------------- */
+
+static bool control_is_theirs(
+	const struct control_header *header, const struct superblock *superblock, uint64_t bytes)
+{
+	return header->magic == CONTROL_MAGIC && header->format == superblock->abi &&
+		memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) == 0 &&
+		memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) == 0 &&
+		header->incarnation == superblock->incarnation &&
+		header->process_slot_count == superblock->process_slot_count &&
+		header->thread_slot_count == superblock->thread_slot_count - 1 &&
+		header->control_bytes <= bytes;
+}
+
+static int open_theirs(const struct opening *opening, char **path, int *fd)
+{
+	struct control_header header;
+	struct file_identity identity;
+	uint64_t bytes;
+	int error;
+
+	*path = control_path(opening->path);
+	if (*path == NULL)
+		return ENOMEM;
+	error = file_open(*path, O_RDWR | O_NOFOLLOW, NULL, fd);
+	if (error == 0) {
+		error = file_identify(*fd, &identity, &bytes);
+		if (error == 0 &&
+			(pread(*fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+				!control_is_theirs(&header, &opening->superblock, bytes)))
+			error = SH_ECONTROL;
+		if (error != 0)
+			close(*fd);
+	} else if (error == ENOENT || error == ELOOP || error == EISDIR || error == ENOTSUP) {
+		error = SH_ECONTROL;
+	}
+	if (error != 0)
+		free(*path);
+	return error;
+}
+
+int attach_to_running(struct sh_heap *heap, const struct opening *opening)
+{
+	char *path;
+	int fd;
+	int error = open_theirs(opening, &path, &fd);
+
+	if (error != 0)
+		return error;
+	error = map_heap(heap, opening, true);
+	if (error != 0) {
+		close(fd);
+		free(path);
+		return error;
+	}
+	return map_control(heap, path, fd);
+}
+
+/* --- alone --------------------------------------------------------------------------------- */
+
+/* Whether the directory leads nowhere outside the file. */
+static bool directory_inside(const struct heap *heap, uint64_t bytes)
+{
+	if (atomic_load_explicit(&heap->running->arena_count, memory_order_relaxed) >
+		heap->max_arenas)
+		return false;
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
+		if (arena_zone(heap, arena) + ARENA_HEAD_BYTES > bytes ||
+			arena_frontier(heap, arena) * CHUNK_BYTES > bytes)
+			return false;
+	return true;
+}
+
+/* Reads the header of the control file that an earlier run left; false when there is none. */
+static bool read_left_header(const struct opening *opening, struct control_header *header)
+{
+	char *path = control_path(opening->path);
+	bool found = false;
+	int fd;
+
+	if (path != NULL && file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd) == 0) {
+		found = pread(fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header);
+		close(fd);
+	}
+	free(path);
+	return found;
+}
+
+static bool same_boot(const struct superblock *superblock)
+{
+	static const char unknown[BOOT_ID_BYTES];
+	char boot_id[BOOT_ID_BYTES];
+
+	superblock_boot_id(boot_id);
+	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
+		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
+}
+
+/* P2, proved: see open.h. */
+static bool is_same_run(const struct sh_heap *heap, const struct opening *opening)
+{
+	const struct superblock *superblock = &opening->superblock;
+	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
+	struct control_header header;
+
+	return read_left_header(opening, &header) && same_boot(superblock) &&
+		memcmp(header.heap_id, superblock->heap_id, sizeof(header.heap_id)) == 0 &&
+		memcmp(header.nonce, superblock->nonce, sizeof(header.nonce)) == 0 &&
+		memcmp(header.boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0 &&
+		(header.stamp == stamp || header.stamp + 1 == stamp);
+}
+
+static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
+{
+	return opening->superblock.clean == 1 && opening->copies == 2 &&
+		directory_inside(&heap->heap, opening->bytes) &&
+		recover_arenas_older(&heap->heap, &opening->superblock);
+}
+
+static void begin_run(struct superblock *superblock)
+{
+	superblock_random(superblock->nonce, sizeof(superblock->nonce));
+	superblock_boot_id(superblock->boot_id);
+}
+
+/* Makes a torn file as long as its directory says, so that no access leads behind its end. */
+static int lengthen(const struct sh_heap *heap, const struct opening *opening)
+{
+	uint64_t needed = 0;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
+		uint64_t zone = arena_zone(&heap->heap, arena) + ARENA_HEAD_BYTES;
+		uint64_t data = arena_frontier(&heap->heap, arena) * CHUNK_BYTES;
+
+		needed = zone > needed ? zone : needed;
+		needed = data > needed ? data : needed;
+	}
+	if (needed <= opening->bytes)
+		return 0;
+	return file_back(opening->fd, opening->bytes, needed - opening->bytes);
+}
+
+/* Which of the cases of open.h it is; 0 when the heap may be recovered. */
+static int judge(const struct sh_heap *heap, struct opening *opening)
+{
+	if (is_clean(heap, opening)) {
+		begin_run(&opening->superblock);
+		return 0;
+	}
+	opening->recovers = true;
+	if (is_same_run(heap, opening)) {
+		if (directory_inside(&heap->heap, opening->bytes))
+			return 0;
+		if (!(opening->flags & SH_SALVAGE))
+			return SH_EBADHEAP;
+	}
+	if (!(opening->flags & SH_SALVAGE))
+		return SH_ETORN;
+	opening->salvages = true;
+	begin_run(&opening->superblock);
+	return lengthen(heap, opening);
+}
+
+/* The proof of P2, for whoever opens after we died. */
+static int write_proof(int fd, const struct sh_heap *heap, const struct superblock *superblock)
+{
+	struct control_header header = {
+		.stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed),
+	};
+
+	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
+	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
+	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
+	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return errno != 0 ? errno : ENOSPC;
+	return 0;
+}
+
+/* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
+static int adopt_mode(int fd, int heap_fd)
+{
+	struct stat status;
+	mode_t mode;
+
+	if (fstat(heap_fd, &status) != 0)
+		return errno;
+	mode = status.st_mode & 0666;
+	if (fchown(fd, status.st_uid, status.st_gid) != 0 &&
+		fchown(fd, (uid_t)-1, status.st_gid) != 0)
+		mode &= 0606;
+	return fchmod(fd, mode) == 0 ? 0 : errno;
+}
+
+static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
+{
+	uint64_t bytes = heap_control_bytes(
+		heap->heap.max_bytes, heap->heap.process_slots, heap->heap.thread_slots);
+	int error = file_set_length(fd, bytes);
+
+	if (error == 0)
+		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
+	if (error == 0)
+		error = adopt_mode(fd, opening->fd);
+	return error != 0 ? error : write_proof(fd, heap, &opening->superblock);
+}
+
+/* Puts an empty control file, but for the proof, in place of the one that an earlier run left. */
+static int lay_control(struct sh_heap *heap, const struct opening *opening)
+{
+	char *path = control_path(opening->path);
+	char *name;
+	int fd;
+	int error = path == NULL ? ENOMEM : create_temporary(path, 0600, &name, &fd);
+
+	if (error != 0) {
+		free(path);
+		return error;
+	}
+	error = fill_control(fd, heap, opening);
+	/* Crash before: a file that nobody opens. After: a clean heap is still clean, whatever the
+	 * control file says; an unclean one finds in it the proof that the old one had. */
+	if (error == 0 && rename(name, path) != 0)
+		error = errno;
+	if (error != 0) {
+		unlink(name);
+		close(fd);
+		free(path);
+	} else {
+		error = map_control(heap, path, fd);
+	}
+	free(name);
+	return error;
+}
+
+/* From here on the file is not clean, and says so on the disk before anything else changes. */
+static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
+{
+	opening->superblock.clean = 0;
+	opening->superblock.incarnation++;
+	heap->heap.incarnation = opening->superblock.incarnation;
+	superblock_write(heap->heap.base, &opening->superblock);
+	/* Crash: unclean, and the control file proves the run; recovered by the next one. */
+	if (fsync(opening->fd) != 0)
+		return errno;
+	recover_stamp_arenas(&heap->heap);
+	return 0;
+}
+
+static int run_recovery(struct sh_heap *heap, struct opening *opening)
+{
+	struct recovery recovery = {
+		.progress = opening->options->progress,
+		.progress_argument = opening->options->progress_argument,
+	};
+	uint64_t start = system_now_ns(NULL);
+	struct thread *thread = malloc(sizeof(*thread));
+	int error = thread == NULL ? ENOMEM :
+				     recover(&heap->heap, &opening->superblock, thread, &recovery);
+
+	if (error == 0 && opening->recovers) {
+		heap->counts = thread->counts;
+		heap->recovery_ns = system_now_ns(NULL) - start;
+	}
+	free(thread);
+	return error;
+}
+
+int attach_alone(struct sh_heap *heap, struct opening *opening)
+{
+	int error = map_heap(heap, opening, true);
+
+	if (error != 0)
+		return error;
+	heap_view_init(&heap->heap);
+	error = judge(heap, opening);
+	if (error == 0)
+		error = lay_control(heap, opening);
+	if (error == 0)
+		error = begin_incarnation(heap, opening);
+	return error != 0 ? error : run_recovery(heap, opening);
+}
+
+/* --- read-only ----------------------------------------------------------------------------- */
+
+int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool attached)
+{
+	int error = map_heap(heap, opening, false);
+
+	if (error != 0)
+		return error;
+	heap_view_init(&heap->heap);
+	/* While others run, the files only ever grow, and the arena count follows the backing. */
+	if (!directory_inside(&heap->heap, opening->bytes) && !attached)
+		return opening->superblock.clean == 1 ? SH_EBADHEAP : EROFS;
+	if (!attached && !is_clean(heap, opening))
+		return EROFS;
+	return 0;
+}
+
+/* --- a place in the control file ----------------------------------------------------------- */
+
+uint32_t attach_slots_left(const struct sh_heap *heap)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < heap->heap.process_slots; i++)
+		if (atomic_load_explicit(&heap->heap.process_slot[i].owner, memory_order_acquire) == 0)
+			left++;
+	return left;
+}
+
+static int claim_process(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	int error = file_open(heap->control_file.path, O_RDWR | O_NOFOLLOW,
+		&heap->control_file.identity, &ticket->process_fd);
+
+	if (error != 0)
+		return error;
+	ticket->process = presence_claim(heap->heap.header, heap->heap.process_slot,
+		ticket->process_fd, handle_next_serial(heap), &error);
+	if (ticket->process != SLOT_NONE)
+		return 0;
+	close(ticket->process_fd);
+	return error == EBUSY ? SH_ESLOTS : error;
+}
+
+static int claim_attached(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity,
+		&ticket->attached_fd);
+
+	if (error != 0)
+		return error;
+	error = byte_lock_set(ticket->attached_fd, BYTE_LOCK_SHARED, BYTE_ATTACHED);
+	if (error != 0)
+		close(ticket->attached_fd);
+	return error;
+}
+
+static void free_process(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	atomic_store_explicit(&heap->heap.process_slot[ticket->process].owner, 0,
+		memory_order_release);
+	close(ticket->process_fd);
+	ticket->process = SLOT_NONE;
+}
+
+int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	int error;
+
+	ticket->process = SLOT_NONE;
+	error = claim_process(heap, ticket);
+	if (error != 0)
+		return error;
+	error = claim_attached(heap, ticket);
+	if (error != 0)
+		free_process(heap, ticket);
+	return error;
+}
+
+void attach_drop_ticket(struct fork_ticket *ticket)
+{
+	if (ticket->process == SLOT_NONE)
+		return;
+	close(ticket->process_fd);
+	close(ticket->attached_fd);
+	ticket->process = SLOT_NONE;
+}
+
+int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	struct presence *presence = NULL;
+	struct lock_holder byte;
+	uint32_t process = ticket->process;
+	int fd = shared_file_use(&heap->control_file);
+	int error = lock_holder_keep(&byte, ticket->process_fd, heap->pins_control);
+
+	ticket->process = SLOT_NONE;
+	if (error != 0) {
+		close(ticket->attached_fd);
+		return error;
+	}
+	error = lock_holder_keep(&heap->attached, ticket->attached_fd, heap->pins_heap);
+	if (error == 0)
+		error = fd < 0 ? -fd :
+				 presence_create(&presence, heap->heap.header, fd, process, &byte);
+	if (error != 0) {
+		/* The slot of a dead process, to the others. */
+		lock_holder_drop(&heap->attached);
+		lock_holder_drop(&byte);
+		return error;
+	}
+	atomic_store_explicit(&heap->heap.process_slot[process].pid, (uint64_t)getpid(),
+		memory_order_relaxed);
+	heap->liveness.own_process = process;
+	table_lock();
+	table_add_presence(presence);
+	heap->presence = presence;
+	table_unlock();
+	return 0;
+}
+
+static int probe(struct sh_heap *heap)
+{
+	int error = lock_holder_probe(
+		heap->heap_file.path, &heap->heap_file.identity, &heap->pins_heap);
+
+	if (error == 0)
+		error = lock_holder_probe(heap->control_file.path, &heap->control_file.identity,
+			&heap->pins_control);
+	return error;
+}
+
+int attach_register(struct sh_heap *heap)
+{
+	struct fork_ticket ticket;
+	int error = probe(heap);
+
+	if (error == 0)
+		error = attach_claim(heap, &ticket);
+	return error != 0 ? error : attach_redeem(heap, &ticket);
+}
+
+void attach_unregister(struct sh_heap *heap)
+{
+	lock_holder_drop(&heap->attached);
+	table_lock();
+	table_put_presence(heap->presence);
+	heap->presence = NULL;
+	table_unlock();
+}

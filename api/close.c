@@ -1,0 +1,132 @@
+/* close.c -- sh_close(): the last handle of the process, the last process of the heap
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "api/close.h"
+
+#include "api/open.h"
+#include "api/table.h"
+#include "api/thread.h"
+#include "heap/growth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Drops one handle; whether it was the last one. */
+static bool drop_handle(struct sh_heap *heap)
+{
+	bool last;
+
+	table_lock();
+	last = --heap->handles == 0;
+	if (last)
+		table_remove(heap);
+	table_unlock();
+	return last;
+}
+
+static int sync_file(int fd)
+{
+	while (fsync(fd) != 0)
+		if (errno != EINTR)
+			/* What write-back lost is lost: the file must not be called clean. */
+			return EIO;
+	return 0;
+}
+
+/* Writes the clean mark and nothing after it. */
+static int mark_clean(struct sh_heap *heap, int fd)
+{
+	struct superblock superblock;
+	struct file_identity identity;
+	uint64_t bytes;
+	int copies;
+	int error = file_identify(fd, &identity, &bytes);
+
+	growth_bump_stamp(&heap->heap);
+	if (error == 0)
+		error = sync_file(fd);
+	if (error == 0)
+		error = superblock_read(heap->heap.base, bytes, &superblock, &copies);
+	if (error != 0)
+		return error;
+	superblock.clean = 1;
+	superblock_write(heap->heap.base, &superblock);
+	/* Crash between the copies: unclean, and the control file proves the run. */
+	return sync_file(fd);
+}
+
+/* Under the opening lock that `fd` carries: the one who finds nobody attached after letting go is
+ * the last one out. Crash: unclean, P2. */
+static int detach_locked(struct sh_heap *heap, int fd)
+{
+	bool attached;
+	int error;
+
+	lock_holder_drop(&heap->attached);
+	error = byte_lock_test(fd, BYTE_ATTACHED, &attached);
+	if (error != 0 || attached)
+		return error;
+	return mark_clean(heap, fd);
+}
+
+static int detach(struct sh_heap *heap)
+{
+	int fd;
+	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity, &fd);
+
+	if (error == 0) {
+		/* Most of the work without the lock, so that openers wait for the rest only. */
+		error = sync_file(fd);
+		if (error == 0)
+			error = byte_lock_wait(fd, BYTE_LOCK_EXCLUSIVE, BYTE_OPENING);
+		if (error == 0)
+			error = detach_locked(heap, fd);
+	}
+	attach_unregister(heap);
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* A thread without a slot cannot take the lock; the stamp then tells of this process no more than of
+ * one that dies. */
+static void bump_stamp(struct sh_heap *heap)
+{
+	int error;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state != NULL)
+		handle_bump_stamp(heap, &state->thread);
+}
+
+static int close_last(struct sh_heap *heap)
+{
+	int error = 0;
+
+	if (handle_refuses(heap) == 0) {
+		bump_stamp(heap);
+		thread_leave_all(heap);
+		error = detach(heap);
+	}
+	handle_destroy(heap);
+	return error;
+}
+
+int close_handle(struct sh_heap *heap)
+{
+	return drop_handle(heap) ? close_last(heap) : 0;
+}
+
+int sh_close(struct sh_heap *heap)
+{
+	struct thread_state *state = thread_find(heap);
+	int error;
+
+	if (state != NULL && state->txn.open)
+		return EBUSY;
+	table_lock_open();
+	error = close_handle(heap);
+	table_unlock_open();
+	return error;
+}

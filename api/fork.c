@@ -1,0 +1,82 @@
+/* fork.c -- a fork child attaches as a process of its own
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "api/fork.h"
+
+#include "api/open.h"
+#include "api/table.h"
+#include "api/thread.h"
+#include "recovery/reap.h"
+#include "shm/slot.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+/* The dead may fill the process slots. */
+static void make_room(struct sh_heap *heap)
+{
+	int error = 0;
+	struct thread_state *state = attach_slots_left(heap) < 2 ? thread_here(heap, &error) : NULL;
+
+	if (state != NULL)
+		reap_all(&state->thread);
+}
+
+static void claim_for_child(struct sh_heap *heap)
+{
+	heap->ticket.process = SLOT_NONE;
+	/* The last slot is not for children. Without a ticket the child cannot attach. */
+	if (handle_refuses(heap) == 0 && attach_slots_left(heap) >= 2)
+		attach_claim(heap, &heap->ticket);
+}
+
+static void before_fork(void)
+{
+	table_lock_open();
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+		if (handle_refuses(heap) == 0)
+			make_room(heap);
+	table_lock();
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+		claim_for_child(heap);
+}
+
+static void in_parent(void)
+{
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+		attach_drop_ticket(&heap->ticket);
+	table_unlock();
+	table_unlock_open();
+}
+
+static void lose(struct sh_heap *heap)
+{
+	heap->lost = true;
+	mprotect(heap->heap.base, heap->heap.max_bytes, PROT_NONE);
+	mprotect(heap->heap.control, heap->control_bytes, PROT_NONE);
+}
+
+static void attach_child(struct sh_heap *heap)
+{
+	heap->presence = NULL;
+	shared_file_after_fork(&heap->heap_file);
+	if (heap->read_only)
+		return;
+	shared_file_after_fork(&heap->control_file);
+	lock_holder_forget(&heap->attached);
+	if (heap->ticket.process == SLOT_NONE || attach_redeem(heap, &heap->ticket) != 0)
+		lose(heap);
+}
+
+static void in_child(void)
+{
+	table_reset_locks();
+	thread_forget_all();
+	table_forget_presences();
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+		attach_child(heap);
+}
+
+void fork_module_init(void)
+{
+	pthread_atfork(before_fork, in_parent, in_child);
+}

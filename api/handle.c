@@ -1,0 +1,92 @@
+/* handle.c -- an open heap of this process
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "api/handle.h"
+
+#include "heap/growth.h"
+#include "shm/lock.h"
+
+#include <stdlib.h>
+
+bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
+{
+	uint64_t first = off >> PAGE_SHIFT;
+	uint64_t last;
+
+	if (bytes == 0 || bytes > heap->heap.max_bytes || off > heap->heap.max_bytes - bytes)
+		return false;
+	last = (off + bytes - 1) >> PAGE_SHIFT;
+	return page_is_data(&heap->heap, first) && page_is_data(&heap->heap, last) &&
+		page_arena(first) == page_arena(last);
+}
+
+bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off)
+{
+	/* Addresses below the base wrap around to offsets beyond the end. */
+	*off = (uint64_t)((uintptr_t)ptr - (uintptr_t)heap->heap.base);
+	return *off % sizeof(uint64_t) == 0 && handle_inside(heap, *off, sizeof(uint64_t));
+}
+
+void handle_bump_stamp(struct sh_heap *heap, struct thread *thread)
+{
+	_Atomic uint64_t *lock = &heap->heap.derived->growth_lock;
+
+	if (lock_acquire(lock, thread->tag, &heap->heap.system) == LOCK_TAKEN_OVER)
+		thread->met_dead = true;
+	growth_bump_stamp(&heap->heap);
+	lock_release(lock, &heap->heap.system);
+}
+
+static bool alive(void *context, uint64_t tag)
+{
+	struct sh_heap *heap = context;
+
+	return liveness_thread_alive(&heap->liveness, tag);
+}
+
+static bool process_alive(void *context, uint32_t process)
+{
+	struct sh_heap *heap = context;
+
+	return liveness_process_alive(&heap->liveness, process);
+}
+
+static int back_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+
+	return shared_file_back(&heap->heap_file, offset, bytes);
+}
+
+static int back_control(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+
+	return shared_file_back(&heap->control_file, offset, bytes);
+}
+
+void handle_system_init(struct sh_heap *heap)
+{
+	heap->heap.system = (struct system){
+		.context = heap,
+		.alive = alive,
+		.process_alive = process_alive,
+		.futex_wait = system_futex_wait,
+		.futex_wake = system_futex_wake,
+		.now_ns = system_now_ns,
+		.back_heap = back_heap,
+		.back_control = back_control,
+	};
+}
+
+void handle_destroy(struct sh_heap *heap)
+{
+	if (heap->heap.control != NULL)
+		file_unmap(heap->heap.control, heap->control_bytes);
+	if (heap->heap.base != NULL)
+		file_unmap(heap->heap.base, heap->heap.max_bytes);
+	if (heap->control_file.path != NULL)
+		shared_file_destroy(&heap->control_file);
+	if (heap->heap_file.path != NULL)
+		shared_file_destroy(&heap->heap_file);
+	free(heap);
+}

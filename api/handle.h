@@ -1,0 +1,87 @@
+/* handle.h -- an open heap of this process
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Lock order in the process: table_lock_open() -> table_lock(). All locks in shared memory are inside
+ * both, except that nothing in shared memory is waited for under table_lock(). */
+#ifndef SPANHEAP_HANDLE_H
+#define SPANHEAP_HANDLE_H
+
+#include "heap/heap.h"
+#include "recovery/superblock.h"
+#include "shm/byte_lock.h"
+#include "shm/file.h"
+#include "shm/liveness.h"
+
+#include <errno.h>
+#include <spanheap.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct thread_state;
+
+/* What a fork child takes over from its parent, claimed by the parent before the fork, so that at
+ * no moment nobody is attached. Process, between the fork handlers. */
+struct fork_ticket {
+	uint32_t process; /* SLOT_NONE: no slot was free */
+	int process_fd;   /* its description holds the byte of `process` */
+	int attached_fd;  /* its description holds BYTE_ATTACHED, shared */
+};
+
+/* Process. Constant after sh_open() but where a field says otherwise. */
+struct sh_heap {
+	struct heap heap; /* first: sh_base() reads its first word */
+	bool read_only;   /* no control file, no threads, PROT_READ */
+	bool pins_heap;   /* see lock_holder_probe() */
+	bool pins_control;
+	/* The fork child could not attach: the mappings are inaccessible. Set in the child only. */
+	bool lost;
+	uint64_t control_bytes;
+	struct shared_file heap_file;
+	struct shared_file control_file;
+	struct lock_holder attached;
+	struct liveness liveness;
+	struct fork_ticket ticket;
+	struct reap_counts counts; /* of the recovery or reaping at open */
+	uint64_t recovery_ns;
+	/* --- under table_lock() */
+	struct sh_heap *next;
+	unsigned handles;
+	struct presence *presence;
+	struct thread_state *threads; /* of this process */
+	unsigned leaving;             /* threads that are giving back what they hold */
+};
+
+/* The first error that a call on the handle meets: EROFS, or ECHILD in a child that could not attach;
+ * 0 when it may write. */
+static inline int handle_refuses(const struct sh_heap *heap)
+{
+	if (heap->lost)
+		return ECHILD;
+	return heap->read_only ? EROFS : 0;
+}
+
+/* A number that the heap never gave out before. */
+static inline uint64_t handle_next_serial(struct sh_heap *heap)
+{
+	return atomic_fetch_add_explicit(
+		       &heap->heap.running->next_serial, 1, memory_order_relaxed) + 1;
+}
+
+/* Whether `bytes` from `off` lie in pages of one arena that can hold data. For any values. */
+bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes);
+
+/* Whether `ptr` is an aligned word inside the heap, and where. */
+bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off);
+
+/* Marks both files as changed by attach or detach, under the growth lock: two threads that bump at
+ * once could leave the stamps further apart than open accepts. */
+void handle_bump_stamp(struct sh_heap *heap, struct thread *thread);
+
+/* What the heap calls to ask for liveness, and to back its files. Sets heap->heap.system. */
+void handle_system_init(struct sh_heap *heap);
+
+/* Unmaps and closes what is open, and frees the handle. No lock or slot is held any more. */
+void handle_destroy(struct sh_heap *heap);
+
+#endif

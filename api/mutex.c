@@ -1,0 +1,95 @@
+/* mutex.c -- sh_mutex: the lock word of shm/lock.h in the heap file
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A word of the dead passes on only after its thread was reaped, so that its transaction is finished
+ * or undone. The tag of an earlier run, or of a thread that ended, is a dead holder's. */
+#include "api/thread.h"
+#include "recovery/reap.h"
+#include "shm/lock.h"
+
+#include <errno.h>
+
+static void settle(void *argument, uint64_t dead)
+{
+	reap_thread(argument, dead);
+}
+
+static _Atomic uint64_t *word_of(struct sh_mutex *mutex)
+{
+	return (_Atomic uint64_t *)(void *)&mutex->word;
+}
+
+/* The calling thread, if the mutex can be one and is not its own. */
+static struct thread_state *begin(struct sh_heap *heap, struct sh_mutex *mutex, int *error)
+{
+	struct thread_state *state = thread_here(heap, error);
+	uint64_t off;
+
+	if (state == NULL)
+		return NULL;
+	*error = 0;
+	if (!handle_word(heap, mutex, &off) || !handle_inside(heap, off, sizeof(*mutex)))
+		*error = EINVAL;
+	else if (lock_held_by(word_of(mutex), state->thread.tag))
+		*error = EDEADLK;
+	return *error == 0 ? state : NULL;
+}
+
+static int finish(struct thread_state *state, enum lock_result result)
+{
+	thread_done(state);
+	switch (result) {
+	case LOCK_TAKEN_OVER:
+		return SH_EOWNERDIED;
+	case LOCK_BUSY:
+		return EBUSY;
+	default:
+		return 0;
+	}
+}
+
+void sh_mutex_init(struct sh_mutex *mutex)
+{
+	mutex->reserved = 0;
+	atomic_store_explicit(word_of(mutex), 0, memory_order_release);
+}
+
+int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex)
+{
+	int error;
+	struct thread_state *state = begin(heap, mutex, &error);
+
+	if (state == NULL)
+		return error;
+	return finish(state, lock_acquire_settled(word_of(mutex), state->thread.tag,
+				     &heap->heap.system, settle, &state->thread));
+}
+
+int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
+{
+	int error;
+	struct thread_state *state = begin(heap, mutex, &error);
+
+	if (state == NULL)
+		return error;
+	return finish(state, lock_try_settled(word_of(mutex), state->thread.tag,
+				     &heap->heap.system, settle, &state->thread));
+}
+
+int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex)
+{
+	struct thread_state *state = thread_current;
+	int error = handle_refuses(heap);
+	uint64_t off;
+
+	if (error != 0)
+		return error;
+	if (!handle_word(heap, mutex, &off))
+		return EINVAL;
+	if (!thread_is_on(state, heap))
+		state = thread_find(heap);
+	if (state == NULL || !lock_held_by(word_of(mutex), state->thread.tag))
+		return EPERM;
+	lock_release(word_of(mutex), &heap->heap.system);
+	return 0;
+}

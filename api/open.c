@@ -1,0 +1,345 @@
+/* open.c -- sh_open(): from a path to an attached heap
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "api/open.h"
+
+#include "api/close.h"
+#include "api/fork.h"
+#include "api/table.h"
+#include "api/thread.h"
+#include "recovery/check.h"
+#include "recovery/reap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define OPEN_FLAGS (SH_CREATE | SH_EXCL | SH_RDONLY | SH_SALVAGE)
+#define OPEN_TRIES 100
+#define AGAIN INT_MAX
+
+/* --- arguments ----------------------------------------------------------------------------- */
+
+/* Fields that the caller's version of the structure does not have keep their defaults. */
+static int complete_options(const struct sh_options *given, struct sh_options *options)
+{
+	*options = (struct sh_options)SH_OPTIONS_INIT;
+	if (given != NULL) {
+		if (given->struct_bytes < sizeof(given->struct_bytes) ||
+			given->struct_bytes > sizeof(*options))
+			return EINVAL;
+		memcpy(options, given, given->struct_bytes);
+	}
+	if ((options->mode & ~0777u) != 0)
+		return EINVAL;
+	if (options->mode == 0)
+		options->mode = 0600;
+	if (options->max_processes == 0)
+		options->max_processes = DEFAULT_PROCESS_SLOTS;
+	if (options->max_threads == 0)
+		options->max_threads = DEFAULT_THREAD_SLOTS;
+	if (options->max_size == 0)
+		options->max_size = DEFAULT_MAX_BYTES;
+	return 0;
+}
+
+/* The absolute path of a file that may be missing, in an existing directory. */
+static int resolve_missing(const char *path, char **resolved)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char *directory = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+	char *real;
+	int length;
+
+	if (directory == NULL)
+		return ENOMEM;
+	real = realpath(directory, NULL);
+	free(directory);
+	if (real == NULL)
+		return errno;
+	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		free(real);
+		return EISDIR;
+	}
+	length = asprintf(resolved, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
+	free(real);
+	return length < 0 ? ENOMEM : 0;
+}
+
+/* The path without links, so that the control file is beside the heap file itself, and so that it
+ * means the same after chdir(2). */
+static int resolve(const char *path, char **resolved)
+{
+	if (path == NULL || path[0] == '\0')
+		return ENOENT;
+	*resolved = realpath(path, NULL);
+	if (*resolved != NULL)
+		return 0;
+	return errno == ENOENT ? resolve_missing(path, resolved) : errno;
+}
+
+char *control_path(const char *heap_path)
+{
+	char *path;
+
+	return asprintf(&path, "%s" CONTROL_SUFFIX, heap_path) < 0 ? NULL : path;
+}
+
+/* --- the heap file ------------------------------------------------------------------------- */
+
+static bool is_read_only(const struct opening *opening)
+{
+	return (opening->flags & SH_RDONLY) != 0;
+}
+
+static int open_heap_file(struct opening *opening)
+{
+	int error = file_open(opening->path, is_read_only(opening) ? O_RDONLY : O_RDWR, NULL,
+		&opening->fd);
+
+	if (error == 0)
+		error = file_identify(opening->fd, &opening->identity, NULL);
+	return error == ENOTSUP ? SH_EBADHEAP : error;
+}
+
+/* Takes the opening lock. AGAIN when the path leads to another file by now. */
+static int lock_opening(struct opening *opening)
+{
+	struct file_identity identity;
+	int fd;
+	int error = byte_lock_wait(opening->fd,
+		is_read_only(opening) ? BYTE_LOCK_SHARED : BYTE_LOCK_EXCLUSIVE, BYTE_OPENING);
+
+	if (error != 0)
+		return error;
+	if (file_open(opening->path, O_RDONLY, &opening->identity, &fd) != 0)
+		return AGAIN;
+	close(fd);
+	return file_identify(opening->fd, &identity, &opening->bytes);
+}
+
+/* Where both copies of the superblock are, in any heap file. */
+#define HEADER_LIMIT_BYTES (UINT64_C(256) << 20)
+
+static int read_superblock(struct opening *opening)
+{
+	uint64_t bytes = opening->bytes < HEADER_LIMIT_BYTES ? opening->bytes : HEADER_LIMIT_BYTES;
+	void *start;
+	int error;
+
+	if (bytes == 0)
+		return SH_EBADHEAP;
+	start = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, opening->fd, 0);
+	if (start == MAP_FAILED)
+		return errno;
+	error = superblock_read(start, bytes, &opening->superblock, &opening->copies);
+	munmap(start, bytes);
+	return error;
+}
+
+/* --- attaching ----------------------------------------------------------------------------- */
+
+static int attach_files(struct sh_heap *heap, struct opening *opening)
+{
+	bool attached;
+	int error = byte_lock_test(opening->fd, BYTE_ATTACHED, &attached);
+
+	if (error == 0)
+		error = read_superblock(opening);
+	if (error != 0)
+		return error;
+	if (is_read_only(opening))
+		return attach_read_only(heap, opening, attached);
+	error = attached ? attach_to_running(heap, opening) : attach_alone(heap, opening);
+	if (error == 0)
+		error = attach_register(heap);
+	return error;
+}
+
+static struct sh_heap *attach(struct opening *opening, int *error)
+{
+	struct sh_heap *heap = calloc(1, sizeof(*heap));
+
+	*error = heap == NULL ? ENOMEM : attach_files(heap, opening);
+	if (*error == 0) {
+		heap->heap.reap = reap_all;
+		heap->handles = 1;
+		return heap;
+	}
+	if (heap != NULL)
+		handle_destroy(heap);
+	return NULL;
+}
+
+/* --- after the opening lock ---------------------------------------------------------------- */
+
+static bool counts_any(const struct reap_counts *counts)
+{
+	static const struct reap_counts nothing;
+
+	return memcmp(counts, &nothing, sizeof(nothing)) != 0;
+}
+
+/* Cleans up after the dead; the process must not fill the last process slot. */
+static int reap_at_open(struct sh_heap *heap, const struct opening *opening)
+{
+	uint64_t start = system_now_ns(NULL);
+	int error = 0;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state == NULL)
+		return error;
+	reap_all(&state->thread);
+	handle_bump_stamp(heap, &state->thread);
+	if (counts_any(&state->thread.counts) && !opening->recovers) {
+		heap->counts = state->thread.counts;
+		heap->recovery_ns = system_now_ns(NULL) - start;
+	}
+	return attach_slots_left(heap) == 0 ? SH_ESLOTS : 0;
+}
+
+/* What salvaging left in doubt, for the user's eyes. */
+static void check_salvaged(struct sh_heap *heap, const struct opening *opening)
+{
+	const struct sh_options *options = opening->options;
+	uint64_t problems = 0;
+	int error = 0;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state == NULL || options->progress == NULL)
+		return;
+	check_heap(&heap->heap, &state->thread, NULL, NULL, &problems);
+	options->progress("problems", problems, problems, options->progress_argument);
+}
+
+static void publish(struct sh_heap *heap)
+{
+	table_lock();
+	table_add(heap);
+	table_unlock();
+}
+
+static int enter(struct sh_heap *heap, struct opening *opening)
+{
+	int error;
+
+	publish(heap);
+	if (heap->read_only)
+		return 0;
+	error = reap_at_open(heap, opening);
+	if (error == 0 && opening->salvages)
+		check_salvaged(heap, opening);
+	return error;
+}
+
+/* --- sh_open() ----------------------------------------------------------------------------- */
+
+/* The handle that this process has already. */
+static struct sh_heap *share(const struct opening *opening)
+{
+	struct sh_heap *heap;
+
+	table_lock();
+	heap = table_find(&opening->identity, is_read_only(opening));
+	if (heap != NULL)
+		heap->handles++;
+	table_unlock();
+	return heap;
+}
+
+static int attach_locked(struct opening *opening, struct sh_heap **heap)
+{
+	int error = lock_opening(opening);
+
+	if (error == 0)
+		*heap = attach(opening, &error);
+	return error;
+}
+
+static int open_existing(struct opening *opening, struct sh_heap **heap)
+{
+	int error = open_heap_file(opening);
+
+	if (error != 0)
+		return error;
+	*heap = share(opening);
+	if (*heap != NULL) {
+		close(opening->fd);
+		return 0;
+	}
+	error = attach_locked(opening, heap);
+	/* Lets go of the opening lock. */
+	close(opening->fd);
+	if (error != 0)
+		return error;
+	error = enter(*heap, opening);
+	if (error != 0)
+		close_handle(*heap);
+	return error;
+}
+
+/* Opens what is there, or makes it. */
+static int open_or_create(struct opening *opening, struct sh_heap **heap)
+{
+	bool create = (opening->flags & SH_CREATE) != 0;
+	bool exclusive = create && (opening->flags & SH_EXCL) != 0;
+	int error = 0;
+
+	if (exclusive && access(opening->path, F_OK) == 0)
+		return EEXIST;
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		error = exclusive ? ENOENT : open_existing(opening, heap);
+		if (error == ENOENT && create) {
+			error = create_heap_file(opening->path, opening->options);
+			if (exclusive && error != 0)
+				return error;
+			exclusive = false;
+		} else if (error != AGAIN) {
+			return error;
+		}
+		if (error != 0 && error != EEXIST && error != AGAIN)
+			return error;
+	}
+	return error == AGAIN ? EAGAIN : ENOENT;
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void module_init(void)
+{
+	thread_module_init();
+	fork_module_init();
+}
+
+int sh_open(const char *path, unsigned flags, const struct sh_options *options,
+	struct sh_heap **heap)
+{
+	struct sh_options complete;
+	struct opening opening = { .flags = flags, .options = &complete };
+	char *resolved;
+	int error = (flags & ~OPEN_FLAGS) != 0 ? EINVAL : complete_options(options, &complete);
+
+	*heap = NULL;
+	if ((flags & SH_RDONLY) && (flags & (SH_CREATE | SH_SALVAGE)))
+		error = EINVAL;
+	if (error == 0)
+		error = resolve(path, &resolved);
+	if (error != 0)
+		return error;
+	opening.path = resolved;
+	pthread_once(&once, module_init);
+	table_lock_open();
+	error = open_or_create(&opening, heap);
+	table_unlock_open();
+	free(resolved);
+	if (error != 0)
+		*heap = NULL;
+	return error;
+}

@@ -1,0 +1,77 @@
+/* open.h -- the steps of sh_open()
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The protocol, under the opening lock of the heap file:
+ *
+ *	file missing             made under another name, linked to its own (create.c)
+ *	somebody attached        the control file there must be theirs: map it (attach.c)
+ *	nobody, and the heap is
+ *	  clean                  a new run: new nonce, new boot id
+ *	  unclean, and the control file proves the same boot and the same file (P2)
+ *	                         the same run, recovered
+ *	  anything else          SH_ETORN, unless SH_SALVAGE
+ *
+ * The proof: heap id, nonce and boot id of superblock and control file are equal, the boot id is the
+ * kernel's, and the control file's stamp equals the heap file's, or is one behind it. */
+#ifndef SPANHEAP_OPEN_H
+#define SPANHEAP_OPEN_H
+
+#include "api/handle.h"
+
+#define CONTROL_SUFFIX "-shm"
+
+/* Stack. One sh_open() under way. */
+struct opening {
+	const char *path; /* absolute, its own: the handle takes a copy */
+	unsigned flags;
+	const struct sh_options *options; /* complete */
+	int fd;                           /* of the heap file, locked */
+	uint64_t bytes;                   /* its length */
+	struct file_identity identity;
+	struct superblock superblock;
+	int copies; /* of the superblock that are whole */
+	bool recovers; /* the heap was not clean */
+	bool salvages; /* ... nor whole */
+};
+
+/* Makes the heap file. 0; EEXIST when somebody else did; EINVAL; others of open(2) and
+ * fallocate(2). Crash: the file has no name, or is whole. */
+int create_heap_file(const char *path, const struct sh_options *options);
+
+/* The control file's path; malloc'd, NULL: no memory. */
+char *control_path(const char *heap_path);
+
+/* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
+int create_temporary(const char *path, unsigned mode, char **name, int *fd);
+
+/* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an errno. */
+int attach_to_running(struct sh_heap *heap, const struct opening *opening);
+
+/* Begins an incarnation: lays the control file anew and recovers. 0, SH_ETORN, SH_EBADHEAP, or an
+ * errno. */
+int attach_alone(struct sh_heap *heap, struct opening *opening);
+
+/* Maps the heap file for reading. 0, SH_EBADHEAP, EROFS (it wants recovery), or an errno. */
+int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool attached);
+
+/* Takes a process slot and BYTE_ATTACHED. 0, SH_ESLOTS, or an errno. */
+int attach_register(struct sh_heap *heap);
+
+/* Process slots that are free. One must be left after each open, so that whoever comes when many have
+ * died has a place to reap from: the heap is created with one more than was asked for. */
+uint32_t attach_slots_left(const struct sh_heap *heap);
+
+/* Gives both back, without a look at who else is attached. */
+void attach_unregister(struct sh_heap *heap);
+
+/* Claims a process slot through a new description, and BYTE_ATTACHED through another. 0, SH_ESLOTS or
+ * an errno. */
+int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket);
+
+/* Makes what the ticket holds this process's own. 0 or an errno; the ticket is spent. */
+int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket);
+
+/* Lets go of an unused ticket. The process slot then looks like a dead process's. */
+void attach_drop_ticket(struct fork_ticket *ticket);
+
+#endif

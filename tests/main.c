@@ -1,0 +1,111 @@
+/* main.c -- runs the unit tests: all of them, or the files named on the command line
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Exit status: 0 all passed, 1 a test failed, 2 the command line or CUnit is at fault. */
+#include <CUnit/Basic.h>
+#include <CUnit/CUnit.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+int test_check_register(void);
+int test_layout_register(void);
+int test_lock_register(void);
+int test_log_register(void);
+int test_object_register(void);
+int test_page_index_register(void);
+int test_pages_register(void);
+int test_recover_register(void);
+int test_root_register(void);
+int test_run_register(void);
+int test_settle_register(void);
+int test_size_class_register(void);
+int test_slot_register(void);
+int test_span_register(void);
+int test_threads_register(void);
+int test_transaction_register(void);
+
+/* A file of tests: its suites are registered by one function. */
+struct file {
+	const char *name;
+	int (*register_suites)(void);
+};
+
+static const struct file files[] = {
+	{ "layout", test_layout_register },
+	{ "size_class", test_size_class_register },
+	{ "run", test_run_register },
+	{ "lock", test_lock_register },
+	{ "slot", test_slot_register },
+	{ "page_index", test_page_index_register },
+	{ "pages", test_pages_register },
+	{ "span", test_span_register },
+	{ "object", test_object_register },
+	{ "log", test_log_register },
+	{ "root", test_root_register },
+	{ "transaction", test_transaction_register },
+	{ "settle", test_settle_register },
+	{ "recover", test_recover_register },
+	{ "check", test_check_register },
+	{ "threads", test_threads_register },
+};
+
+#define FILE_COUNT (sizeof(files) / sizeof(files[0]))
+
+static const struct file *find_file(const char *name)
+{
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		if (strcmp(files[i].name, name) == 0)
+			return &files[i];
+	return NULL;
+}
+
+static int usage(const char *program, const char *unknown)
+{
+	fprintf(stderr, "%s: no tests are called '%s'. Name one or more of:", program, unknown);
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		fprintf(stderr, " %s", files[i].name);
+	fprintf(stderr, "; or none, for all.\n");
+	return 2;
+}
+
+static int register_named(int count, char **names)
+{
+	for (int i = 0; i < count; i++) {
+		const struct file *file = find_file(names[i]);
+
+		if (file->register_suites() != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int register_all(void)
+{
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		if (files[i].register_suites() != 0)
+			return -1;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool failed;
+	int error;
+
+	for (int i = 1; i < argc; i++)
+		if (find_file(argv[i]) == NULL)
+			return usage(argv[0], argv[i]);
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 2;
+	error = argc > 1 ? register_named(argc - 1, argv + 1) : register_all();
+	if (error != 0) {
+		fprintf(stderr, "%s: CUnit: %s\n", argv[0], CU_get_error_msg());
+		return 2;
+	}
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	failed = CU_basic_run_tests() != CUE_SUCCESS || CU_get_number_of_failures() != 0 ||
+		CU_get_number_of_suites_failed() != 0;
+	CU_cleanup_registry();
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,137 @@
+/* file.c -- a heap file, opened so that it cannot be changed
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "tools/file.h"
+
+#include "shm/byte_lock.h"
+#include "shm/file.h"
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTROL_SUFFIX "-shm"
+
+/* --- pages that are gone ------------------------------------------------------------------- */
+
+static void on_bus_error(int signal_number)
+{
+	static const char text[] =
+		"spanheap: the file cannot be read to its end: it was truncated meanwhile, or its "
+		"disk failed\n";
+	ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)written;
+	(void)signal_number;
+	_exit(STATUS_ERROR);
+}
+
+static void catch_bus_errors(void)
+{
+	struct sigaction action = { .sa_handler = on_bus_error };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static int map(struct input *input)
+{
+	void *base;
+
+	input->base = NULL;
+	if (input->bytes == 0)
+		return 0;
+	base = mmap(NULL, input->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+		input->fd, 0);
+	if (base == MAP_FAILED)
+		return errno;
+	input->base = base;
+	return 0;
+}
+
+int input_open(struct input *input, const char *path)
+{
+	struct stat status;
+	int error = file_open(path, O_RDONLY, NULL, &input->fd);
+
+	if (error != 0)
+		return error;
+	catch_bus_errors();
+	input->path = path;
+	if (fstat(input->fd, &status) == 0) {
+		input->bytes = (uint64_t)status.st_size;
+		input->disk_bytes = (uint64_t)status.st_blocks * 512;
+		error = map(input);
+	} else {
+		error = errno;
+	}
+	if (error != 0)
+		close(input->fd);
+	return error;
+}
+
+void input_close(struct input *input)
+{
+	if (input->base != NULL)
+		munmap(input->base, input->bytes);
+	close(input->fd);
+}
+
+bool input_in_use(const struct input *input)
+{
+	bool attached = false;
+	bool opening = false;
+
+	/* Where the file system has no such locks, nobody can have opened the heap. */
+	if (byte_lock_test(input->fd, BYTE_ATTACHED, &attached) != 0 ||
+		byte_lock_test(input->fd, BYTE_OPENING, &opening) != 0)
+		return false;
+	return attached || opening;
+}
+
+/* --- reading ------------------------------------------------------------------------------- */
+
+static bool read_whole(int fd, uint64_t offset, void *to, uint64_t bytes)
+{
+	return pread(fd, to, bytes, (off_t)offset) == (ssize_t)bytes;
+}
+
+bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes)
+{
+	return read_whole(input->fd, offset, to, bytes);
+}
+
+/* The control file is beside the heap file itself, not beside a link to it. */
+static char *control_path_of(const char *path)
+{
+	char *real = realpath(path, NULL);
+	char *control = NULL;
+
+	if (real != NULL && asprintf(&control, "%s" CONTROL_SUFFIX, real) < 0)
+		control = NULL;
+	free(real);
+	return control;
+}
+
+int input_control_header(const struct input *input, struct control_header *header)
+{
+	char *path = control_path_of(input->path);
+	int fd;
+	int error = path == NULL ? ENOENT : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
+
+	free(path);
+	if (error != 0)
+		return error;
+	error = read_whole(fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
+	close(fd);
+	return error;
+}
