@@ -420,7 +420,7 @@ static void arrive(unsigned last, unsigned preemptions)
 		enter_state(&frame);
 }
 
-static bool is_switch_point(const struct machine_access *access)
+static bool is_switch_point(const struct machine_access *access, unsigned process)
 {
 	if (access->region->kind == EXPLORER_PRIVATE)
 		return false;
@@ -428,7 +428,7 @@ static bool is_switch_point(const struct machine_access *access)
 		return true;
 	if (search.switches == EXPLORER_AT_STORES && access->kind != HOOK_LOAD)
 		return true;
-	return memory_is_conflict(access->region, access->address, access->bytes);
+	return memory_is_conflict(access->region, access->address, access->bytes, process);
 }
 
 /* Before a store: dying here is another death than any before if the process has stored something
@@ -456,7 +456,7 @@ static bool ends_step(enum machine_event event, unsigned process)
 {
 	switch (event) {
 	case MACHINE_ACCESS:
-		return is_switch_point(&machine_process(process)->pending);
+		return is_switch_point(&machine_process(process)->pending, process);
 	case MACHINE_RETURNING:
 		return may_die(process);
 	case MACHINE_BLOCKED:
@@ -572,6 +572,7 @@ static void take(struct frame *frame)
 {
 	unsigned process = frame->taken.process;
 
+	machine_look_who_is_active();
 	if (frame->taken.action == TRACE_DIE) {
 		die(process, frame->preemptions);
 		return;

@@ -44,6 +44,8 @@ static struct {
 	enum machine_event event;
 	uint32_t accesses;
 	uint64_t conflicts_found;
+	unsigned active; /* mask: processes that run, are blocked or may be started */
+	bool look_again; /* after the next access, which may have let somebody start */
 	bool tracing;
 	bool on_process_stack;
 	const void *callers[EXPLORER_PROCESS_LIMIT][MACHINE_CALLERS];
@@ -83,10 +85,10 @@ static void note(struct memory_region *region, const void *address, size_t bytes
 		return;
 	if (kind != HOOK_STORE)
 		machine.conflicts_found +=
-			memory_note(region, address, bytes, machine.current, false);
+			memory_note(region, address, bytes, machine.current, false, machine.active);
 	if (kind != HOOK_LOAD)
 		machine.conflicts_found +=
-			memory_note(region, address, bytes, machine.current, true);
+			memory_note(region, address, bytes, machine.current, true, machine.active);
 }
 
 /* Keeps the callers from `caller` on outwards: what lies further in is the hook. The outermost is
@@ -144,6 +146,9 @@ static _Noreturn void refuse_store(const void *address, const void *caller)
 
 static void on_access(void *address, size_t bytes, enum hook_kind kind, const void *caller)
 {
+	if (machine.mode == MODE_CHECK && kind == HOOK_LOAD)
+		return;
+
 	struct memory_region *region = memory_find(address);
 
 	if (region == NULL) {
@@ -438,10 +443,26 @@ static void look_for_endless_loop(const struct machine_access *pending)
 			explorer_fail("a process loops without an access to shared memory");
 		return;
 	}
-	if (!memory_is_conflict(pending->region, pending->address, pending->bytes)) {
+	if (!memory_is_conflict(pending->region, pending->address, pending->bytes,
+				machine.current)) {
 		memory_set_conflict(pending->region, pending->address, pending->bytes);
 		machine.conflicts_found++;
 	}
+}
+
+static void add_active(void)
+{
+	for (unsigned i = 0; i < EXPLORER_PROCESS_LIMIT; i++)
+		if (i < machine.scenario->process_count &&
+		    (machine.processes[i].status == EXPLORER_BLOCKED || machine_may_run(i)))
+			machine.active |= 1u << i;
+}
+
+void machine_look_who_is_active(void)
+{
+	machine.active = 0;
+	add_active();
+	machine.look_again = true;
 }
 
 enum machine_event machine_step(unsigned process)
@@ -455,6 +476,10 @@ enum machine_event machine_step(unsigned process)
 	}
 	resume(process);
 	machine.accesses++;
+	/* What a guard reads is a conflict: a store that lets somebody start comes first in a step. */
+	if (machine.look_again)
+		add_active();
+	machine.look_again = false;
 	if (machine.event == MACHINE_ACCESS) {
 		const struct machine_access *pending = &stepped->pending;
 		note(pending->region, pending->address, pending->bytes, pending->kind);

@@ -64,6 +64,10 @@ bool machine_try(void (*function)(void *argument), void *argument, bool *in_body
 const char *machine_failure(void);
 
 bool machine_may_run(unsigned process);
+
+/* In a state, before a process is stepped or dies: against whom the accesses of the following steps
+ * may stand in conflict. */
+void machine_look_who_is_active(void);
 bool machine_may_die(unsigned process);
 
 /* Makes a process that may run, or is blocked, ready for machine_step(), which must follow. */

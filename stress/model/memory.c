@@ -10,10 +10,8 @@
 #include <sys/mman.h>
 
 #define WORD_BYTES sizeof(uint64_t)
-#define LOADERS 0x0fu
-#define STORERS 0xf0u
-#define CONFLICT 0x100u
-#define LOGGED 0x200u	/* will_write was told of the word */
+#define CONFLICTS 0xf0000u
+#define LOGGED 0x100000u	/* will_write was told of the word */
 #define REGION_KEY_SHIFT 48
 
 /* Process. */
@@ -132,37 +130,78 @@ static struct fingerprint fingerprint_of(const struct memory_region *region, siz
 	return fingerprint_of_word(key, content);
 }
 
-static bool has_several_users(unsigned flags)
+static uint32_t load_flag(unsigned process)
 {
-	unsigned users = (flags | flags >> 4) & LOADERS;
+	return UINT32_C(1) << process;
+}
 
-	return (users & (users - 1)) != 0;
+static uint32_t store_flag(unsigned process)
+{
+	return UINT32_C(1) << (4 + process);
+}
+
+static uint32_t others_load_flag(unsigned process)
+{
+	return UINT32_C(1) << (8 + 2 * process);
+}
+
+static uint32_t others_store_flag(unsigned process)
+{
+	return UINT32_C(1) << (9 + 2 * process);
+}
+
+static uint32_t conflict_flag(unsigned process)
+{
+	return UINT32_C(1) << (16 + process);
+}
+
+static bool conflicts_for(uint32_t flags, unsigned process)
+{
+	bool loads = (flags & load_flag(process)) != 0;
+	bool stores = (flags & store_flag(process)) != 0;
+	bool others_load = (flags & others_load_flag(process)) != 0;
+	bool others_store = (flags & others_store_flag(process)) != 0;
+
+	return (stores && (others_load || others_store)) || (loads && others_store);
+}
+
+/* The flags of a word after an access to it. */
+static uint32_t flags_after(uint32_t flags, unsigned process, bool stores, unsigned active)
+{
+	flags |= stores ? store_flag(process) : load_flag(process);
+	for (unsigned p = 0; p < EXPLORER_PROCESS_LIMIT; p++)
+		if (p != process && (active >> p & 1) != 0)
+			flags |= stores ? others_store_flag(p) : others_load_flag(p);
+	for (unsigned p = 0; p < EXPLORER_PROCESS_LIMIT; p++)
+		if (conflicts_for(flags, p))
+			flags |= conflict_flag(p);
+	return flags;
 }
 
 bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-		 bool stores)
+		 bool stores, unsigned active)
 {
 	bool found = false;
 	size_t last = last_word_of(region, address, bytes);
 
 	for (size_t word = word_of(region, address); word <= last; word++) {
-		unsigned flags = region->words[word] | 1u << (process + (stores ? 4 : 0));
-		if ((flags & CONFLICT) == 0 && (flags & STORERS) != 0 && has_several_users(flags)) {
-			flags |= CONFLICT;
-			conflict_count++;
-			found = true;
-		}
-		region->words[word] = (uint16_t)flags;
+		uint32_t before = region->words[word];
+		uint32_t after = flags_after(before, process, stores, active);
+
+		found = found || (before & CONFLICTS) != (after & CONFLICTS);
+		conflict_count += (before & CONFLICTS) == 0 && (after & CONFLICTS) != 0;
+		region->words[word] = after;
 	}
 	return found;
 }
 
-bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes)
+bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes,
+			unsigned process)
 {
 	size_t last = last_word_of(region, address, bytes);
 
 	for (size_t word = word_of(region, address); word <= last; word++)
-		if ((region->words[word] & CONFLICT) != 0)
+		if ((region->words[word] & conflict_flag(process)) != 0)
 			return true;
 	return false;
 }
@@ -172,8 +211,8 @@ void memory_set_conflict(struct memory_region *region, const void *address, size
 	size_t last = last_word_of(region, address, bytes);
 
 	for (size_t word = word_of(region, address); word <= last; word++) {
-		conflict_count += (region->words[word] & CONFLICT) == 0;
-		region->words[word] |= CONFLICT;
+		conflict_count += (region->words[word] & CONFLICTS) == 0;
+		region->words[word] |= CONFLICTS;
 	}
 }
 

@@ -15,14 +15,16 @@
 
 #define MEMORY_REGION_LIMIT 64
 
-/* Process. Word flags: bit p, process p loads the word; bit 4 + p, it stores. */
+/* Process. Word flags, p a process: bit p, it loads the word; 4 + p, it stores; 8 + 2p and 9 + 2p,
+ * somebody else loads, or stores, while p is active; 16 + p, the word is in conflict for p: p uses it
+ * and another one may, at the same time, and one of them stores. */
 struct memory_region {
 	const char *name;
 	unsigned char *base;
 	size_t bytes;
 	enum explorer_kind kind;
 	unsigned char *image;	/* content at memory_begin() */
-	uint16_t *words;	/* flags of each word */
+	uint32_t *words;	/* flags of each word */
 };
 
 /* Process. One fingerprint for each kind of memory. */
@@ -41,15 +43,19 @@ void memory_end(void);
 /* NULL: the address is not tracked. */
 struct memory_region *memory_find(const void *address);
 
-/* Notes that the process loads or stores there. True: a word of it was no conflict and is one, that
- * is, two processes use it and one of them stores. */
+/* Notes that the process loads or stores there while the processes of the mask are active: run, are
+ * blocked or may be started. True: a word of it was in no conflict for some process, and is. */
 bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-		 bool stores);
-bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes);
+		 bool stores, unsigned active);
 
-/* Makes the words conflicts, whoever uses them. */
+/* Whether others may use a word of it, against the process's access, while the process is active. */
+bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes,
+			unsigned process);
+
+/* Makes the words conflicts for everybody, whoever uses them. */
 void memory_set_conflict(struct memory_region *region, const void *address, size_t bytes);
 
+/* Words that are in conflict for some process. */
 size_t memory_conflict_count(void);
 
 /* Before a store: files the words' content for undo and leaves them pending. After it, at the latest

@@ -204,7 +204,7 @@ static bool is_silent(const struct schedule *schedule, const struct event *event
 	const struct machine_access *access = &event->access;
 
 	return !schedule->full && event->kind == EVENT_ACCESS && access->kind == HOOK_LOAD &&
-	       !memory_is_conflict(access->region, access->address, access->bytes);
+	       !memory_is_conflict(access->region, access->address, access->bytes, event->process);
 }
 
 /* Prints events [first, end), all of one process. */
