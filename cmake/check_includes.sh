@@ -13,7 +13,7 @@ for folder in shm heap recovery api include examples bench; do
 done | sort | xargs -r awk '
 BEGIN {
 	allowed["shm"] = "^(shm/|heap/geometry\\.h$)"
-	allowed["heap"] = "^(heap|shm)/"
+	allowed["heap"] = "^(heap|shm)/|^spanheap[a-z_]*\\.h$"
 	allowed["recovery"] = "^(recovery|heap|shm)/|^spanheap[a-z_]*\\.h$"
 	allowed["api"] = "^(api|recovery|heap|shm)/|^spanheap[a-z_]*\\.h$"
 	allowed["include"] = "^spanheap[a-z_]*\\.h$"
