@@ -33,8 +33,8 @@ static uint64_t allocate_small(struct thread *thread, uint64_t size, uint64_t al
 	return object_allocate(thread, span_class_make(size_class, noscan), error);
 }
 
-static uint64_t allocate_large(
-	struct thread *thread, uint64_t size, bool noscan, uint64_t *usable, int *error)
+static uint64_t allocate_large(struct thread *thread, uint64_t size, bool noscan, uint64_t *usable,
+	int *error)
 {
 	uint64_t head;
 
@@ -70,9 +70,9 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 		return error_no_block(error);
 	if (align < BLOCK_ALIGN)
 		align = BLOCK_ALIGN;
-	off = size_is_small(size) ?
-		allocate_small(&state->thread, size, align, noscan, &usable, &error) :
-		allocate_large(&state->thread, size, noscan, &usable, &error);
+	off = size_is_small(size)
+		? allocate_small(&state->thread, size, align, noscan, &usable, &error)
+		: allocate_large(&state->thread, size, noscan, &usable, &error);
 	thread_done(state);
 	if (off == 0)
 		return error_no_block(error);
@@ -151,10 +151,11 @@ static size_t usable_by_record(const struct heap *heap, sh_off off)
 	if (index >= size_class->objects || index * size_class->bytes != delta)
 		return 0;
 	/* freed first, see heap/object.h. */
-	uint64_t freed = atomic_load_explicit(
-		span_freed(heap, head, (unsigned)(index / 64)), memory_order_acquire);
-	uint64_t allocated = atomic_load_explicit(
-		span_allocated(heap, head, (unsigned)(index / 64)), memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(span_freed(heap, head, (unsigned)(index / 64)),
+		memory_order_acquire);
+	uint64_t allocated =
+		atomic_load_explicit(span_allocated(heap, head, (unsigned)(index / 64)),
+			memory_order_acquire);
 
 	return (allocated & ~freed) >> (index & 63) & 1 ? size_class->bytes : 0;
 }

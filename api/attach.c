@@ -1,6 +1,7 @@
 /* attach.c -- joining those who use the heap; a place in the control file
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include "api/control.h"
 #include "api/open.h"
 #include "api/table.h"
 #include "recovery/reap.h"
@@ -14,6 +15,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* More than a heap gives out between two syncs. */
+#define SALVAGE_SERIALS (UINT64_C(1) << 32)
 
 /* --- mapping ------------------------------------------------------------------------------- */
 
@@ -52,80 +56,13 @@ static int map_heap(struct sh_heap *heap, const struct opening *opening, bool wr
 	return error;
 }
 
-/* Maps the control file and takes over path and descriptor. */
-static int map_control(struct sh_heap *heap, char *path, int fd)
-{
-	int error;
-
-	heap->control_bytes = heap_control_bytes(
-		heap->heap.max_bytes, heap->heap.process_slots, heap->heap.thread_slots);
-	error = file_map(fd, heap->control_bytes, true, &heap->heap.control);
-	if (error == 0)
-		error = shared_file_init(&heap->control_file, path, O_RDWR | O_NOFOLLOW, fd);
-	if (error != 0) {
-		close(fd);
-		free(path);
-		return error;
-	}
-	heap_view_init(&heap->heap);
-	heap->liveness = (struct liveness){
-		.thread_slots = heap->heap.thread_slot,
-		.words = heap->heap.control +
-			control_liveness_offset(heap->heap.process_slots, heap->heap.thread_slots),
-		.thread_slot_count = heap->heap.thread_slots,
-		.process_slot_count = heap->heap.process_slots,
-		.own_process = SLOT_NONE,
-		.control = &heap->control_file,
-	};
-	return 0;
-}
-
 /* --- joining the others -------------------------------------------------------------------- */
-
-static bool control_is_theirs(
-	const struct control_header *header, const struct superblock *superblock, uint64_t bytes)
-{
-	return header->magic == CONTROL_MAGIC && header->format == superblock->abi &&
-		memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) == 0 &&
-		memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) == 0 &&
-		header->incarnation == superblock->incarnation &&
-		header->process_slot_count == superblock->process_slot_count &&
-		header->thread_slot_count == superblock->thread_slot_count - 1 &&
-		header->control_bytes <= bytes;
-}
-
-static int open_theirs(const struct opening *opening, char **path, int *fd)
-{
-	struct control_header header;
-	struct file_identity identity;
-	uint64_t bytes;
-	int error;
-
-	*path = control_path(opening->path);
-	if (*path == NULL)
-		return ENOMEM;
-	error = file_open(*path, O_RDWR | O_NOFOLLOW, NULL, fd);
-	if (error == 0) {
-		error = file_identify(*fd, &identity, &bytes);
-		if (error == 0 &&
-			(pread(*fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-				!control_is_theirs(&header, &opening->superblock, bytes)))
-			error = SH_ECONTROL;
-		if (error != 0)
-			close(*fd);
-	} else if (error == ENOENT || error == ELOOP || error == EISDIR || error == ENOTSUP) {
-		error = SH_ECONTROL;
-	}
-	if (error != 0)
-		free(*path);
-	return error;
-}
 
 int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 {
 	char *path;
 	int fd;
-	int error = open_theirs(opening, &path, &fd);
+	int error = control_open_theirs(opening, &path, &fd);
 
 	if (error != 0)
 		return error;
@@ -135,7 +72,7 @@ int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 		free(path);
 		return error;
 	}
-	return map_control(heap, path, fd);
+	return control_map(heap, path, fd);
 }
 
 /* --- alone --------------------------------------------------------------------------------- */
@@ -151,21 +88,6 @@ static bool directory_inside(const struct heap *heap, uint64_t bytes)
 			arena_frontier(heap, arena) * CHUNK_BYTES > bytes)
 			return false;
 	return true;
-}
-
-/* Reads the header of the control file that an earlier run left; false when there is none. */
-static bool read_left_header(const struct opening *opening, struct control_header *header)
-{
-	char *path = control_path(opening->path);
-	bool found = false;
-	int fd;
-
-	if (path != NULL && file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd) == 0) {
-		found = pread(fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header);
-		close(fd);
-	}
-	free(path);
-	return found;
 }
 
 static bool same_boot(const struct superblock *superblock)
@@ -185,7 +107,7 @@ static bool is_same_run(const struct sh_heap *heap, const struct opening *openin
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
 	struct control_header header;
 
-	return read_left_header(opening, &header) && same_boot(superblock) &&
+	return control_read_left(opening, &header) && same_boot(superblock) &&
 		memcmp(header.heap_id, superblock->heap_id, sizeof(header.heap_id)) == 0 &&
 		memcmp(header.nonce, superblock->nonce, sizeof(header.nonce)) == 0 &&
 		memcmp(header.boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0 &&
@@ -222,6 +144,33 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 	return file_back(opening->fd, opening->bytes, needed - opening->bytes);
 }
 
+/* Names that a torn file may hold from a time after its superblock must not come again: what carries
+ * an incarnation would count as of this one, and the tags of the dead as those of the living. */
+static void skip_names(const struct sh_heap *heap, struct superblock *superblock)
+{
+	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
+		uint64_t seen = atomic_load_explicit(&arena_header(&heap->heap, arena)->incarnation,
+			memory_order_relaxed);
+
+		if (seen > superblock->incarnation)
+			superblock->incarnation = seen;
+	}
+	atomic_fetch_add_explicit(&heap->heap.running->next_serial, SALVAGE_SERIALS,
+		memory_order_relaxed);
+}
+
+static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
+{
+	int error = lengthen(heap, opening);
+
+	if (error != 0)
+		return error;
+	opening->salvages = true;
+	begin_run(&opening->superblock);
+	skip_names(heap, &opening->superblock);
+	return 0;
+}
+
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
 static int judge(const struct sh_heap *heap, struct opening *opening)
 {
@@ -238,80 +187,7 @@ static int judge(const struct sh_heap *heap, struct opening *opening)
 	}
 	if (!(opening->flags & SH_SALVAGE))
 		return SH_ETORN;
-	opening->salvages = true;
-	begin_run(&opening->superblock);
-	return lengthen(heap, opening);
-}
-
-/* The proof of P2, for whoever opens after we died. */
-static int write_proof(int fd, const struct sh_heap *heap, const struct superblock *superblock)
-{
-	struct control_header header = {
-		.stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed),
-	};
-
-	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
-	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
-	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
-	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return errno != 0 ? errno : ENOSPC;
-	return 0;
-}
-
-/* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
-static int adopt_mode(int fd, int heap_fd)
-{
-	struct stat status;
-	mode_t mode;
-
-	if (fstat(heap_fd, &status) != 0)
-		return errno;
-	mode = status.st_mode & 0666;
-	if (fchown(fd, status.st_uid, status.st_gid) != 0 &&
-		fchown(fd, (uid_t)-1, status.st_gid) != 0)
-		mode &= 0606;
-	return fchmod(fd, mode) == 0 ? 0 : errno;
-}
-
-static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
-{
-	uint64_t bytes = heap_control_bytes(
-		heap->heap.max_bytes, heap->heap.process_slots, heap->heap.thread_slots);
-	int error = file_set_length(fd, bytes);
-
-	if (error == 0)
-		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
-	if (error == 0)
-		error = adopt_mode(fd, opening->fd);
-	return error != 0 ? error : write_proof(fd, heap, &opening->superblock);
-}
-
-/* Puts an empty control file, but for the proof, in place of the one that an earlier run left. */
-static int lay_control(struct sh_heap *heap, const struct opening *opening)
-{
-	char *path = control_path(opening->path);
-	char *name;
-	int fd;
-	int error = path == NULL ? ENOMEM : create_temporary(path, 0600, &name, &fd);
-
-	if (error != 0) {
-		free(path);
-		return error;
-	}
-	error = fill_control(fd, heap, opening);
-	/* Crash before: a file that nobody opens. After: a clean heap is still clean, whatever the
-	 * control file says; an unclean one finds in it the proof that the old one had. */
-	if (error == 0 && rename(name, path) != 0)
-		error = errno;
-	if (error != 0) {
-		unlink(name);
-		close(fd);
-		free(path);
-	} else {
-		error = map_control(heap, path, fd);
-	}
-	free(name);
-	return error;
+	return prepare_salvage(heap, opening);
 }
 
 /* From here on the file is not clean, and says so on the disk before anything else changes. */
@@ -336,8 +212,8 @@ static int run_recovery(struct sh_heap *heap, struct opening *opening)
 	};
 	uint64_t start = system_now_ns(NULL);
 	struct thread *thread = malloc(sizeof(*thread));
-	int error = thread == NULL ? ENOMEM :
-				     recover(&heap->heap, &opening->superblock, thread, &recovery);
+	int error = thread == NULL ? ENOMEM
+				   : recover(&heap->heap, &opening->superblock, thread, &recovery);
 
 	if (error == 0 && opening->recovers) {
 		heap->counts = thread->counts;
@@ -356,7 +232,7 @@ int attach_alone(struct sh_heap *heap, struct opening *opening)
 	heap_view_init(&heap->heap);
 	error = judge(heap, opening);
 	if (error == 0)
-		error = lay_control(heap, opening);
+		error = control_lay(heap, opening);
 	if (error == 0)
 		error = begin_incarnation(heap, opening);
 	return error != 0 ? error : run_recovery(heap, opening);
@@ -386,7 +262,8 @@ uint32_t attach_slots_left(const struct sh_heap *heap)
 	uint32_t left = 0;
 
 	for (uint32_t i = 0; i < heap->heap.process_slots; i++)
-		if (atomic_load_explicit(&heap->heap.process_slot[i].owner, memory_order_acquire) == 0)
+		if (atomic_load_explicit(&heap->heap.process_slot[i].owner, memory_order_acquire) ==
+			0)
 			left++;
 	return left;
 }
@@ -465,8 +342,8 @@ int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket)
 	}
 	error = lock_holder_keep(&heap->attached, ticket->attached_fd, heap->pins_heap);
 	if (error == 0)
-		error = fd < 0 ? -fd :
-				 presence_create(&presence, heap->heap.header, fd, process, &byte);
+		error = fd < 0 ? -fd
+			       : presence_create(&presence, heap->heap.header, fd, process, &byte);
 	if (error != 0) {
 		/* The slot of a dead process, to the others. */
 		lock_holder_drop(&heap->attached);
@@ -485,8 +362,8 @@ int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket)
 
 static int probe(struct sh_heap *heap)
 {
-	int error = lock_holder_probe(
-		heap->heap_file.path, &heap->heap_file.identity, &heap->pins_heap);
+	int error = lock_holder_probe(heap->heap_file.path, &heap->heap_file.identity,
+		&heap->pins_heap);
 
 	if (error == 0)
 		error = lock_holder_probe(heap->control_file.path, &heap->control_file.identity,

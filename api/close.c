@@ -67,7 +67,8 @@ static int detach_locked(struct sh_heap *heap, int fd)
 	error = byte_lock_test(fd, BYTE_ATTACHED, &attached);
 	if (error != 0 || attached)
 		return error;
-	return mark_clean(heap, fd);
+	/* With a slot in use the next one recovers: its process is on its way out still. */
+	return thread_reap_alone(heap) ? mark_clean(heap, fd) : 0;
 }
 
 static int detach(struct sh_heap *heap)

@@ -23,8 +23,8 @@ int create_temporary(const char *path, unsigned mode, char **name, int *fd)
 		uint64_t number;
 
 		superblock_random(&number, sizeof(number));
-		if (asprintf(name, "%s.new.%06llx", path,
-			    (unsigned long long)(number & 0xffffff)) < 0)
+		if (asprintf(name, "%s.new.%06llx", path, (unsigned long long)(number & 0xffffff)) <
+			0)
 			return ENOMEM;
 		*fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
 		if (*fd >= 0)

@@ -12,8 +12,9 @@
 static const char *const texts[] = {
 	[-SH_EBADHEAP] = "SH_EBADHEAP: not a heap file, or both copies of its superblock are "
 			 "damaged; check the path, or restore the file from a backup",
-	[-SH_EVERSION] = "SH_EVERSION: the file was made by a library with another format, geometry "
-			 "or ABI; open it with that library",
+	[-SH_EVERSION] =
+		"SH_EVERSION: the file was made by a library with another format, geometry "
+		"or ABI; open it with that library",
 	[-SH_ETORN] = "SH_ETORN: the heap was not closed cleanly, and the machine restarted or the "
 		      "file was copied since; restore a backup, or open with SH_SALVAGE",
 	[-SH_ECONTROL] = "SH_ECONTROL: live processes use another control file than PATH-shm; open "
@@ -23,10 +24,12 @@ static const char *const texts[] = {
 	[-SH_EDOUBLEFREE] = "SH_EDOUBLEFREE: the block is free already; nothing was changed; free "
 			    "each block once",
 	[-SH_ENOTFOUND] = "SH_ENOTFOUND: no root has this name; set it with sh_root_set()",
-	[-SH_EOWNERDIED] = "SH_EOWNERDIED: the mutex is locked by you, its last holder died inside; "
-			   "check what it protects, then go on",
-	[-SH_ESLOTS] = "SH_ESLOTS: all process slots or thread slots are in use; end some, or create "
-		       "the heap with larger max_processes or max_threads",
+	[-SH_EOWNERDIED] =
+		"SH_EOWNERDIED: the mutex is locked by you, its last holder died inside; "
+		"check what it protects, then go on",
+	[-SH_ESLOTS] =
+		"SH_ESLOTS: all process slots or thread slots are in use; end some, or create "
+		"the heap with larger max_processes or max_threads",
 	[-SH_EFULL] = "SH_EFULL: the table of roots is full; remove roots by setting them to 0",
 	[-SH_ESTOPPED] = "SH_ESTOPPED: a callback asked to stop; nothing is wrong",
 };

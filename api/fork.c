@@ -29,6 +29,21 @@ static void claim_for_child(struct sh_heap *heap)
 		attach_claim(heap, &heap->ticket);
 }
 
+/* A process that may not write has no control file. */
+static void lock_files(struct sh_heap *heap)
+{
+	shared_file_lock(&heap->heap_file);
+	if (!heap->read_only)
+		shared_file_lock(&heap->control_file);
+}
+
+static void unlock_files(struct sh_heap *heap)
+{
+	if (!heap->read_only)
+		shared_file_unlock(&heap->control_file);
+	shared_file_unlock(&heap->heap_file);
+}
+
 static void before_fork(void)
 {
 	table_lock_open();
@@ -36,14 +51,18 @@ static void before_fork(void)
 		if (handle_refuses(heap) == 0)
 			make_room(heap);
 	table_lock();
-	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next) {
 		claim_for_child(heap);
+		lock_files(heap);
+	}
 }
 
 static void in_parent(void)
 {
-	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next) {
+		unlock_files(heap);
 		attach_drop_ticket(&heap->ticket);
+	}
 	table_unlock();
 	table_unlock_open();
 }
@@ -58,10 +77,8 @@ static void lose(struct sh_heap *heap)
 static void attach_child(struct sh_heap *heap)
 {
 	heap->presence = NULL;
-	shared_file_after_fork(&heap->heap_file);
-	if (heap->read_only)
+	if (heap->read_only || heap->lost)
 		return;
-	shared_file_after_fork(&heap->control_file);
 	lock_holder_forget(&heap->attached);
 	if (heap->ticket.process == SLOT_NONE || attach_redeem(heap, &heap->ticket) != 0)
 		lose(heap);
@@ -69,11 +86,15 @@ static void attach_child(struct sh_heap *heap)
 
 static void in_child(void)
 {
-	table_reset_locks();
+	table_forget_waiters();
+	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
+		unlock_files(heap);
 	thread_forget_all();
 	table_forget_presences();
+	table_unlock();
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
 		attach_child(heap);
+	table_unlock_open();
 }
 
 void fork_module_init(void)

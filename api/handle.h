@@ -64,8 +64,9 @@ static inline int handle_refuses(const struct sh_heap *heap)
 /* A number that the heap never gave out before. */
 static inline uint64_t handle_next_serial(struct sh_heap *heap)
 {
-	return atomic_fetch_add_explicit(
-		       &heap->heap.running->next_serial, 1, memory_order_relaxed) + 1;
+	return atomic_fetch_add_explicit(&heap->heap.running->next_serial, 1,
+		       memory_order_relaxed) +
+		1;
 }
 
 /* Whether `bytes` from `off` lie in pages of one arena that can hold data. For any values. */

@@ -61,8 +61,9 @@ int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex)
 
 	if (state == NULL)
 		return error;
-	return finish(state, lock_acquire_settled(word_of(mutex), state->thread.tag,
-				     &heap->heap.system, settle, &state->thread));
+	return finish(state,
+		lock_acquire_settled(word_of(mutex), state->thread.tag, &heap->heap.system, settle,
+			&state->thread));
 }
 
 int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
@@ -72,8 +73,9 @@ int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
 
 	if (state == NULL)
 		return error;
-	return finish(state, lock_try_settled(word_of(mutex), state->thread.tag,
-				     &heap->heap.system, settle, &state->thread));
+	return finish(state,
+		lock_try_settled(word_of(mutex), state->thread.tag, &heap->heap.system, settle,
+			&state->thread));
 }
 
 int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex)

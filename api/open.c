@@ -85,13 +85,6 @@ static int resolve(const char *path, char **resolved)
 	return errno == ENOENT ? resolve_missing(path, resolved) : errno;
 }
 
-char *control_path(const char *heap_path)
-{
-	char *path;
-
-	return asprintf(&path, "%s" CONTROL_SUFFIX, heap_path) < 0 ? NULL : path;
-}
-
 /* --- the heap file ------------------------------------------------------------------------- */
 
 static bool is_read_only(const struct opening *opening)

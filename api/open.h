@@ -18,8 +18,6 @@
 
 #include "api/handle.h"
 
-#define CONTROL_SUFFIX "-shm"
-
 /* Stack. One sh_open() under way. */
 struct opening {
 	const char *path; /* absolute, its own: the handle takes a copy */
@@ -29,7 +27,7 @@ struct opening {
 	uint64_t bytes;                   /* its length */
 	struct file_identity identity;
 	struct superblock superblock;
-	int copies; /* of the superblock that are whole */
+	int copies;    /* of the superblock that are whole */
 	bool recovers; /* the heap was not clean */
 	bool salvages; /* ... nor whole */
 };
@@ -37,9 +35,6 @@ struct opening {
 /* Makes the heap file. 0; EEXIST when somebody else did; EINVAL; others of open(2) and
  * fallocate(2). Crash: the file has no name, or is whole. */
 int create_heap_file(const char *path, const struct sh_options *options);
-
-/* The control file's path; malloc'd, NULL: no memory. */
-char *control_path(const char *heap_path);
 
 /* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
 int create_temporary(const char *path, unsigned mode, char **name, int *fd);

@@ -40,8 +40,7 @@ int sh_reap(struct sh_heap *heap, struct sh_reap_report *report)
 	return 0;
 }
 
-int sh_recovery_report(
-	struct sh_heap *heap, struct sh_reap_report *report, uint64_t *nanoseconds)
+int sh_recovery_report(struct sh_heap *heap, struct sh_reap_report *report, uint64_t *nanoseconds)
 {
 	static const struct reap_counts nothing;
 

@@ -42,10 +42,8 @@ void table_left(struct sh_heap *heap)
 	pthread_cond_broadcast(&thread_left);
 }
 
-void table_reset_locks(void)
+void table_forget_waiters(void)
 {
-	pthread_mutex_init(&open_mutex, NULL);
-	pthread_mutex_init(&table_mutex, NULL);
 	pthread_cond_init(&thread_left, NULL);
 }
 
@@ -107,8 +105,9 @@ struct sh_heap *table_find(const struct file_identity *identity, bool read_only)
 	struct sh_heap *heap = heaps;
 
 	/* A lost one is of no use; the child may open the heap anew. */
-	while (heap != NULL && (heap->lost || heap->read_only != read_only ||
-				       !file_same(&heap->heap_file.identity, identity)))
+	while (heap != NULL &&
+		(heap->lost || heap->read_only != read_only ||
+			!file_same(&heap->heap_file.identity, identity)))
 		heap = heap->next;
 	return heap;
 }

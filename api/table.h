@@ -17,8 +17,8 @@ void table_unlock(void);
 void table_wait_for_leaving(struct sh_heap *heap);
 void table_left(struct sh_heap *heap);
 
-/* Makes the locks free: in a fork child, whose parent's forking thread held both. */
-void table_reset_locks(void);
+/* In a fork child: threads that waited are not there. */
+void table_forget_waiters(void);
 
 /* The list, under table_lock(). */
 void table_add(struct sh_heap *heap);

@@ -55,6 +55,25 @@ static bool reap_from_last_slot(struct sh_heap *heap, struct thread_state *state
 	return true;
 }
 
+bool thread_reap_alone(struct sh_heap *heap)
+{
+	struct thread_state *state = calloc(1, sizeof(*state));
+	bool reaped;
+
+	if (state == NULL)
+		return false;
+	state->presence = heap->presence;
+	reaped = reap_from_last_slot(heap, state);
+	free(state);
+	for (uint32_t slot = 0; reaped && slot < heap->heap.thread_slots; slot++) {
+		uint64_t owner = atomic_load_explicit(&heap->heap.thread_slot[slot].owner,
+			memory_order_acquire);
+
+		reaped = owner == 0 || slot_is_claim(owner);
+	}
+	return reaped;
+}
+
 static int claim(struct sh_heap *heap, struct thread_state *state)
 {
 	struct control_header *header = heap->heap.header;

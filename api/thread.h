@@ -41,8 +41,7 @@ struct thread_state *thread_enter(struct sh_heap *heap, int *error);
 
 static inline bool thread_is_on(const struct thread_state *state, const struct sh_heap *heap)
 {
-	return state != NULL &&
-		atomic_load_explicit(&state->heap, memory_order_relaxed) == heap;
+	return state != NULL && atomic_load_explicit(&state->heap, memory_order_relaxed) == heap;
 }
 
 static inline struct thread_state *thread_here(struct sh_heap *heap, int *error)
@@ -68,6 +67,10 @@ static inline void thread_done(struct thread_state *state)
 /* Gives back what all threads of this process hold on the heap, and parks the slots of the others
  * than the calling one. No other thread is inside a call on the heap. */
 void thread_leave_all(struct sh_heap *heap);
+
+/* Cleans up after all the dead of a heap that nobody else uses, and from which this process's threads
+ * have gone. Whether no slot is left that holds anything. */
+bool thread_reap_alone(struct sh_heap *heap);
 
 /* In a fork child: forgets the threads of the parent. */
 void thread_forget_all(void);

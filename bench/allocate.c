@@ -7,9 +7,9 @@
  * take turns, so that what else the machine does falls on all of them. For spanheap one column per
  * FOLDER, in which the heap file stands meanwhile.
  *
- * A figure is the time per block: one allocation, a store into its first word, one free. All but the
- * workloads named "first" run once before the clock starts, and find memory that the allocator has
- * already. */
+ * A figure is the processor time per block: one allocation, a store into its first word, one free.
+ * All but the workload named "first" run once before the clock starts, and find memory that the
+ * allocator has already. */
 #define _GNU_SOURCE
 #include "allocators.h"
 
@@ -35,11 +35,11 @@ static double pairs(struct allocator allocator)
 {
 	const unsigned count = 20 * MILLION;
 	block_name other = block_allocate(allocator, BLOCK_BYTES);
-	uint64_t start = now_ns();
+	uint64_t start = cpu_ns();
 
 	for (unsigned i = 0; i < count; i++)
 		block_pair(allocator, BLOCK_BYTES);
-	uint64_t total = now_ns() - start;
+	uint64_t total = cpu_ns() - start;
 
 	block_free(allocator, other);
 	return (double)total / count;
@@ -77,15 +77,15 @@ static double batches(struct allocator allocator, unsigned count, unsigned round
 	uint64_t total = 0;
 
 	for (unsigned round = 0; round < rounds; round++) {
-		uint64_t start = now_ns();
+		uint64_t start = cpu_ns();
 
 		allocate_all(allocator, count);
-		total += now_ns() - start;
+		total += cpu_ns() - start;
 		if (shuffled)
 			shuffle(count);
-		start = now_ns();
+		start = cpu_ns();
 		free_all(allocator, count);
-		total += now_ns() - start;
+		total += cpu_ns() - start;
 	}
 	return (double)total / count / rounds;
 }
@@ -124,7 +124,7 @@ static double replacement(struct allocator allocator)
 
 	for (unsigned i = 0; i < LIVE_BLOCKS; i++)
 		blocks[i] = block_allocate(allocator, mixed_size(random_next(&state)));
-	start = now_ns();
+	start = cpu_ns();
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t number = random_next(&state);
 		block_name *place = &blocks[random_below(number, LIVE_BLOCKS)];
@@ -133,7 +133,7 @@ static double replacement(struct allocator allocator)
 		*place = block_allocate(allocator, mixed_size(number));
 		block_touch(allocator, *place);
 	}
-	uint64_t total = now_ns() - start;
+	uint64_t total = cpu_ns() - start;
 
 	free_all(allocator, LIVE_BLOCKS);
 	return (double)total / count;
@@ -232,7 +232,7 @@ static double measure(const struct subject *subject, const struct workload *work
 
 static void print_head(void)
 {
-	printf("%-32s", "ns per block");
+	printf("%-32s", "CPU ns per block");
 	for (unsigned s = 0; s < subject_count; s++)
 		printf(" %14s", subjects[s].label);
 	printf("  | ratios to mimalloc, glibc\n");

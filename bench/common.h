@@ -31,12 +31,24 @@ __attribute__((format(printf, 1, 2))) static inline _Noreturn void die(const cha
 	exit(1);
 }
 
-static inline uint64_t now_ns(void)
+static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* What the process took of a processor, the kernel's work for it included: in loops without waits
+ * it is what now_ns() would tell on a machine that does nothing else. */
+static inline uint64_t cpu_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* xorshift64: the next number of a sequence that begins with any seed but 0. */

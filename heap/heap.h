@@ -197,6 +197,16 @@ static inline bool page_is_data(const struct heap *heap, uint64_t page)
 		chunk < arena_frontier(heap, arena);
 }
 
+/* Whether all pages of a run (heap/run.h) can hold data. For any word. */
+static inline bool run_is_data(const struct heap *heap, uint64_t run)
+{
+	uint64_t first = run_page(run);
+	uint64_t last = first + run_pages(run) - 1;
+
+	return run_pages(run) != 0 && page_arena(first) == page_arena(last) &&
+		page_is_data(heap, first) && page_is_data(heap, last);
+}
+
 /* Where the zone of an arena begins in the file. */
 static inline uint64_t arena_zone(const struct heap *heap, uint64_t arena)
 {

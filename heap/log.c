@@ -31,6 +31,7 @@ static bool extension_there(const struct heap *heap, uint64_t off, unsigned k)
 	uint64_t head = off >> PAGE_SHIFT;
 
 	return off == page_offset(head) && span_find(heap, head) == head &&
+		span_record_plausible(heap, head) &&
 		span_of_head(heap, head)->purpose == SPAN_LOG &&
 		span_of_head(heap, head)->pages == extension_pages(k);
 }

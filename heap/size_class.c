@@ -61,7 +61,7 @@ static uint64_t fold(uint64_t hash, uint64_t value)
 
 void size_class_table_init(struct size_class_table *table)
 {
-	table->hash = PAGE_SHIFT;
+	*table = (struct size_class_table){ .hash = PAGE_SHIFT };
 	for (unsigned c = 0; c < SIZE_CLASS_COUNT; c++) {
 		table->of[c] = make(c);
 		assert(table->of[c].objects <= SPAN_MAX_OBJECTS);

@@ -32,8 +32,12 @@ struct size_class {
 	uint64_t reciprocal;
 };
 
+/* Half of any span class is an index: a damaged record or hot word may name a class that does not
+ * exist, and then finds one without objects. */
+#define SIZE_CLASS_LIMIT 128u
+
 struct size_class_table {
-	struct size_class of[SIZE_CLASS_COUNT];
+	struct size_class of[SIZE_CLASS_LIMIT];
 	uint64_t hash;
 };
 

@@ -543,7 +543,8 @@ static bool looks_empty(const struct heap *heap, uint64_t head)
 	uint64_t hot = span_hot(heap, head);
 	unsigned words;
 
-	if (hot_owner(hot) != HOT_UNOWNED)
+	if (hot_owner(hot) != HOT_UNOWNED || !span_record_plausible(heap, head) ||
+		span_of_head(heap, head)->span_class != hot_class(hot))
 		return false;
 	words = span_size_class(heap, hot_class(hot))->words;
 	for (unsigned word = 0; word < words; word++) {

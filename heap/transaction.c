@@ -352,9 +352,13 @@ static void replay_set_state(struct replay *replay, enum log_state state)
 /* The thread itself stores; who acts for it stores only what its own store would have changed. */
 static void apply_store(const struct replay *replay, const struct log_entry *entry)
 {
-	_Atomic uint64_t *word = heap_at(replay->heap, entry->where);
 	uint64_t before = entry->before;
+	_Atomic uint64_t *word;
 
+	if (entry->where % sizeof(*word) != 0 ||
+		!page_is_data(replay->heap, entry->where >> PAGE_SHIFT))
+		return;
+	word = heap_at(replay->heap, entry->where);
 	/* release: who follows the new value sees what was written before it. */
 	if (replay_own(replay))
 		atomic_store_explicit(word, entry->after, memory_order_release);
@@ -408,15 +412,16 @@ static uint64_t last_range(const struct replay *replay)
 	return last;
 }
 
-/* Whether the entry's range lies in the address space: a damaged log may say anything. */
+/* Whether blocks can be where the entry's range is: a damaged log may say anything. */
 static bool range_plausible(const struct heap *heap, const struct log_entry *entry)
 {
 	uint64_t bytes = log_entry_bytes(entry);
+	uint64_t first = entry->where >> PAGE_SHIFT;
+	uint64_t last = (entry->where + bytes - 1) >> PAGE_SHIFT;
 
-	return log_entry_kind(entry) == LOG_RANGE && entry->where < heap->max_bytes &&
-		bytes <= heap->max_bytes - entry->where &&
-		page_is_data(heap, entry->where >> PAGE_SHIFT) &&
-		page_is_data(heap, (entry->where + bytes - 1) >> PAGE_SHIFT);
+	return log_entry_kind(entry) == LOG_RANGE && bytes != 0 && bytes <= ARENA_BYTES &&
+		page_arena(first) == page_arena(last) && page_is_data(heap, first) &&
+		page_is_data(heap, last);
 }
 
 /* Puts every range back, last first. Crash: all of it again; nobody else may write there before the
@@ -499,7 +504,7 @@ static bool entry_block(
 {
 	uint64_t run = atomic_load_explicit(&replay->log->intent[1], memory_order_relaxed);
 
-	if (run == 0 || page_offset(run_page(run)) != entry->where)
+	if (!run_is_data(replay->heap, run) || page_offset(run_page(run)) != entry->where)
 		return block_find(replay->heap, entry->where, block) == 0;
 	*block = (struct block){ .off = entry->where, .head = run_page(run) };
 	return true;
@@ -539,7 +544,7 @@ static void finish_open_free(struct replay *replay)
 	uint64_t limbo = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
 	const struct log_entry *entry = replay_entry(replay);
 
-	if (run == 0 || !page_is_data(heap, run_page(run)) || head_is_set(heap, run_page(run)))
+	if (!run_is_data(heap, run) || head_is_set(heap, run_page(run)))
 		return;
 	if (entry != NULL && kind_is_named(log_entry_kind(entry)) &&
 		entry->where == page_offset(run_page(run)))
@@ -585,6 +590,9 @@ static void carry_out(struct replay *replay)
 		free_all(replay, LOG_ALLOC);
 	else
 		set_applying(replay, 0);
+	/* Damaged. */
+	if (replay->word.state != LOG_EMPTY)
+		replay_set_state(replay, LOG_EMPTY);
 	clear_active(replay);
 	root_unpin_all(replay->heap, replay->slot);
 	log_release_extensions(replay->thread, replay->slot, 1);

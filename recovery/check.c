@@ -211,11 +211,10 @@ static void check_summaries(struct check *check)
 {
 	struct page_index view = check->heap->pages;
 
-	view.chunk_limit = heap_arena_count(check->heap) * ARENA_CHUNKS;
-	if (view.chunk_limit == 0)
-		return;
 	pages_lock(check->thread);
-	if (!page_index_valid(&view))
+	/* Under the lock: pages of an arena that is not counted cannot be published meanwhile. */
+	view.chunk_limit = heap_arena_count(check->heap) * ARENA_CHUNKS;
+	if (view.chunk_limit != 0 && !page_index_valid(&view))
 		report(check, 0, "the summaries of the free pages do not fit their bits");
 	pages_unlock(check->thread);
 }
@@ -307,7 +306,7 @@ static void check_log(struct check *check, uint32_t slot)
 	for (unsigned which = 0; which < 2; which++) {
 		uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
-		if (run != 0 && !page_is_data(check->heap, run_page(run)))
+		if (run != 0 && !run_is_data(check->heap, run))
 			report(check, off, "slot %u: an intent names pages that hold no data", slot);
 	}
 }

@@ -81,7 +81,7 @@ static bool directory_inside(const struct image *image)
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		uint64_t end = arena_frontier(heap, arena) * CHUNK_BYTES;
 
-		if (end > image->bytes ||
+		if (end > image->bytes || end < arena << ARENA_BYTES_SHIFT ||
 			arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes)
 			return false;
 	}

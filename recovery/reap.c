@@ -58,7 +58,7 @@ static bool settle_intent(struct thread *thread, uint32_t slot, unsigned which)
 	uint64_t run = atomic_load_explicit(
 		&thread->heap->logs[slot].intent[which], memory_order_acquire);
 
-	if (run == 0 || !page_is_data(thread->heap, run_page(run)))
+	if (!run_is_data(thread->heap, run))
 		return false;
 	return run_operation(run) == RUN_ALLOC ? settle_alloc(thread, run) :
 						 settle_free(thread, slot, run);

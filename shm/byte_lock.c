@@ -59,14 +59,20 @@ void byte_lock_clear(int fd, uint64_t byte)
 	fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int byte_lock_test(int fd, uint64_t byte, bool *held)
+int byte_lock_test_range(int fd, uint64_t byte, uint64_t count, bool *held)
 {
 	struct flock lock = range(BYTE_LOCK_EXCLUSIVE, byte);
 
+	lock.l_len = (off_t)count;
 	if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
 		return error_of_lock(errno);
 	*held = lock.l_type != F_UNLCK;
 	return 0;
+}
+
+int byte_lock_test(int fd, uint64_t byte, bool *held)
+{
+	return byte_lock_test_range(fd, byte, 1, held);
 }
 
 static int pin(struct lock_holder *holder, int fd)
@@ -123,15 +129,16 @@ void lock_holder_forget(struct lock_holder *holder)
 }
 
 /* Locks the probe byte, pins, closes; leaves the holder to be looked at. */
-static int hold_probe(
-	const char *path, const struct file_identity *identity, struct lock_holder *holder)
+static int hold_probe(const char *path, const struct file_identity *identity,
+	struct lock_holder *holder)
 {
 	int fd;
 	int error = file_open(path, O_RDWR, identity, &fd);
 
 	if (error != 0)
 		return error;
-	error = byte_lock_set(fd, BYTE_LOCK_EXCLUSIVE, BYTE_PROBE);
+	/* The last one to probe may be dead, and its mappings on their way out still. */
+	error = byte_lock_wait(fd, BYTE_LOCK_EXCLUSIVE, BYTE_PROBE);
 	if (error != 0) {
 		close(fd);
 		return error;

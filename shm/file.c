@@ -118,9 +118,14 @@ int shared_file_use(struct shared_file *file)
 	return result;
 }
 
-void shared_file_after_fork(struct shared_file *file)
+void shared_file_lock(struct shared_file *file)
 {
-	pthread_mutex_init(&file->lock, NULL);
+	pthread_mutex_lock(&file->lock);
+}
+
+void shared_file_unlock(struct shared_file *file)
+{
+	pthread_mutex_unlock(&file->lock);
 }
 
 /* --- backing ------------------------------------------------------------------------------- */
@@ -203,8 +208,8 @@ int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes)
 static int reserve(uint64_t bytes, char **base)
 {
 	uint64_t reserved = bytes + MAP_ALIGN_BYTES;
-	char *start = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		-1, 0);
+	char *start =
+		mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t before;
 
 	*base = NULL;

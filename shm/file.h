@@ -56,8 +56,9 @@ void shared_file_destroy(struct shared_file *file);
 /* The descriptor, opened again if need be; a negative errno when the path leads elsewhere. */
 int shared_file_use(struct shared_file *file);
 
-/* In a fork child: another thread of the parent may have held the lock. */
-void shared_file_after_fork(struct shared_file *file);
+/* Around fork: the child must not inherit a lock that another thread holds. */
+void shared_file_lock(struct shared_file *file);
+void shared_file_unlock(struct shared_file *file);
 
 /* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource limit; no
  * signal is raised), ENOTSUP and others of fallocate(2). */

@@ -42,8 +42,8 @@ static int claim_slot(struct process_slot *slot, int fd, uint32_t process, uint6
 	if (error != 0)
 		return error;
 	/* Crash: a free slot, and the byte is free, too. */
-	if (!atomic_compare_exchange_strong_explicit(
-		    &slot->owner, &vacant, serial, memory_order_acq_rel, memory_order_relaxed)) {
+	if (!atomic_compare_exchange_strong_explicit(&slot->owner, &vacant, serial,
+		    memory_order_acq_rel, memory_order_relaxed)) {
 		byte_lock_clear(fd, BYTE_OF_PROCESS(process));
 		return EBUSY;
 	}
@@ -139,7 +139,8 @@ int presence_lock_word(struct presence *presence, uint32_t slot)
 	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	error = pthread_mutex_init(word, &attributes);
 	pthread_mutexattr_destroy(&attributes);
-	return error != 0 ? error : pthread_mutex_lock(word);
+	/* Nobody else locks it, so nothing is waited for: it has no place in any lock order. */
+	return error != 0 ? error : pthread_mutex_trylock(word);
 }
 
 void presence_unlock_word(struct presence *presence, uint32_t slot)
@@ -179,7 +180,8 @@ static bool is_marked(const struct liveness *liveness, uint32_t slot)
 		offsetof(pthread_mutex_t, __data.__lock));
 
 	/* acquire: the stores of the dead come before the mark. */
-	return ((unsigned)atomic_load_explicit(futex, memory_order_acquire) & FUTEX_OWNER_DIED) != 0;
+	return ((unsigned)atomic_load_explicit(futex, memory_order_acquire) & FUTEX_OWNER_DIED) !=
+		0;
 }
 
 bool liveness_process_alive(struct liveness *liveness, uint32_t process)
@@ -208,6 +210,6 @@ bool liveness_thread_alive(struct liveness *liveness, uint64_t tag)
 	if (atomic_load_explicit(&slot->liveness_tag, memory_order_relaxed) == tag &&
 		is_marked(liveness, tag_slot(tag)))
 		return false;
-	return liveness_process_alive(
-		liveness, atomic_load_explicit(&slot->process, memory_order_relaxed));
+	return liveness_process_alive(liveness,
+		atomic_load_explicit(&slot->process, memory_order_relaxed));
 }

@@ -134,6 +134,7 @@ int fixture_reopen(struct fixture *f, unsigned threads)
 	int error;
 
 	memset(&f->image.recovery, 0, sizeof(f->image.recovery));
+	memset(f->image.control, 0, f->image.control_bytes);
 	error = image_open(&f->image, &system);
 	for (unsigned slot = 0; error == 0 && slot < threads; slot++)
 		fixture_attach(f, slot);

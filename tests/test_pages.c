@@ -108,9 +108,12 @@ static void play_cache_case(const struct cache_case *c)
 {
 	struct fixture *f = fixture_open(1, 1);
 	struct thread *thread = &f->threads[0];
-	uint64_t base = carve(thread, c->mask);
 	uint64_t left = c->mask;
+	uint64_t base;
 
+	/* Enough pages that no request has to grow the heap, which would empty the cache. */
+	give(thread, take(thread, 4 * CHUNK_PAGES));
+	base = carve(thread, c->mask);
 	for (size_t i = 0; i < LENGTH_OF(c->requests) && c->requests[i].npages != 0; i++) {
 		uint64_t npages = c->requests[i].npages;
 		uint64_t at = c->requests[i].at;
@@ -155,7 +158,7 @@ static void test_cache_bypassed(void)
 static void test_flush(void)
 {
 	struct random random = random_seeded("flush");
-	struct fixture *f = fixture_open(1, 1);
+	struct fixture *f = fixture_open(8, 1);
 	struct thread *thread = &f->threads[0];
 
 	/* Empty. */
@@ -638,6 +641,7 @@ static void test_repair_beside_quarantine(void)
 
 #define MODEL_RUNS 400u
 #define MODEL_THREADS 3u
+#define MODEL_ARENAS 6u
 
 /* Process. What was handed out: runs, and who has which page. */
 struct model {
@@ -652,9 +656,9 @@ struct model {
 static void model_open(struct model *m, const char *test)
 {
 	m->random = random_seeded(test);
-	m->f = fixture_open(2, MODEL_THREADS);
+	m->f = fixture_open(MODEL_ARENAS, MODEL_THREADS);
 	m->count = 0;
-	m->taken = calloc(2 * ARENA_PAGES, sizeof(bool));
+	m->taken = calloc(MODEL_ARENAS * ARENA_PAGES, sizeof(bool));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m->taken);
 }
 
@@ -793,8 +797,8 @@ static void test_return_dead(void)
 	struct fixture *f = fixture_open(1, 2);
 	struct thread *thread = &f->threads[0];
 	struct thread *dead = &f->threads[1];
-	uint64_t kept = take(dead, 1);
 	uint64_t freed = take(dead, 20);
+	uint64_t kept = take(dead, 1);
 	int error;
 
 	give(dead, freed);

@@ -295,6 +295,24 @@ static void test_ranges_last_first(void)
 	fixture_close(f);
 }
 
+/* A range of no bytes at the very start of the data, behind which lies no page of data. */
+static void test_empty_range(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	struct transaction transaction;
+	uint64_t off = fixture_block(&f->threads[0], 256);
+
+	CU_ASSERT_EQUAL_FATAL(off, page_offset(fixture_first_page(f)));
+	set_word(f, off + 16, 7);
+	transaction_begin(&transaction, &f->threads[0]);
+	CU_ASSERT_EQUAL(transaction_add(&transaction, off + 16, 8), 0);
+	CU_ASSERT_EQUAL(transaction_add(&transaction, off, 0), 0);
+	set_word(f, off + 16, 8);
+	transaction_abort(&transaction);
+	CU_ASSERT_EQUAL(word(f, off + 16), 7);
+	fixture_close(f);
+}
+
 /* --- long logs ----------------------------------------------------------------------------- */
 
 #define LONG_STORES 3000u
@@ -549,6 +567,7 @@ static CU_TestInfo tests[] = {
 	{ "roots", test_roots },
 	{ "roots are pinned", test_roots_are_pinned },
 	{ "ranges, last first", test_ranges_last_first },
+	{ "an empty range", test_empty_range },
 	{ "long log, commit", test_long_commit },
 	{ "long log, abort", test_long_abort },
 	{ "disk full", test_disk_full },

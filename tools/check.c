@@ -53,7 +53,8 @@ static enum status look(struct view *view, const char *path, struct findings *fi
 
 static void try_recovery(struct view *view, struct findings *findings)
 {
-	if (findings->directory_damaged || view->state == STATE_IN_USE || view->state == STATE_CLEAN)
+	if (findings->directory_damaged || view->state == STATE_IN_USE ||
+		view->state == STATE_CLEAN)
 		return;
 	findings->tried = true;
 	findings->trial_error = trial_run(view, &findings->trial);
@@ -67,13 +68,13 @@ static void print_trial(const struct trial *trial, struct printer *printer)
 
 	print_group(printer, "recovery", "recovery, tried on a private copy");
 	print_number(printer, "rolled_back", "transactions rolled back", counts->rolled_back);
-	print_number(
-		printer, "rolled_forward", "transactions rolled forward", counts->rolled_forward);
+	print_number(printer, "rolled_forward", "transactions rolled forward",
+		counts->rolled_forward);
 	print_number(printer, "blocks_freed", "blocks freed", counts->blocks_freed);
 	print_number(printer, "operations_finished", "page operations finished",
 		counts->operations_finished);
-	print_number(
-		printer, "operations_undone", "page operations undone", counts->operations_undone);
+	print_number(printer, "operations_undone", "page operations undone",
+		counts->operations_undone);
 	print_number(printer, "spans", "spans kept", trial->spans);
 	print_number(printer, "quarantined", "spans set aside", trial->quarantined);
 	problems_print(&trial->set_aside, printer, "set_aside", "set aside");

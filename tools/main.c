@@ -73,27 +73,30 @@ static const struct verb verbs[] = {
 	{
 		.name = "info",
 		.summary = "superblock, geometry, sizes, state, roots",
-		.details = "Reads only. Says whether the heap is in use, clean, to be recovered, or "
-			   "torn.\n",
+		.details =
+			"Reads only. Says whether the heap is in use, clean, to be recovered, or "
+			"torn.\n",
 		.run = info_run,
 	},
 	{
 		.name = "dump",
 		.summary = "arenas, page bitmaps, spans, logs, and blocks on request",
-		.details = "Reads only. Filters for spans and blocks; all that are given must hold:\n"
-			   "  --arena N       of arena N\n"
-			   "  --class BYTES   of the size class that serves blocks of BYTES; large\n"
-			   "                  blocks when no class does\n"
-			   "  --offset OFF    the span that covers this byte of the file\n"
-			   "  --blocks        list every live block, too\n",
+		.details =
+			"Reads only. Filters for spans and blocks; all that are given must hold:\n"
+			"  --arena N       of arena N\n"
+			"  --class BYTES   of the size class that serves blocks of BYTES; large\n"
+			"                  blocks when no class does\n"
+			"  --offset OFF    the span that covers this byte of the file\n"
+			"  --blocks        list every live block, too\n",
 		.run = dump_run,
 		.accepts = FILTERS | ACCEPTS(OPTION_BLOCKS),
 	},
 	{
 		.name = "check",
 		.summary = "every problem with its offset; tries recovery on a private copy",
-		.details = "Reads only. In use: looks several times, and reports what is wrong every "
-			   "time.\nNot clean and not in use: also says what recovery would do.\n",
+		.details =
+			"Reads only. In use: looks several times, and reports what is wrong every "
+			"time.\nNot clean and not in use: also says what recovery would do.\n",
 		.run = check_run,
 	},
 	{
@@ -105,8 +108,9 @@ static const struct verb verbs[] = {
 	{
 		.name = "recover",
 		.summary = "write: recover a heap that nobody uses, and close it cleanly",
-		.details = "Opens, prints what the recovery did, closes.\n"
-			   "  --salvage       open a torn heap, too: what does not fit is set aside\n",
+		.details =
+			"Opens, prints what the recovery did, closes.\n"
+			"  --salvage       open a torn heap, too: what does not fit is set aside\n",
 		.run = recover_run,
 		.accepts = ACCEPTS(OPTION_SALVAGE),
 	},
@@ -133,7 +137,8 @@ static void print_usage(FILE *out)
 	fputs("  --json    one JSON document on standard output\n"
 	      "  -h        help; behind a verb: about that verb\n"
 	      "  --version\n"
-	      "exit status: 0 fine, 1 usage or I/O error, 2 not clean (recovery will put it right),\n"
+	      "exit status: 0 fine, 1 usage or I/O error, 2 not clean (recovery will put it "
+	      "right),\n"
 	      "3 damaged or torn\n",
 		out);
 }

@@ -26,8 +26,8 @@ struct problems {
 /* A sh_problem_fn: `problems` is a struct problems. Never stops. */
 int problems_add(const struct sh_problem *problem, void *problems);
 
-__attribute__((format(printf, 3, 4))) void problems_note(
-	struct problems *problems, uint64_t off, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void problems_note(struct problems *problems, uint64_t off,
+	const char *format, ...);
 
 /* Moves all of `more` to the end. */
 void problems_join(struct problems *problems, struct problems *more);

@@ -1,7 +1,8 @@
 /* reap.c -- spanheap reap, spanheap recover: the verbs that write
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * They use the public interface of the library only, and the view for what to say afterwards. */
+ * They write through the public interface of the library only; the view serves to report. */
+#include "recovery/check.h"
 #include "tools/view.h"
 
 #include <spanheap.h>
@@ -15,8 +16,8 @@ static void print_report(struct printer *printer, const struct sh_reap_report *r
 	print_number(printer, "processes", "dead processes", report->processes);
 	print_number(printer, "threads", "their threads", report->threads);
 	print_number(printer, "rolled_back", "transactions rolled back", report->rolled_back);
-	print_number(
-		printer, "rolled_forward", "transactions rolled forward", report->rolled_forward);
+	print_number(printer, "rolled_forward", "transactions rolled forward",
+		report->rolled_forward);
 	print_number(printer, "blocks_freed", "blocks freed", report->blocks_freed);
 	print_number(printer, "pages_returned", "pages returned", report->pages_returned);
 	print_number(printer, "operations_finished", "page operations finished",
@@ -38,7 +39,16 @@ static void add(struct sh_reap_report *sum, const struct sh_reap_report *more)
 	sum->operations_undone += more->operations_undone;
 }
 
-/* What was done, in *nanoseconds, and the state of the heap after it. */
+/* A span that recovery set aside stays wrong, and is to be seen. */
+static void check_recovered(struct view *view)
+{
+	uint64_t count;
+
+	if (view->state == STATE_CLEAN)
+		check_heap(&view->heap, NULL, problems_add, &view->wrong, &count);
+}
+
+/* What was done, in how many nanoseconds, and the state of the heap after it. */
 static enum status print_done(const struct arguments *arguments, const char *verb,
 	const struct sh_reap_report *report, uint64_t nanoseconds)
 {
@@ -48,6 +58,7 @@ static enum status print_done(const struct arguments *arguments, const char *ver
 
 	if (status != STATUS_FINE)
 		return status;
+	check_recovered(&view);
 	print_begin(&printer, arguments->json, verb, arguments->path);
 	print_report(&printer, report);
 	print_number(&printer, "nanoseconds", "nanoseconds", nanoseconds);
@@ -95,7 +106,8 @@ enum status reap_run(const struct arguments *arguments)
 	if (in_use)
 		error = reap(arguments->path, &report, &nanoseconds);
 	else
-		complain(arguments->path, "nobody uses this heap, so there is nobody to clean up "
+		complain(arguments->path,
+			"nobody uses this heap, so there is nobody to clean up "
 			"after; 'spanheap recover' recovers it");
 	if (error != 0)
 		return complain_of(arguments->path, error);

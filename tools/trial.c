@@ -58,8 +58,8 @@ static const struct system lonely_system = {
 
 /* --- the trial ----------------------------------------------------------------------------- */
 
-static int recover_and_check(
-	struct heap *heap, struct superblock *superblock, struct thread *thread, struct trial *trial)
+static int recover_and_check(struct heap *heap, struct superblock *superblock,
+	struct thread *thread, struct trial *trial)
 {
 	struct recovery recovery = {
 		.problem = problems_add,

@@ -15,8 +15,8 @@ struct trial {
 	struct problems after;     /* what check_heap() finds in the recovered heap */
 };
 
-/* Recovers and checks. The view's spans, bits and logs are those of the recovered heap afterwards. The
- * directory is not damaged. 0 or an errno (memory); *trial is to be freed in any case. */
+/* Recovers and checks. Afterwards the view shows the spans, bits and logs of the recovered heap.
+ * The directory is not damaged. 0 or an errno (memory); *trial is to be freed in any case. */
 int trial_run(struct view *view, struct trial *trial);
 void trial_free(struct trial *trial);
 

@@ -77,14 +77,15 @@ static uint64_t cut_frontier(struct view *view, uint64_t arena, uint64_t frontie
 		return first;
 	if (frontier < first || frontier > end) {
 		problems_note(&view->wrong, off,
-			"arena %" PRIu64 ": its frontier, chunk %" PRIu64 ", is not inside it", arena,
-			frontier);
+			"arena %" PRIu64 ": its frontier, chunk %" PRIu64 ", is not inside it",
+			arena, frontier);
 		frontier = frontier < first || end < first ? first : end;
 	}
 	if (frontier > first && frontier > backed) {
 		problems_note(&view->wrong, off,
 			"arena %" PRIu64 ": the file ends in chunk %" PRIu64
-			", before the frontier, chunk %" PRIu64, arena, backed, frontier);
+			", before the frontier, chunk %" PRIu64,
+			arena, backed, frontier);
 		frontier = backed > first ? backed : first;
 	}
 	return frontier;
@@ -97,8 +98,8 @@ static uint64_t cut_arena_count(struct view *view)
 
 	if (count > heap->max_arenas) {
 		problems_note(&view->wrong, SUPERBLOCK_STRIDE,
-			"the arena count, %" PRIu64 ", is above the heap's limit of %" PRIu64, count,
-			heap->max_arenas);
+			"the arena count, %" PRIu64 ", is above the heap's limit of %" PRIu64,
+			count, heap->max_arenas);
 		count = heap->max_arenas;
 	}
 	for (uint64_t arena = 0; arena < count; arena++)
@@ -168,7 +169,8 @@ static int look(struct view *view, const char *path, bool *moves)
 
 static enum status complain_of_superblock(const struct view *view, const char *path, int error)
 {
-	const char *difference = error == SH_EVERSION ? superblock_difference(&view->superblock) : NULL;
+	const char *difference =
+		error == SH_EVERSION ? superblock_difference(&view->superblock) : NULL;
 
 	if (difference != NULL)
 		complain(path, "the file is of another build: %s", difference);

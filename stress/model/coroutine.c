@@ -1,7 +1,7 @@
 /* coroutine.c -- a model process: a stack of its own that is left at any access and entered again
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "coroutine.h"
+#include "stress/model/coroutine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,9 @@ static struct coroutine *running;
 static void *resumer_stack_pointer;
 
 /* Pushes what a called function must preserve, files the stack pointer in *from, takes *to as the
- * stack pointer and pops the same from there. The other registers become zero: a compiler may push one
- * of them just to align the stack, and what the explorer left there is not part of the process. */
+ * stack pointer and pops the same from there. The other registers become zero: a compiler may push
+ * one of them just to align the stack, and what the explorer left there is not part of the
+ * process. */
 void coroutine_switch(void **from, void **to);
 
 #if defined(__x86_64__)
@@ -149,10 +150,10 @@ void coroutine_create(struct coroutine *coroutine)
 		return;
 
 	unsigned char *pages = mmap(NULL, GUARD_BYTES + COROUTINE_STACK_BYTES, PROT_NONE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (pages == MAP_FAILED || mprotect(pages + GUARD_BYTES, COROUTINE_STACK_BYTES,
-					    PROT_READ | PROT_WRITE) != 0) {
+	if (pages == MAP_FAILED ||
+		mprotect(pages + GUARD_BYTES, COROUTINE_STACK_BYTES, PROT_READ | PROT_WRITE) != 0) {
 		perror("explorer: no stack for a model process");
 		exit(2);
 	}
@@ -216,5 +217,5 @@ void coroutine_load(struct coroutine *coroutine, void *stack_pointer, const unsi
 struct fingerprint coroutine_fingerprint(const struct coroutine *coroutine, uint64_t key)
 {
 	return fingerprint_of_words(key, coroutine->stack_pointer,
-				    coroutine_bytes(coroutine) / sizeof(uint64_t));
+		coroutine_bytes(coroutine) / sizeof(uint64_t));
 }

@@ -9,15 +9,15 @@
 
 #include <stddef.h>
 
-#include "fingerprint.h"
+#include "stress/model/fingerprint.h"
 
 #define COROUTINE_STACK_BYTES ((size_t)64 * 1024)
 
 /* Process. */
 struct coroutine {
-	unsigned char *stack;	/* lowest byte; the page below it is inaccessible */
-	unsigned char *lowest;	/* bytes below are zero, as far as suspensions can tell */
-	void *stack_pointer;	/* of the suspended coroutine */
+	unsigned char *stack;  /* lowest byte; the page below it is inaccessible */
+	unsigned char *lowest; /* bytes below are zero, as far as suspensions can tell */
+	void *stack_pointer;   /* of the suspended coroutine */
 };
 
 /* Maps the stack at the first call; later calls do nothing. */

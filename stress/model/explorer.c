@@ -8,13 +8,11 @@
  * A search consists of passes. A pass that finds words in conflict which it did not know of is void
  * as a proof, since it did not stop before them everywhere; the next pass does.
  *
- * The states that lead to each other in circles form a component. A component that nothing leads out of,
- * and that is not a terminal state, is a hang: a deadlock or a livelock. Before it is called one, the
- * time limits of those who are blocked pass. A death that leads out of it hides a hang from this pass,
- * but not from the one before, which had one death less. Components are found as Gabow does: numbers of
- * open states in one stack, boundaries of possible components in another. */
+ * A component (component.h) that nothing leads out of, and that is not a terminal state, is a hang.
+ * Before it is called one, the time limits of those who are blocked pass. A death that leads out
+ * hides a hang, but not from the earlier passes in which no death was left there. */
 #define _POSIX_C_SOURCE 200809L
-#include "explorer.h"
+#include "stress/model/explorer.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -22,11 +20,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "coroutine.h"
-#include "fingerprint.h"
-#include "machine.h"
-#include "memory.h"
-#include "trace.h"
+#include "stress/model/component.h"
+#include "stress/model/coroutine.h"
+#include "stress/model/fingerprint.h"
+#include "stress/model/machine.h"
+#include "stress/model/memory.h"
+#include "stress/model/stack.h"
+#include "stress/model/trace.h"
 
 #define NO_LIMIT UINT_MAX
 #define NOBODY 0xffu
@@ -45,36 +45,22 @@
 struct frame {
 	bool is_state;
 	bool was_left;
-	bool limits_passed;	/* those who are blocked here had their turn */
-	uint8_t process;	/* of a kill point */
-	uint8_t run_mask;	/* of a state: who may run, who may die */
+	bool limits_passed; /* those who are blocked here had their turn */
+	uint8_t process;    /* of a kill point */
+	uint8_t run_mask;   /* of a state: who may run, who may die */
 	uint8_t die_mask;
-	uint8_t next;		/* choice to try next */
-	uint8_t last;		/* who ran last */
-	uint8_t preemptions;	/* on the path to here */
-	uint32_t number;	/* of a state: states before it in this pass */
-	struct fingerprint fingerprint;	/* of a state: of the machine */
+	uint8_t active_mask;            /* of a state: for machine_set_active() */
+	uint8_t next;                   /* choice to try next */
+	uint8_t last;                   /* who ran last */
+	uint8_t preemptions;            /* on the path to here */
+	uint32_t number;                /* of a state: states before it in this pass */
+	struct fingerprint fingerprint; /* of a state: of the machine */
 	struct trace_choice taken;
 	struct machine_state machine;
 	struct fingerprint offered;
-	uint8_t stack_process;	/* who last ran from here, and where its stack is saved */
+	uint8_t stack_process; /* who last ran from here, and where its stack is saved */
 	size_t stack_offset;
 	size_t stack_bytes;
-};
-
-/* Process. States from `first` on the open stack may be one component. */
-struct component {
-	uint32_t first;
-	bool escapes;		/* something leads out of it, or it is a terminal state */
-	bool limits_passed;	/* of somebody blocked in one of the states */
-};
-
-/* Process. A stack of records, bytes of each. */
-struct stack {
-	unsigned char *records;
-	size_t record_bytes;
-	size_t count;
-	size_t capacity;
 };
 
 enum outcome { PASS_COMPLETE, PASS_VOID, PASS_LIMIT, PASS_VIOLATION };
@@ -90,16 +76,16 @@ static struct {
 
 	bool over;
 	enum outcome outcome;
-	uint64_t conflicts_before;	/* machine_conflicts_found() at the start of the pass */
-	uint64_t void_after;		/* transitions */
-	uint64_t verify_after;		/* transitions */
-	uint64_t transition_limit;	/* of all passes */
-	struct fingerprint offered;	/* shared memory when the running process could last die */
+	uint64_t conflicts_before;  /* machine_conflicts_found() at the start of the pass */
+	uint64_t void_after;        /* transitions */
+	uint64_t verify_after;      /* transitions */
+	uint64_t transition_limit;  /* of all passes */
+	struct fingerprint offered; /* shared memory when the running process could last die */
 	struct fingerprint truth_checked;
 	bool hang_suspected;
 	bool hang_found;
-	bool hang_is_goal;	/* a search for a shorter path to the hang that was found */
-	struct fingerprint hang;	/* the state from which on it hangs */
+	bool hang_is_goal;       /* a search for a shorter path to the hang that was found */
+	struct fingerprint hang; /* the state from which on it hangs */
 	char hang_text[EXPLORER_TEXT_BYTES];
 
 	struct fingerprint_set states;
@@ -107,44 +93,9 @@ static struct {
 	struct fingerprint_set terminal_images;
 	struct stack frames;
 	struct stack saved_stacks;
-	struct stack open;		/* numbers of states in components that are not complete */
-	struct stack components;
 	struct stack violation_path;
 	struct stack hang_path;
 } search;
-
-static void *stack_at(const struct stack *stack, size_t index)
-{
-	return stack->records + index * stack->record_bytes;
-}
-
-static void *stack_top(const struct stack *stack)
-{
-	return stack_at(stack, stack->count - 1);
-}
-
-static void *stack_push(struct stack *stack, size_t count)
-{
-	if (stack->count + count > stack->capacity) {
-		stack->capacity = (stack->count + count) * 2;
-		stack->records = realloc(stack->records, stack->capacity * stack->record_bytes);
-		if (stack->records == NULL) {
-			fprintf(stderr, "explorer: no memory for a path of %zu records\n",
-				stack->capacity);
-			exit(2);
-		}
-	}
-	stack->count += count;
-	return stack_at(stack, stack->count - count);
-}
-
-static void stack_release(struct stack *stack)
-{
-	free(stack->records);
-	stack->records = NULL;
-	stack->count = 0;
-	stack->capacity = 0;
-}
 
 static struct frame *top_frame(void)
 {
@@ -202,8 +153,7 @@ static bool check_truth(void)
 	struct fingerprint truth = memory_fingerprint(1u << EXPLORER_TRUTH);
 	uint32_t number = 0;
 
-	if (search.scenario->check_truth == NULL ||
-	    fingerprint_equal(truth, search.truth_checked))
+	if (search.scenario->check_truth == NULL || fingerprint_equal(truth, search.truth_checked))
 		return true;
 	search.truth_checked = truth;
 	if (!fingerprint_set_insert(&search.truth_images, truth, &number))
@@ -222,7 +172,7 @@ static void check_hooks(void)
 static bool is_void(void)
 {
 	return search.switches != EXPLORER_AT_EVERY_ACCESS &&
-	       machine_conflicts_found() != search.conflicts_before;
+		machine_conflicts_found() != search.conflicts_before;
 }
 
 static void count_transition(bool by_death)
@@ -244,35 +194,8 @@ static void count_transition(bool by_death)
 		end_pass(PASS_VOID);
 }
 
-/* The state of the top component leads to a state that the set holds with `number`. */
-static void join_components(uint32_t number)
-{
-	struct component *top = stack_top(&search.components);
-	size_t low = 0;
-	size_t high = search.open.count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (*(uint32_t *)stack_at(&search.open, middle) < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == search.open.count || *(uint32_t *)stack_at(&search.open, low) != number) {
-		top->escapes = true;
-		return;
-	}
-	while (top->first > number) {
-		struct component inner = *top;
-		search.components.count--;
-		top = stack_top(&search.components);
-		top->escapes = top->escapes || inner.escapes;
-		top->limits_passed = top->limits_passed || inner.limits_passed;
-	}
-}
-
 /* The path leads to the state of the top frame, which is the first of its component. */
-static void suspect_hang(const struct frame *frame, bool limits_passed, size_t states)
+static void suspect_hang(const struct frame *frame, const struct component *component)
 {
 	if (search.hang_suspected || search.preemption_limit != NO_LIMIT)
 		return;
@@ -281,8 +204,8 @@ static void suspect_hang(const struct frame *frame, bool limits_passed, size_t s
 	keep_path(&search.hang_path);
 	search.hang_path.count--;
 	snprintf(search.hang_text, sizeof search.hang_text,
-		 "%s: after this schedule nobody comes to an end; %zu states go round and round",
-		 limits_passed ? "deadlock" : "livelock", states);
+		"%s: after this schedule nobody comes to an end; %zu states go round and round",
+		component->limits_passed ? "deadlock" : "livelock", component->states);
 }
 
 static unsigned blocked_mask(const struct frame *frame)
@@ -295,30 +218,23 @@ static unsigned blocked_mask(const struct frame *frame)
 	return mask & ~(unsigned)frame->run_mask;
 }
 
-/* All choices from the state have been made. False: there are more, since otherwise it would hang. */
+/* All choices from the state have been made. False: there are more, since otherwise it would
+ * hang. */
 static bool leave_state(struct frame *frame)
 {
-	struct component *top = stack_top(&search.components);
-	size_t states = search.open.count;
-
-	if (top->first != frame->number)
+	if (!component_begins_with(frame->number))
 		return true;
-	if (!top->escapes && !frame->limits_passed && blocked_mask(frame) != 0) {
+	if (!component_escapes() && !frame->limits_passed && blocked_mask(frame) != 0) {
 		frame->limits_passed = true;
-		top->limits_passed = true;
 		frame->next = 0;
+		component_let_limits_pass();
 		return false;
 	}
-	while (search.open.count > 0 &&
-	       *(uint32_t *)stack_top(&search.open) >= frame->number)
-		search.open.count--;
-	search.components.count--;
-	if (!top->escapes)
-		suspect_hang(frame, top->limits_passed, states - search.open.count);
-	if (search.components.count > 0) {
-		struct component *outer = stack_top(&search.components);
-		outer->escapes = true;
-	}
+
+	struct component component = component_close();
+
+	if (!component.escapes)
+		suspect_hang(frame, &component);
 	return true;
 }
 
@@ -348,7 +264,9 @@ static void check_end(void)
 
 static bool may_die(unsigned process)
 {
-	return machine_deaths() < search.death_limit && machine_may_die(process);
+	bool death_is_due = machine_process(process)->stopped;
+
+	return (death_is_due || machine_deaths() < search.death_limit) && machine_may_die(process);
 }
 
 /* Returns whether the state is an end. */
@@ -362,8 +280,10 @@ static bool find_choices(struct frame *frame)
 			frame->run_mask |= (uint8_t)bit;
 		if (may_die(i))
 			frame->die_mask |= (uint8_t)bit;
-		is_end = is_end && machine_process(i)->status != EXPLORER_BLOCKED;
+		is_end = is_end && machine_process(i)->status != EXPLORER_BLOCKED &&
+			!machine_process(i)->stopped;
 	}
+	frame->active_mask = (uint8_t)machine_active(frame->run_mask);
 	return is_end && frame->run_mask == 0;
 }
 
@@ -373,8 +293,7 @@ static struct fingerprint visit_fingerprint(const struct frame *frame)
 	if (search.preemption_limit == NO_LIMIT)
 		return frame->fingerprint;
 	return fingerprint_add(frame->fingerprint,
-			       fingerprint_of_word(UINT64_MAX / 2, frame->last * 256u +
-								       frame->preemptions));
+		fingerprint_of_word(UINT64_MAX / 2, frame->last * 256u + frame->preemptions));
 }
 
 static void enter_state(struct frame *frame)
@@ -386,11 +305,7 @@ static void enter_state(struct frame *frame)
 	if (search.over)
 		return;
 	push_frame(frame);
-	*(uint32_t *)stack_push(&search.open, 1) = frame->number;
-	*(struct component *)stack_push(&search.components, 1) = (struct component){
-		.first = frame->number,
-		.escapes = is_end,
-	};
+	component_open(frame->number, is_end);
 }
 
 /* A step has ended in a state. */
@@ -408,7 +323,7 @@ static void arrive(unsigned last, unsigned preemptions)
 	if (search.over)
 		return;
 	if (!fingerprint_set_insert(&search.states, visit_fingerprint(&frame), &number)) {
-		join_components(number);
+		component_join(number);
 		return;
 	}
 	search.result->states++;
@@ -438,8 +353,8 @@ static bool is_kill_point(unsigned process)
 	const struct machine_access *pending = &machine_process(process)->pending;
 
 	return pending->kind != HOOK_LOAD && pending->region->kind != EXPLORER_PRIVATE &&
-	       !fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered) &&
-	       may_die(process);
+		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered) &&
+		may_die(process);
 }
 
 static void push_kill_point(unsigned process, unsigned preemptions)
@@ -493,6 +408,13 @@ static void die(unsigned process, unsigned preemptions)
 	arrive(NOBODY, preemptions);
 }
 
+static void stop(unsigned process, unsigned preemptions)
+{
+	machine_stop(process);
+	count_transition(false);
+	arrive(NOBODY, preemptions);
+}
+
 /* The stack of whoever runs from a state is needed again for the choices that follow. */
 static void save_stack(struct frame *frame, unsigned process)
 {
@@ -503,8 +425,8 @@ static void save_stack(struct frame *frame, unsigned process)
 	coroutine_save(coroutine, stack_push(&search.saved_stacks, frame->stack_bytes));
 }
 
-/* Every frame does this when its subtree is done, so that a frame further up finds the stacks of all
- * others as they were. */
+/* Every frame does this when its subtree is done, so that a frame further up finds the stacks of
+ * all others as they were. */
 static void load_stack(struct frame *frame)
 {
 	unsigned process = frame->stack_process;
@@ -512,9 +434,8 @@ static void load_stack(struct frame *frame)
 	search.saved_stacks.count = frame->stack_offset;
 	if (frame->stack_bytes == 0)
 		return;
-	coroutine_load(machine_coroutine(process),
-		       frame->machine.processes[process].stack_pointer,
-		       stack_at(&search.saved_stacks, frame->stack_offset));
+	coroutine_load(machine_coroutine(process), frame->machine.processes[process].stack_pointer,
+		stack_at(&search.saved_stacks, frame->stack_offset));
 	frame->stack_bytes = 0;
 }
 
@@ -527,7 +448,7 @@ static void return_to(const struct frame *frame)
 static unsigned preemptions_of(const struct frame *frame, unsigned process)
 {
 	bool preempts = frame->last != NOBODY && frame->last != process &&
-			(frame->run_mask & 1u << frame->last) != 0;
+		(frame->run_mask & 1u << frame->last) != 0;
 
 	return frame->preemptions + preempts;
 }
@@ -539,7 +460,7 @@ static bool may_choose(const struct frame *frame, unsigned process, enum trace_a
 	if (action == TRACE_DIE)
 		return !frame->limits_passed && (frame->die_mask & 1u << process) != 0;
 	return (runs & 1u << process) != 0 &&
-	       preemptions_of(frame, process) <= search.preemption_limit;
+		preemptions_of(frame, process) <= search.preemption_limit;
 }
 
 /* Choices of a state: 0 .. n-1 kill a process, n .. 2n-1 run one, in an order that depends on the
@@ -552,7 +473,7 @@ static bool choose(struct frame *frame)
 
 	if (!frame->is_state) {
 		frame->taken.process = frame->process;
-		frame->taken.action = frame->next == 0 ? TRACE_DIE : TRACE_CONTINUE;
+		frame->taken.action = frame->next == 0 ? TRACE_STOP : TRACE_CONTINUE;
 		return frame->next++ < 2;
 	}
 	if (search.seed != 0)
@@ -572,9 +493,14 @@ static void take(struct frame *frame)
 {
 	unsigned process = frame->taken.process;
 
-	machine_look_who_is_active();
+	if (frame->is_state)
+		machine_set_active(frame->active_mask);
 	if (frame->taken.action == TRACE_DIE) {
 		die(process, frame->preemptions);
+		return;
+	}
+	if (frame->taken.action == TRACE_STOP) {
+		stop(process, frame->preemptions);
 		return;
 	}
 	if (frame->taken.action == TRACE_CONTINUE) {
@@ -587,9 +513,8 @@ static void take(struct frame *frame)
 
 	if (status == EXPLORER_RUNNING || status == EXPLORER_BLOCKED)
 		save_stack(frame, process);
-	search.offered = (frame->die_mask & 1u << process) != 0
-				 ? memory_fingerprint(SEEN_BY_OTHERS)
-				 : NO_IMAGE;
+	search.offered = (frame->die_mask & 1u << process) != 0 ? memory_fingerprint(SEEN_BY_OTHERS)
+								: NO_IMAGE;
 	machine_wake(process);
 	run(process, preemptions);
 }
@@ -622,12 +547,14 @@ static void reset_pass(void)
 
 	machine_reset();
 	fingerprint_set_clear(&search.states);
-	fingerprint_set_clear(&search.truth_images);
 	fingerprint_set_clear(&search.terminal_images);
+	/* An image that was well in one pass is well in all, but a violation is to be found
+	 * again. */
+	if (search.preemption_limit != NO_LIMIT)
+		fingerprint_set_clear(&search.truth_images);
 	search.frames.count = 0;
 	search.saved_stacks.count = 0;
-	search.open.count = 0;
-	search.components.count = 0;
+	component_reset();
 	search.over = false;
 	search.outcome = PASS_COMPLETE;
 	search.conflicts_before = machine_conflicts_found();
@@ -650,9 +577,8 @@ static void judge_hang(void)
 	if (search.outcome == PASS_VIOLATION || is_void() || !search.hang_suspected)
 		return;
 	search.violation_path.count = 0;
-	memcpy(stack_push(&search.violation_path, search.hang_path.count),
-	       search.hang_path.records,
-	       search.hang_path.count * search.hang_path.record_bytes);
+	memcpy(stack_push(&search.violation_path, search.hang_path.count), search.hang_path.records,
+		search.hang_path.count * search.hang_path.record_bytes);
 	violate(search.hang_text);
 	search.hang_found = true;
 }
@@ -688,8 +614,8 @@ static enum outcome explore(void)
 	return outcome;
 }
 
-/* Looks for a schedule to a violation with fewer interruptions, for a few times as long as it took to
- * find the first one. The counts stay those of the pass that found it. */
+/* Looks for a schedule to a violation with fewer interruptions, for a few times as long as it took
+ * to find the first one. The counts stay those of the pass that found it. */
 static void simplify(void)
 {
 	struct explorer_result *found = search.result;
@@ -768,8 +694,6 @@ static void begin(const struct explorer_scenario *scenario, struct explorer_resu
 	search.transition_limit = UINT64_MAX;
 	search.frames.record_bytes = sizeof(struct frame);
 	search.saved_stacks.record_bytes = 1;
-	search.open.record_bytes = sizeof(uint32_t);
-	search.components.record_bytes = sizeof(struct component);
 	search.violation_path.record_bytes = sizeof(struct trace_choice);
 	search.hang_path.record_bytes = sizeof(struct trace_choice);
 	machine_begin(scenario);
@@ -782,8 +706,7 @@ static void end(void)
 	fingerprint_set_clear(&search.terminal_images);
 	stack_release(&search.frames);
 	stack_release(&search.saved_stacks);
-	stack_release(&search.open);
-	stack_release(&search.components);
+	component_release();
 	stack_release(&search.violation_path);
 	stack_release(&search.hang_path);
 	machine_end();
@@ -822,7 +745,7 @@ void explorer_untrack_all(void)
 }
 
 void explorer_print_result(FILE *file, const struct explorer_scenario *scenario,
-			   const struct explorer_result *result)
+	const struct explorer_result *result)
 {
 	const char *verdict = "limit reached, no violation so far";
 
@@ -835,9 +758,8 @@ void explorer_print_result(FILE *file, const struct explorer_scenario *scenario,
 		" deaths), %" PRIu64 " terminal states, %" PRIu64 " terminal images, %" PRIu64
 		" truth images, %" PRIu64 " words in conflict, %u passes, %.2f s, %.0f "
 		"transitions/s\n",
-		scenario->name, scenario->death_limit, verdict, result->states,
-		result->transitions, result->deaths, result->terminal_states,
-		result->terminal_images, result->truth_images, result->conflict_words,
-		result->passes, result->seconds,
+		scenario->name, scenario->death_limit, verdict, result->states, result->transitions,
+		result->deaths, result->terminal_states, result->terminal_images,
+		result->truth_images, result->conflict_words, result->passes, result->seconds,
 		(double)result->all_transitions / (result->seconds + 1e-9));
 }

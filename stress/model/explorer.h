@@ -20,25 +20,26 @@
 #define EXPLORER_TEXT_BYTES 256
 
 enum explorer_kind {
-	EXPLORER_SHARED,	/* the others see it: accesses are switch points, stores kill points */
-	EXPLORER_TRUTH,		/* the same; check_truth is called for each content of it */
-	EXPLORER_PRIVATE,	/* of one process: part of the state, no switch and no kill points */
-	EXPLORER_IGNORED,	/* not part of the state, and bodies may store to it all the same */
+	EXPLORER_SHARED,  /* the others see it: accesses are switch points, stores kill points */
+	EXPLORER_TRUTH,   /* the same; check_truth is called for each content of it */
+	EXPLORER_PRIVATE, /* of one process: part of the state, no switch and no kill points */
+	EXPLORER_IGNORED, /* not part of the state, and bodies may store to it all the same */
 	EXPLORER_KINDS,
 };
 
 enum explorer_status {
-	EXPLORER_FRESH,		/* never started */
-	EXPLORER_IDLE,		/* its body returned */
+	EXPLORER_FRESH, /* never started */
+	EXPLORER_IDLE,  /* its body returned */
 	EXPLORER_RUNNING,
-	EXPLORER_BLOCKED,	/* in explorer_block() */
+	EXPLORER_BLOCKED, /* in explorer_block() */
 	EXPLORER_DEAD,
 };
 
-/* Where other processes may come in. The first is the fastest; README.md says what it leaves out. */
+/* Where other processes may come in. The first is the fastest; README.md says what it leaves
+ * out. */
 enum explorer_switches {
-	EXPLORER_AT_CONFLICTS,		/* before an access to a word that others use, too */
-	EXPLORER_AT_STORES,		/* and before every store */
+	EXPLORER_AT_CONFLICTS, /* before an access to a word that others use, too */
+	EXPLORER_AT_STORES,    /* and before every store */
 	EXPLORER_AT_EVERY_ACCESS,
 };
 
@@ -50,10 +51,10 @@ struct explorer_scenario {
 	const char *name;
 	unsigned process_count;
 	unsigned death_limit;
-	uint64_t state_limit;	/* 0: none */
+	uint64_t state_limit; /* 0: none */
 	enum explorer_switches switches;
-	uint64_t seed;		/* 0: fixed order of search; else another order for each */
-	FILE *report;		/* for the counterexample; may be NULL */
+	uint64_t seed; /* 0: fixed order of search; else another order for each */
+	FILE *report;  /* for the counterexample; may be NULL */
 
 	/* What a process does. When it returns, the process is idle. */
 	void (*body)(unsigned process);
@@ -76,8 +77,8 @@ struct explorer_scenario {
 	/* Once for each state (at switch points only). Tracked memory is put back. May be NULL. */
 	const char *(*check_state)(void);
 
-	/* In each state where every process is fresh, idle or dead and none may start. Tracked memory
-	 * is put back. May be NULL. */
+	/* In each state where every process is fresh, idle or dead and none may start. Tracked
+	 * memory is put back. May be NULL. */
 	const char *(*check_final)(void);
 };
 
@@ -87,35 +88,36 @@ struct explorer_result {
 	uint64_t transitions;
 	uint64_t deaths;
 	uint64_t terminal_states;
-	uint64_t terminal_images;	/* distinct contents of SHARED and TRUTH memory in them */
-	uint64_t terminal_digest;	/* the same for the same set of images, in one program run */
-	uint64_t truth_images;
+	uint64_t terminal_images; /* distinct contents of SHARED and TRUTH memory in them */
+	uint64_t terminal_digest; /* the same for the same set of images, in one program run */
+	uint64_t truth_images;    /* of all passes */
 	uint64_t conflict_words;
-	uint64_t all_transitions;	/* of all passes */
+	uint64_t all_transitions; /* of all passes */
 	unsigned passes;
-	double seconds;			/* of all passes */
-	bool complete;			/* nothing was left out: neither state_limit nor a violation */
+	double seconds; /* of all passes */
+	bool complete;  /* nothing was left out: neither state_limit nor a violation */
 	bool violated;
 	char violation[EXPLORER_TEXT_BYTES];
 };
 
-/* Before explorer_run(): base and bytes are multiples of 8. The content at the time of explorer_run()
- * is where every schedule starts from, and what is there again when it returns. A body that stores to
- * anything but tracked memory and its stack is a violation. */
+/* Before explorer_run(): base and bytes are multiples of 8. The content at the time of
+ * explorer_run() is where every schedule starts from, and what is there again when it returns. A
+ * body that stores to anything but tracked memory and its stack is a violation. */
 void explorer_track(const char *name, void *base, size_t bytes, enum explorer_kind kind);
 void explorer_untrack_all(void);
 
 /* Explores with 0, 1, ... death_limit deaths, so that a counterexample has no death too many. The
- * environment can override the scenario: EXPLORER_SWITCHES=conflicts|stores|all, EXPLORER_SEED=n. */
+ * environment can override the scenario: EXPLORER_SWITCHES=conflicts|stores|all,
+ * EXPLORER_SEED=n. */
 void explorer_run(const struct explorer_scenario *scenario, struct explorer_result *result);
 
 /* One line. */
 void explorer_print_result(FILE *file, const struct explorer_scenario *scenario,
-			   const struct explorer_result *result);
+	const struct explorer_result *result);
 
 /* From a body: a futex wait with a time limit. Returns at once if *word, which is tracked, is not
- * `expected`; else when it is not, when another process has died or returned from its body since, or
- * when the others can do nothing more without it. */
+ * `expected`; else when it is not, when another process has died or returned from its body since,
+ * or when the others can do nothing more without it. */
 void explorer_block(const volatile uint32_t *word, uint32_t expected);
 
 /* From a body, a callback or a check: the schedule so far breaks a rule. */

@@ -1,7 +1,7 @@
 /* fingerprint.c -- 128-bit fingerprints of states, and sets of them
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "fingerprint.h"
+#include "stress/model/fingerprint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct fingerprint fingerprint_of_words(uint64_t key, const uint64_t *words, siz
 static void *zeroed_pages(size_t bytes)
 {
 	void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (pages == MAP_FAILED) {
 		fprintf(stderr,
@@ -59,7 +59,7 @@ static size_t slot_of(const struct fingerprint_set *set, struct fingerprint fing
 	size_t slot = (size_t)fingerprint.high & (set->capacity - 1);
 
 	while ((set->slots[slot].low | set->slots[slot].high) != 0 &&
-	       !fingerprint_equal(set->slots[slot], fingerprint))
+		!fingerprint_equal(set->slots[slot], fingerprint))
 		slot = (slot + 1) & (set->capacity - 1);
 	return slot;
 }
@@ -80,7 +80,7 @@ static void grow(struct fingerprint_set *set)
 }
 
 bool fingerprint_set_insert(struct fingerprint_set *set, struct fingerprint fingerprint,
-			    uint32_t *number)
+	uint32_t *number)
 {
 	if ((fingerprint.low | fingerprint.high) == 0)
 		fingerprint.low = 1;

@@ -1,9 +1,9 @@
 /* fingerprint.h -- 128-bit fingerprints of states, and sets of them
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * The explorer remembers a state by its fingerprint only. Fingerprints of parts add up to that of the
- * whole, so a store changes a fingerprint in constant time. Two states with one fingerprint would
- * hide each other: among 10^8 states that happens with a probability of about 10^-23. */
+ * The explorer remembers a state by its fingerprint only. Fingerprints of parts add up to that of
+ * the whole, so a store changes a fingerprint in constant time. Two states with one fingerprint
+ * would hide each other: among 10^8 states that happens with a probability of about 10^-23. */
 #ifndef MODEL_FINGERPRINT_H
 #define MODEL_FINGERPRINT_H
 
@@ -63,7 +63,7 @@ static inline bool fingerprint_equal(struct fingerprint a, struct fingerprint b)
 /* True: the fingerprint was absent and is filed with *number. False: *number is what it was filed
  * with. Ends the program when memory runs out. */
 bool fingerprint_set_insert(struct fingerprint_set *set, struct fingerprint fingerprint,
-			    uint32_t *number);
+	uint32_t *number);
 
 void fingerprint_set_clear(struct fingerprint_set *set);
 

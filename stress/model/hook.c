@@ -3,7 +3,7 @@
  *
  * The names and types of the entry points are the compiler's. Model processes take turns in one
  * thread, so an atomic operation needs no more than to be one operation for the compiler. */
-#include "hook.h"
+#include "stress/model/hook.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 const struct hook_client *hook_client;
 
 static inline void show(const volatile void *address, size_t bytes, enum hook_kind kind,
-			const void *caller)
+	const void *caller)
 {
 	if (hook_client != NULL)
 		hook_client->on_access((void *)(uintptr_t)address, bytes, kind, caller);
@@ -41,23 +41,23 @@ void __tsan_func_exit(void)
 {
 }
 
-#define PLAIN_ACCESS(name, bytes, kind)                                                             \
-	void __tsan_##name(void *address);                                                          \
-	void __tsan_##name(void *address)                                                           \
-	{                                                                                           \
-		show(address, bytes, kind, CALLER);                                                 \
+#define PLAIN_ACCESS(name, bytes, kind)             \
+	void __tsan_##name(void *address);          \
+	void __tsan_##name(void *address)           \
+	{                                           \
+		show(address, bytes, kind, CALLER); \
 	}
 
-#define PLAIN_ACCESSES(bytes)                                                                       \
-	PLAIN_ACCESS(read##bytes, bytes, HOOK_LOAD)                                                 \
-	PLAIN_ACCESS(write##bytes, bytes, HOOK_STORE)                                               \
-	PLAIN_ACCESS(read_write##bytes, bytes, HOOK_UPDATE)                                         \
-	PLAIN_ACCESS(unaligned_read##bytes, bytes, HOOK_LOAD)                                       \
-	PLAIN_ACCESS(unaligned_write##bytes, bytes, HOOK_STORE)                                     \
-	PLAIN_ACCESS(unaligned_read_write##bytes, bytes, HOOK_UPDATE)                               \
-	PLAIN_ACCESS(volatile_read##bytes, bytes, HOOK_LOAD)                                        \
-	PLAIN_ACCESS(volatile_write##bytes, bytes, HOOK_STORE)                                      \
-	PLAIN_ACCESS(unaligned_volatile_read##bytes, bytes, HOOK_LOAD)                              \
+#define PLAIN_ACCESSES(bytes)                                          \
+	PLAIN_ACCESS(read##bytes, bytes, HOOK_LOAD)                    \
+	PLAIN_ACCESS(write##bytes, bytes, HOOK_STORE)                  \
+	PLAIN_ACCESS(read_write##bytes, bytes, HOOK_UPDATE)            \
+	PLAIN_ACCESS(unaligned_read##bytes, bytes, HOOK_LOAD)          \
+	PLAIN_ACCESS(unaligned_write##bytes, bytes, HOOK_STORE)        \
+	PLAIN_ACCESS(unaligned_read_write##bytes, bytes, HOOK_UPDATE)  \
+	PLAIN_ACCESS(volatile_read##bytes, bytes, HOOK_LOAD)           \
+	PLAIN_ACCESS(volatile_write##bytes, bytes, HOOK_STORE)         \
+	PLAIN_ACCESS(unaligned_volatile_read##bytes, bytes, HOOK_LOAD) \
 	PLAIN_ACCESS(unaligned_volatile_write##bytes, bytes, HOOK_STORE)
 
 PLAIN_ACCESSES(1)
@@ -86,65 +86,63 @@ void __tsan_write_range(void *address, size_t bytes)
 	show(address, bytes, HOOK_STORE, CALLER);
 }
 
-#define ATOMIC_UPDATE(bits, type, name, builtin)                                                    \
-	type __tsan_atomic##bits##_##name(volatile type *address, type value, int order);           \
-	type __tsan_atomic##bits##_##name(volatile type *address, type value, int order)            \
-	{                                                                                           \
-		(void)order;                                                                        \
-		show(address, sizeof *address, HOOK_UPDATE, CALLER);                                \
-		return builtin(address, value, __ATOMIC_SEQ_CST);                                   \
+#define ATOMIC_UPDATE(bits, type, name, builtin)                                          \
+	type __tsan_atomic##bits##_##name(volatile type *address, type value, int order); \
+	type __tsan_atomic##bits##_##name(volatile type *address, type value, int order)  \
+	{                                                                                 \
+		(void)order;                                                              \
+		show(address, sizeof *address, HOOK_UPDATE, CALLER);                      \
+		return builtin(address, value, __ATOMIC_SEQ_CST);                         \
 	}
 
-#define ATOMIC_COMPARE_EXCHANGE(bits, type, name)                                                   \
-	int __tsan_atomic##bits##_##name(volatile type *address, type *expected, type value,        \
-					 int order, int failure_order);                             \
-	int __tsan_atomic##bits##_##name(volatile type *address, type *expected, type value,        \
-					 int order, int failure_order)                              \
-	{                                                                                           \
-		(void)order;                                                                        \
-		(void)failure_order;                                                                \
-		show(address, sizeof *address, HOOK_UPDATE, CALLER);                                \
-		return __atomic_compare_exchange_n(address, expected, value, false,                 \
-						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);             \
+#define ATOMIC_COMPARE_EXCHANGE(bits, type, name)                                            \
+	int __tsan_atomic##bits##_##name(volatile type *address, type *expected, type value, \
+		int order, int failure_order);                                               \
+	int __tsan_atomic##bits##_##name(volatile type *address, type *expected, type value, \
+		int order, int failure_order)                                                \
+	{                                                                                    \
+		(void)order;                                                                 \
+		(void)failure_order;                                                         \
+		show(address, sizeof *address, HOOK_UPDATE, CALLER);                         \
+		return __atomic_compare_exchange_n(address, expected, value, false,          \
+			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                 \
 	}
 
-#define ATOMIC_ACCESSES(bits, type)                                                                 \
-	type __tsan_atomic##bits##_load(const volatile type *address, int order);                   \
-	type __tsan_atomic##bits##_load(const volatile type *address, int order)                    \
-	{                                                                                           \
-		(void)order;                                                                        \
-		show(address, sizeof *address, HOOK_LOAD, CALLER);                                  \
-		return __atomic_load_n(address, __ATOMIC_SEQ_CST);                                  \
-	}                                                                                           \
-	void __tsan_atomic##bits##_store(volatile type *address, type value, int order);            \
-	void __tsan_atomic##bits##_store(volatile type *address, type value, int order)             \
-	{                                                                                           \
-		(void)order;                                                                        \
-		show(address, sizeof *address, HOOK_STORE, CALLER);                                 \
-		__atomic_store_n(address, value, __ATOMIC_SEQ_CST);                                 \
-	}                                                                                           \
-	ATOMIC_UPDATE(bits, type, exchange, __atomic_exchange_n)                                    \
-	ATOMIC_UPDATE(bits, type, fetch_add, __atomic_fetch_add)                                    \
-	ATOMIC_UPDATE(bits, type, fetch_sub, __atomic_fetch_sub)                                    \
-	ATOMIC_UPDATE(bits, type, fetch_and, __atomic_fetch_and)                                    \
-	ATOMIC_UPDATE(bits, type, fetch_or, __atomic_fetch_or)                                      \
-	ATOMIC_UPDATE(bits, type, fetch_xor, __atomic_fetch_xor)                                    \
-	ATOMIC_UPDATE(bits, type, fetch_nand, __atomic_fetch_nand)                                  \
-	ATOMIC_COMPARE_EXCHANGE(bits, type, compare_exchange_strong)                                \
-	ATOMIC_COMPARE_EXCHANGE(bits, type, compare_exchange_weak)                                  \
-	type __tsan_atomic##bits##_compare_exchange_val(volatile type *address, type expected,      \
-							type value, int order,                      \
-							int failure_order);                         \
-	type __tsan_atomic##bits##_compare_exchange_val(volatile type *address, type expected,      \
-							type value, int order,                      \
-							int failure_order)                          \
-	{                                                                                           \
-		(void)order;                                                                        \
-		(void)failure_order;                                                                \
-		show(address, sizeof *address, HOOK_UPDATE, CALLER);                                \
-		__atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_SEQ_CST,     \
-					    __ATOMIC_SEQ_CST);                                      \
-		return expected;                                                                    \
+#define ATOMIC_ACCESSES(bits, type)                                                             \
+	type __tsan_atomic##bits##_load(const volatile type *address, int order);               \
+	type __tsan_atomic##bits##_load(const volatile type *address, int order)                \
+	{                                                                                       \
+		(void)order;                                                                    \
+		show(address, sizeof *address, HOOK_LOAD, CALLER);                              \
+		return __atomic_load_n(address, __ATOMIC_SEQ_CST);                              \
+	}                                                                                       \
+	void __tsan_atomic##bits##_store(volatile type *address, type value, int order);        \
+	void __tsan_atomic##bits##_store(volatile type *address, type value, int order)         \
+	{                                                                                       \
+		(void)order;                                                                    \
+		show(address, sizeof *address, HOOK_STORE, CALLER);                             \
+		__atomic_store_n(address, value, __ATOMIC_SEQ_CST);                             \
+	}                                                                                       \
+	ATOMIC_UPDATE(bits, type, exchange, __atomic_exchange_n)                                \
+	ATOMIC_UPDATE(bits, type, fetch_add, __atomic_fetch_add)                                \
+	ATOMIC_UPDATE(bits, type, fetch_sub, __atomic_fetch_sub)                                \
+	ATOMIC_UPDATE(bits, type, fetch_and, __atomic_fetch_and)                                \
+	ATOMIC_UPDATE(bits, type, fetch_or, __atomic_fetch_or)                                  \
+	ATOMIC_UPDATE(bits, type, fetch_xor, __atomic_fetch_xor)                                \
+	ATOMIC_UPDATE(bits, type, fetch_nand, __atomic_fetch_nand)                              \
+	ATOMIC_COMPARE_EXCHANGE(bits, type, compare_exchange_strong)                            \
+	ATOMIC_COMPARE_EXCHANGE(bits, type, compare_exchange_weak)                              \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *address, type expected,  \
+		type value, int order, int failure_order);                                      \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *address, type expected,  \
+		type value, int order, int failure_order)                                       \
+	{                                                                                       \
+		(void)order;                                                                    \
+		(void)failure_order;                                                            \
+		show(address, sizeof *address, HOOK_UPDATE, CALLER);                            \
+		__atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_SEQ_CST, \
+			__ATOMIC_SEQ_CST);                                                      \
+		return expected;                                                                \
 	}
 
 ATOMIC_ACCESSES(8, uint8_t)
@@ -188,7 +186,7 @@ static size_t piece_before(const unsigned char *end, size_t left)
 }
 
 static void copy_piece(unsigned char *target, const unsigned char *source, size_t bytes,
-		       const void *caller)
+	const void *caller)
 {
 	unsigned char piece[WORD_BYTES];
 
@@ -199,7 +197,7 @@ static void copy_piece(unsigned char *target, const unsigned char *source, size_
 }
 
 static void copy_upwards(unsigned char *target, const unsigned char *source, size_t bytes,
-			 const unsigned char *aligned, const void *caller)
+	const unsigned char *aligned, const void *caller)
 {
 	for (size_t done = 0, piece; done < bytes; done += piece) {
 		piece = piece_after(aligned + done, bytes - done);
@@ -208,7 +206,7 @@ static void copy_upwards(unsigned char *target, const unsigned char *source, siz
 }
 
 static void copy_downwards(unsigned char *target, const unsigned char *source, size_t bytes,
-			   const unsigned char *aligned, const void *caller)
+	const unsigned char *aligned, const void *caller)
 {
 	for (size_t left = bytes, piece; left > 0; left -= piece) {
 		piece = piece_before(aligned + left, left);
@@ -248,21 +246,21 @@ static void *fill(void *target, int value, size_t bytes, const void *caller)
 }
 
 /* clang 14 calls memcpy itself, later releases call the sanitizer's. */
-#define MEMORY_FUNCTIONS(prefix)                                                                    \
-	void *prefix##memcpy(void *target, const void *source, size_t bytes);                       \
-	void *prefix##memcpy(void *target, const void *source, size_t bytes)                        \
-	{                                                                                           \
-		return copy(target, source, bytes, CALLER);                                         \
-	}                                                                                           \
-	void *prefix##memmove(void *target, const void *source, size_t bytes);                      \
-	void *prefix##memmove(void *target, const void *source, size_t bytes)                       \
-	{                                                                                           \
-		return copy(target, source, bytes, CALLER);                                         \
-	}                                                                                           \
-	void *prefix##memset(void *target, int value, size_t bytes);                                \
-	void *prefix##memset(void *target, int value, size_t bytes)                                 \
-	{                                                                                           \
-		return fill(target, value, bytes, CALLER);                                          \
+#define MEMORY_FUNCTIONS(prefix)                                               \
+	void *prefix##memcpy(void *target, const void *source, size_t bytes);  \
+	void *prefix##memcpy(void *target, const void *source, size_t bytes)   \
+	{                                                                      \
+		return copy(target, source, bytes, CALLER);                    \
+	}                                                                      \
+	void *prefix##memmove(void *target, const void *source, size_t bytes); \
+	void *prefix##memmove(void *target, const void *source, size_t bytes)  \
+	{                                                                      \
+		return copy(target, source, bytes, CALLER);                    \
+	}                                                                      \
+	void *prefix##memset(void *target, int value, size_t bytes);           \
+	void *prefix##memset(void *target, int value, size_t bytes)            \
+	{                                                                      \
+		return fill(target, value, bytes, CALLER);                     \
 	}
 
 MEMORY_FUNCTIONS(__wrap_)

@@ -13,7 +13,7 @@
 enum hook_kind {
 	HOOK_LOAD,
 	HOOK_STORE,
-	HOOK_UPDATE,	/* atomic load and store in one; a compare-and-swap that may fail, too */
+	HOOK_UPDATE, /* atomic load and store in one; a compare-and-swap that may fail, too */
 };
 
 struct hook_client {

@@ -5,7 +5,7 @@
  * done on the explorer's stack: what it would leave behind on the process's stack depends on how a
  * state was reached, and would make two states of one. */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "stress/model/machine.h"
 
 #include <execinfo.h>
 #include <setjmp.h>
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coroutine.h"
-#include "symbol.h"
+#include "stress/model/coroutine.h"
+#include "stress/model/symbol.h"
 
 /* After so many accesses without a switch point a process may be in an endless loop. */
 #define SUSPICIOUS_ACCESSES 65536u
@@ -25,9 +25,9 @@
 enum mode {
 	MODE_EXPLORER,
 	MODE_BODY,
-	MODE_CALLBACK,	/* accesses are the process's, and last */
-	MODE_GUARD,	/* accesses are the process's, stores are taken back */
-	MODE_CHECK,	/* accesses are nobody's, stores are taken back */
+	MODE_CALLBACK, /* accesses are the process's, and last */
+	MODE_GUARD,    /* accesses are the process's, stores are taken back */
+	MODE_CHECK,    /* accesses are nobody's, stores are taken back */
 };
 
 static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
@@ -44,8 +44,8 @@ static struct {
 	enum machine_event event;
 	uint32_t accesses;
 	uint64_t conflicts_found;
-	unsigned active; /* mask: processes that run, are blocked or may be started */
-	bool look_again; /* after the next access, which may have let somebody start */
+	unsigned active; /* mask: whose accesses may come at the same time as those of this step */
+	bool look_for_starts; /* after the first access of the step */
 	bool tracing;
 	bool on_process_stack;
 	const void *callers[EXPLORER_PROCESS_LIMIT][MACHINE_CALLERS];
@@ -53,7 +53,7 @@ static struct {
 	sigjmp_buf exit;
 	bool exit_is_set;
 	bool failed_in_body;
-	const void *failed_caller;	/* who made the access that is the failure; or NULL */
+	const void *failed_caller; /* who made the access that is the failure; or NULL */
 	char failure[EXPLORER_TEXT_BYTES];
 	struct sigaction old_actions[FAULT_SIGNALS];
 } machine;
@@ -79,7 +79,7 @@ static _Noreturn void leave(void)
 }
 
 static void note(struct memory_region *region, const void *address, size_t bytes,
-		 enum hook_kind kind)
+	enum hook_kind kind)
 {
 	if (region->kind == EXPLORER_PRIVATE)
 		return;
@@ -109,14 +109,14 @@ __attribute__((noinline)) static void trace_callers(const void *caller)
 	machine.caller_counts[machine.current] = kept;
 }
 
-/* On the stack of the process. Whether it stops here must not depend on more than the access: a stop
- * leaves other traces on the stack than none. */
+/* On the stack of the process. Whether it stops here must not depend on more than the access: a
+ * stop leaves other traces on the stack than none. */
 static void stop_before(const struct machine_access *access)
 {
 	bool needs_stop = access->kind != HOOK_LOAD || access->region->kind != EXPLORER_PRIVATE;
 
 	if (!needs_stop && !machine.tracing &&
-	    machine.accesses % SUSPICIOUS_ACCESSES != SUSPICIOUS_ACCESSES - 1) {
+		machine.accesses % SUSPICIOUS_ACCESSES != SUSPICIOUS_ACCESSES - 1) {
 		machine.accesses++;
 		return;
 	}
@@ -138,9 +138,13 @@ static bool is_on_stack(const void *address)
 /* What a body keeps elsewhere would not be part of the state. */
 static _Noreturn void refuse_store(const void *address, const void *caller)
 {
+	const struct memory_region *before = memory_before(address);
+
 	machine.failed_caller = caller;
 	snprintf(machine.failure, sizeof machine.failure,
-		 "process %u stores to %p, which is not tracked", machine.current, address);
+		"process %u stores to %p, which is not tracked (%s+0x%zx)", machine.current,
+		address, before == NULL ? "" : before->name,
+		before == NULL ? (uintptr_t)address : (uintptr_t)address - (uintptr_t)before->base);
 	leave();
 }
 
@@ -197,10 +201,11 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 	}
 	if (signal == SIGABRT)
 		snprintf(machine.failure, sizeof machine.failure, "process %u called abort()",
-			 machine.current);
+			machine.current);
 	else
-		snprintf(machine.failure, sizeof machine.failure, "process %u: signal %d (%s) at %p",
-			 machine.current, signal, strsignal(signal), info->si_addr);
+		snprintf(machine.failure, sizeof machine.failure,
+			"process %u: signal %d (%s) at %p", machine.current, signal,
+			strsignal(signal), info->si_addr);
 	leave();
 }
 
@@ -302,14 +307,14 @@ void explorer_will_read(const volatile void *address, size_t bytes)
 {
 	if (hook_client != NULL)
 		on_access((void *)(uintptr_t)address, bytes, HOOK_LOAD,
-			  __builtin_return_address(0));
+			__builtin_return_address(0));
 }
 
 void explorer_will_write(volatile void *address, size_t bytes)
 {
 	if (hook_client != NULL)
 		on_access((void *)(uintptr_t)address, bytes, HOOK_STORE,
-			  __builtin_return_address(0));
+			__builtin_return_address(0));
 }
 
 void explorer_block(const volatile uint32_t *word, uint32_t expected)
@@ -356,7 +361,7 @@ bool machine_may_run(unsigned process)
 
 	switch (candidate->status) {
 	case EXPLORER_RUNNING:
-		return true;
+		return !candidate->stopped;
 	case EXPLORER_BLOCKED:
 		return candidate->woken || *candidate->word != candidate->expected;
 	case EXPLORER_FRESH:
@@ -376,6 +381,8 @@ bool machine_may_die(unsigned process)
 
 	if (status == EXPLORER_DEAD)
 		return false;
+	if (machine.processes[process].stopped)
+		return true;
 	if (machine.scenario->may_die == NULL)
 		return status == EXPLORER_RUNNING || status == EXPLORER_BLOCKED;
 	return call_guard(machine.scenario->may_die, process);
@@ -444,25 +451,43 @@ static void look_for_endless_loop(const struct machine_access *pending)
 		return;
 	}
 	if (!memory_is_conflict(pending->region, pending->address, pending->bytes,
-				machine.current)) {
+		    machine.current)) {
 		memory_set_conflict(pending->region, pending->address, pending->bytes);
 		machine.conflicts_found++;
 	}
 }
 
-static void add_active(void)
+/* A process that returned is active still: it may have made its last accesses later. For one that
+ * waits for something in order to start, that, and for a dead one its death, puts its accesses
+ * after or before those of the others. */
+unsigned machine_active(unsigned startable)
 {
-	for (unsigned i = 0; i < EXPLORER_PROCESS_LIMIT; i++)
-		if (i < machine.scenario->process_count &&
-		    (machine.processes[i].status == EXPLORER_BLOCKED || machine_may_run(i)))
-			machine.active |= 1u << i;
+	unsigned active = startable;
+
+	for (unsigned i = 0; i < machine.scenario->process_count; i++)
+		if (machine.processes[i].status != EXPLORER_FRESH &&
+			machine.processes[i].status != EXPLORER_DEAD)
+			active |= 1u << i;
+	return active;
 }
 
-void machine_look_who_is_active(void)
+void machine_set_active(unsigned active)
 {
-	machine.active = 0;
-	add_active();
-	machine.look_again = true;
+	machine.active = active;
+	machine.look_for_starts = true;
+}
+
+/* What a guard loads is a conflict, so that a store that lets somebody start comes first in a
+ * step. */
+static void look_for_starts(void)
+{
+	if (!machine.look_for_starts)
+		return;
+	machine.look_for_starts = false;
+	for (unsigned i = 0; i < machine.scenario->process_count; i++)
+		if (machine.processes[i].status == EXPLORER_FRESH &&
+			(machine.active & 1u << i) == 0 && machine_may_run(i))
+			machine.active |= 1u << i;
 }
 
 enum machine_event machine_step(unsigned process)
@@ -476,10 +501,7 @@ enum machine_event machine_step(unsigned process)
 	}
 	resume(process);
 	machine.accesses++;
-	/* What a guard reads is a conflict: a store that lets somebody start comes first in a step. */
-	if (machine.look_again)
-		add_active();
-	machine.look_again = false;
+	look_for_starts();
 	if (machine.event == MACHINE_ACCESS) {
 		const struct machine_access *pending = &stepped->pending;
 		note(pending->region, pending->address, pending->bytes, pending->kind);
@@ -489,10 +511,16 @@ enum machine_event machine_step(unsigned process)
 	return machine.event;
 }
 
+void machine_stop(unsigned process)
+{
+	machine.processes[process].stopped = true;
+	machine.deaths++;
+}
+
 void machine_kill(unsigned process)
 {
+	machine.deaths += !machine.processes[process].stopped;
 	leave_stack(process, EXPLORER_DEAD);
-	machine.deaths++;
 	if (machine.scenario->on_death == NULL)
 		return;
 	machine.current = process;
@@ -538,13 +566,14 @@ static struct fingerprint process_fingerprint(unsigned process)
 {
 	struct machine_process *of = &machine.processes[process];
 	uint64_t key = ~(uint64_t)process;
-	struct fingerprint sum = fingerprint_of_word(key, (uint64_t)of->status);
+	struct fingerprint sum = fingerprint_of_word(key, (uint64_t)of->status << 1 | of->stopped);
 
+	if (of->stopped)
+		return sum;
 	if (of->status != EXPLORER_RUNNING && of->status != EXPLORER_BLOCKED)
 		return sum;
 	if (!of->stack_is_fingerprinted) {
-		of->stack_fingerprint =
-			coroutine_fingerprint(&machine.coroutines[process], key);
+		of->stack_fingerprint = coroutine_fingerprint(&machine.coroutines[process], key);
 		of->stack_is_fingerprinted = true;
 	}
 	sum = fingerprint_add(sum, of->stack_fingerprint);
@@ -570,6 +599,7 @@ void machine_save(struct machine_state *state)
 	memcpy(state->processes, machine.processes, sizeof state->processes);
 	state->deaths = machine.deaths;
 	state->accesses = machine.accesses;
+	state->active = machine.active;
 	state->mark = memory_mark();
 	state->digest = memory_digest();
 }
@@ -581,6 +611,7 @@ void machine_load(const struct machine_state *state)
 		machine.coroutines[i].stack_pointer = machine.processes[i].stack_pointer;
 	machine.deaths = state->deaths;
 	machine.accesses = state->accesses;
+	machine.active = state->active;
 	memory_rollback(state->mark, &state->digest);
 }
 

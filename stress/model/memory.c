@@ -1,7 +1,7 @@
 /* memory.c -- the tracked memory of a model: who uses which word, undo, fingerprints
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "memory.h"
+#include "stress/model/memory.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -11,19 +11,19 @@
 
 #define WORD_BYTES sizeof(uint64_t)
 #define CONFLICTS 0xf0000u
-#define LOGGED 0x100000u	/* will_write was told of the word */
+#define LOGGED 0x100000u /* will_write was told of the word */
 #define REGION_KEY_SHIFT 48
 
 /* Process. */
 struct undo {
 	struct memory_region *region;
 	size_t word;
-	uint64_t content;	/* before the store */
+	uint64_t content; /* before the store */
 };
 
 static struct memory_region regions[MEMORY_REGION_LIMIT];
 static size_t region_count;
-static struct undo *history;	/* entries at and above `settled` are pending */
+static struct undo *history; /* entries at and above `settled` are pending */
 static size_t history_count;
 static size_t history_capacity;
 static size_t settled;
@@ -33,7 +33,7 @@ static struct memory_digest current;
 static void *allocate(size_t bytes)
 {
 	void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (pages == MAP_FAILED) {
 		fprintf(stderr, "explorer: no memory to track %zu bytes; track less\n", bytes);
@@ -50,9 +50,10 @@ static size_t words_bytes(const struct memory_region *region)
 void memory_track(const char *name, void *base, size_t bytes, enum explorer_kind kind)
 {
 	if (region_count == MEMORY_REGION_LIMIT || bytes == 0 || bytes % WORD_BYTES != 0 ||
-	    (uintptr_t)base % WORD_BYTES != 0) {
+		(uintptr_t)base % WORD_BYTES != 0) {
 		fprintf(stderr,
-			"explorer_track: %s: base and size must be multiples of %zu bytes, the size "
+			"explorer_track: %s: base and size must be multiples of %zu bytes, the "
+			"size "
 			"not 0, and regions %d at most\n",
 			name, WORD_BYTES, MEMORY_REGION_LIMIT);
 		exit(2);
@@ -96,12 +97,34 @@ void memory_end(void)
 	history_capacity = 0;
 }
 
+static bool contains(const struct memory_region *region, const void *address)
+{
+	return (uintptr_t)address - (uintptr_t)region->base < region->bytes;
+}
+
 struct memory_region *memory_find(const void *address)
 {
+	static size_t last;
+
+	if (last < region_count && contains(&regions[last], address))
+		return &regions[last];
 	for (size_t i = 0; i < region_count; i++)
-		if ((uintptr_t)address - (uintptr_t)regions[i].base < regions[i].bytes)
+		if (contains(&regions[i], address)) {
+			last = i;
 			return &regions[i];
+		}
 	return NULL;
+}
+
+const struct memory_region *memory_before(const void *address)
+{
+	const struct memory_region *last = NULL;
+
+	for (size_t i = 0; i < region_count; i++)
+		if ((uintptr_t)(regions[i].base + regions[i].bytes) <= (uintptr_t)address &&
+			(last == NULL || regions[i].base > last->base))
+			last = &regions[i];
+	return last;
 }
 
 static size_t word_of(const struct memory_region *region, const void *address)
@@ -123,7 +146,7 @@ static uint64_t *content_of(const struct memory_region *region, size_t word)
 }
 
 static struct fingerprint fingerprint_of(const struct memory_region *region, size_t word,
-					 uint64_t content)
+	uint64_t content)
 {
 	uint64_t key = (uint64_t)(region - regions) << REGION_KEY_SHIFT | word;
 
@@ -179,7 +202,7 @@ static uint32_t flags_after(uint32_t flags, unsigned process, bool stores, unsig
 }
 
 bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-		 bool stores, unsigned active)
+	bool stores, unsigned active)
 {
 	bool found = false;
 	size_t last = last_word_of(region, address, bytes);
@@ -196,7 +219,7 @@ bool memory_note(struct memory_region *region, const void *address, size_t bytes
 }
 
 bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes,
-			unsigned process)
+	unsigned process)
 {
 	size_t last = last_word_of(region, address, bytes);
 
@@ -259,8 +282,8 @@ void memory_settle(void)
 
 		struct fingerprint *sum = &current.kinds[undo->region->kind];
 
-		*sum = fingerprint_subtract(
-			*sum, fingerprint_of(undo->region, undo->word, undo->content));
+		*sum = fingerprint_subtract(*sum,
+			fingerprint_of(undo->region, undo->word, undo->content));
 		*sum = fingerprint_add(*sum, fingerprint_of(undo->region, undo->word, content));
 	}
 }
@@ -329,8 +352,8 @@ const char *memory_verify(void)
 		if (word == NULL)
 			continue;
 		snprintf(text, sizeof text,
-			 "%s+0x%zx was written past the hooks; tell explorer_will_write() first",
-			 region->name, (size_t)((const unsigned char *)word - region->base));
+			"%s+0x%zx was written past the hooks; tell explorer_will_write() first",
+			region->name, (size_t)((const unsigned char *)word - region->base));
 		return text;
 	}
 	for (unsigned kind = 0; kind < EXPLORER_KINDS; kind++)

@@ -10,21 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "explorer.h"
-#include "fingerprint.h"
+#include "stress/model/explorer.h"
+#include "stress/model/fingerprint.h"
 
 #define MEMORY_REGION_LIMIT 64
 
 /* Process. Word flags, p a process: bit p, it loads the word; 4 + p, it stores; 8 + 2p and 9 + 2p,
- * somebody else loads, or stores, while p is active; 16 + p, the word is in conflict for p: p uses it
- * and another one may, at the same time, and one of them stores. */
+ * somebody else loads, or stores, while p is active; 16 + p, the word is in conflict for p: p uses
+ * it and another one may, at the same time, and one of them stores. */
 struct memory_region {
 	const char *name;
 	unsigned char *base;
 	size_t bytes;
 	enum explorer_kind kind;
-	unsigned char *image;	/* content at memory_begin() */
-	uint32_t *words;	/* flags of each word */
+	unsigned char *image; /* content at memory_begin() */
+	uint32_t *words;      /* flags of each word */
 };
 
 /* Process. One fingerprint for each kind of memory. */
@@ -35,22 +35,26 @@ struct memory_digest {
 void memory_track(const char *name, void *base, size_t bytes, enum explorer_kind kind);
 void memory_untrack_all(void);
 
-/* memory_begin() takes the present content as the image that all regions start from, and forgets who
- * uses which word; memory_end() releases what begin took. */
+/* memory_begin() takes the present content as the image that all regions start from, and forgets
+ * who uses which word; memory_end() releases what begin took. */
 void memory_begin(void);
 void memory_end(void);
 
 /* NULL: the address is not tracked. */
 struct memory_region *memory_find(const void *address);
 
-/* Notes that the process loads or stores there while the processes of the mask are active: run, are
- * blocked or may be started. True: a word of it was in no conflict for some process, and is. */
-bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-		 bool stores, unsigned active);
+/* The last region that ends at or below the address; NULL: none. */
+const struct memory_region *memory_before(const void *address);
 
-/* Whether others may use a word of it, against the process's access, while the process is active. */
+/* Notes that the process loads or stores there while the processes of the mask are active
+ * (README.md says who is). True: a word of it was in no conflict for some process, and is. */
+bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
+	bool stores, unsigned active);
+
+/* Whether others may use a word of it, against the process's access, while the process is
+ * active. */
 bool memory_is_conflict(const struct memory_region *region, const void *address, size_t bytes,
-			unsigned process);
+	unsigned process);
 
 /* Makes the words conflicts for everybody, whoever uses them. */
 void memory_set_conflict(struct memory_region *region, const void *address, size_t bytes);
@@ -58,8 +62,8 @@ void memory_set_conflict(struct memory_region *region, const void *address, size
 /* Words that are in conflict for some process. */
 size_t memory_conflict_count(void);
 
-/* Before a store: files the words' content for undo and leaves them pending. After it, at the latest
- * before the next will_write: settle brings the digest up to date. */
+/* Before a store: files the words' content for undo and leaves them pending. After it, at the
+ * latest before the next will_write: settle brings the digest up to date. */
 void memory_will_write(struct memory_region *region, const void *address, size_t bytes);
 void memory_settle(void);
 
@@ -72,8 +76,8 @@ struct memory_digest memory_digest(void);
 size_t memory_mark(void);
 void memory_rollback(size_t mark, const struct memory_digest *digest);
 
-/* Finds a store that came past the hooks: compares all words with the digest. Returns NULL, or a text
- * that names the place. Nothing may be pending. */
+/* Finds a store that came past the hooks: compares all words with the digest. Returns NULL, or a
+ * text that names the place. Nothing may be pending. */
 const char *memory_verify(void);
 
 #endif

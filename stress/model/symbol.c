@@ -1,7 +1,7 @@
 /* symbol.c -- names of places in this program's code
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "symbol.h"
+#include "stress/model/symbol.h"
 
 #include <link.h>
 #include <stdbool.h>
@@ -35,12 +35,11 @@ static FILE *open_addr2line(const void *const *addresses, size_t count)
 {
 	char command[128 + BATCH * 20];
 	int length = snprintf(command, sizeof command,
-			      "addr2line -a -f -i -s -e /proc/%ld/exe 2>/dev/null",
-			      (long)getpid());
+		"addr2line -a -f -i -s -e /proc/%ld/exe 2>/dev/null", (long)getpid());
 
 	for (size_t i = 0; i < count; i++)
 		length += snprintf(command + length, sizeof command - (size_t)length, " 0x%jx",
-				   (uintmax_t)linked_address(addresses[i]));
+			(uintmax_t)linked_address(addresses[i]));
 	return popen(command, "r");
 }
 
@@ -48,7 +47,8 @@ static void append(struct symbol *symbol, const char *before, const char *text, 
 {
 	size_t length = strlen(symbol->text);
 
-	snprintf(symbol->text + length, sizeof symbol->text - length, "%s%s%s", before, text, after);
+	snprintf(symbol->text + length, sizeof symbol->text - length, "%s%s%s", before, text,
+		after);
 }
 
 /* addr2line prints for each address a line with the address, then for each function that the place
@@ -92,7 +92,7 @@ static void resolve_batch(const void *const *addresses, size_t count, struct sym
 	for (size_t i = 0; i < count; i++)
 		if (symbols[i].text[0] == '\0' || symbols[i].text[0] == '?')
 			snprintf(symbols[i].text, sizeof symbols[i].text, "code+0x%jx",
-				 (uintmax_t)linked_address(addresses[i]));
+				(uintmax_t)linked_address(addresses[i]));
 }
 
 void symbol_resolve(const void *const *addresses, size_t count, struct symbol *symbols)

@@ -11,8 +11,8 @@ struct symbol {
 	char text[160];
 };
 
-/* Of return addresses in the main program: names the calls they return from. Needs addr2line; without
- * it the text is the offset in the program. */
+/* Of return addresses in the main program: names the calls they return from. Needs addr2line;
+ * without it the text is the offset in the program. */
 void symbol_resolve(const void *const *addresses, size_t count, struct symbol *symbols);
 
 #endif

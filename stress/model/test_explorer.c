@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
-#include "toy.h"
+#include "stress/model/explorer.h"
+#include "stress/model/toy.h"
 
 #define ALONE_STORES 4
 
@@ -25,6 +25,7 @@ static _Alignas(64) struct toy_context contexts[TOY_PROCESSES];
 static _Alignas(64) struct flags flags;
 static _Alignas(64) _Atomic uint64_t alone[TOY_PROCESSES][ALONE_STORES];
 static _Alignas(64) struct toy_mixture mixture;
+static _Alignas(64) uint64_t words[TOY_PROCESSES];
 
 static unsigned passed;
 static unsigned failed;
@@ -53,7 +54,7 @@ static void expect_complete(const struct explorer_scenario *scenario)
 	struct explorer_result result = explore(scenario);
 
 	expect(result.complete && !result.violated, "must be complete without a violation",
-	       scenario->name);
+		scenario->name);
 	expect(result.terminal_states > 0, "must have an end", scenario->name);
 }
 
@@ -65,8 +66,8 @@ static void expect_violation(const struct explorer_scenario *scenario, const cha
 	expect(strstr(result.violation, text) != NULL, text, scenario->name);
 }
 
-/* The three ways to choose switch points must agree on the verdict and, where there is no violation, on
- * the images at the end. */
+/* The three ways to choose switch points must agree on the verdict and, where there is no
+ * violation, on the images at the end. */
 static void expect_agreement(const struct explorer_scenario *scenario)
 {
 	static const enum explorer_switches switches[] = {
@@ -81,15 +82,15 @@ static void expect_agreement(const struct explorer_scenario *scenario)
 		variant.switches = switches[i];
 		results[i] = explore(&variant);
 		expect(results[i].violated == results[0].violated, "verdicts must agree",
-		       scenario->name);
+			scenario->name);
 		if (results[0].violated)
 			continue;
 		expect(results[i].complete, "must be complete", scenario->name);
 		expect(results[i].terminal_images == results[0].terminal_images &&
-			       results[i].terminal_digest == results[0].terminal_digest,
-		       "images at the end must agree", scenario->name);
+				results[i].terminal_digest == results[0].terminal_digest,
+			"images at the end must agree", scenario->name);
 		expect(results[i].states <= results[0].states,
-		       "fewer switch points must not make more states", scenario->name);
+			"fewer switch points must not make more states", scenario->name);
 	}
 }
 
@@ -170,8 +171,7 @@ static void lock_in_one_order(unsigned process)
 
 static const char *check_guarded(void)
 {
-	return locks.guarded[0] == 3 && locks.guarded[1] == 3 ? NULL
-							      : "a guarded update was lost";
+	return locks.guarded[0] == 3 && locks.guarded[1] == 3 ? NULL : "a guarded update was lost";
 }
 
 static void lock_once(unsigned process)
@@ -210,8 +210,8 @@ static const char *check_unlocked(void)
 	return locks.guarded[0] <= 3 ? NULL : "a guarded update was made twice";
 }
 
-/* Process 1 waits for a word that nobody stores, and 2 finds the wait over: only the return of 0 ends it
- * while 2 can still run. */
+/* Process 1 waits for a word that nobody stores, and 2 finds the wait over: only the return of 0
+ * ends it while 2 can still run. */
 static void wait_and_look(unsigned process)
 {
 	const volatile uint32_t *word = &locks.guarded[0];
@@ -228,6 +228,29 @@ static void wait_and_look(unsigned process)
 		explorer_fail("a wait ended");
 }
 
+/* Process 1 goes round until 0 has seen the word change: only a step from the middle of a round
+ * leads to an end. */
+static void go_round(unsigned process)
+{
+	const volatile uint32_t *word = &locks.guarded[0];
+	bool is_over = false;
+
+	if (process == 0) {
+		do {
+			explorer_block(word, 0);
+			explorer_will_read(word, sizeof *word);
+		} while (*word == 0);
+		add_guarded(1);
+		return;
+	}
+	while (!is_over) {
+		explorer_will_read(&locks.guarded[1], sizeof locks.guarded[1]);
+		is_over = locks.guarded[1] != 0;
+		explorer_will_write(&locks.guarded[0], sizeof locks.guarded[0]);
+		locks.guarded[0] ^= 1;
+	}
+}
+
 static void test_waits(void)
 {
 	struct explorer_scenario scenario = {
@@ -238,6 +261,11 @@ static void test_waits(void)
 
 	explorer_track("locks", &locks, sizeof locks, EXPLORER_SHARED);
 	expect_violation(&scenario, "a wait ended");
+	expect_agreement(&scenario);
+	scenario.name = "a round that ends";
+	scenario.process_count = 2;
+	scenario.body = go_round;
+	expect_complete(&scenario);
 	expect_agreement(&scenario);
 	explorer_untrack_all();
 }
@@ -330,7 +358,7 @@ static void test_records(void)
 	expect_complete(&scenario);
 	expect_agreement(&scenario);
 	expect(explore(&scenario).truth_images == 1 + TOY_RECORD_BYTES / 8 + 1,
-	       "truth images: base, each word of the copy, the switch", scenario.name);
+		"truth images: base, each word of the copy, the switch", scenario.name);
 	explorer_untrack_all();
 }
 
@@ -357,7 +385,7 @@ static void replace_or_reap(unsigned process)
 {
 	if (process < 2)
 		toy_replace(&heap, &contexts[process], process, process,
-			    (unsigned char)(process + 1), conditional);
+			(unsigned char)(process + 1), conditional);
 	else
 		reap_all();
 }
@@ -439,11 +467,12 @@ static void test_replace(void)
 	scenario.name = "replace, redone conditionally, in another order";
 	scenario.seed = 7;
 	expect(explore(&scenario).states == states, "the states do not depend on the order",
-	       scenario.name);
+		scenario.name);
 	explorer_untrack_all();
 }
 
-/* The counterexample names the places in the code, the death, and interrupts as little as possible. */
+/* The counterexample names the places in the code, the death, and interrupts as little as
+ * possible. */
 static void test_counterexample(void)
 {
 	struct explorer_scenario scenario = replace_scenario;
@@ -463,7 +492,7 @@ static void test_counterexample(void)
 	expect(strstr(text, "handed out twice") != NULL, "must say what is broken", scenario.name);
 	expect(strstr(text, "DIES before: ") != NULL, "must show the death", scenario.name);
 	expect(strstr(text, "publish (toy_replace.c:") != NULL, "must name the place in the code",
-	       scenario.name);
+		scenario.name);
 	expect(strstr(text, "heap+0x") != NULL, "must name the address", scenario.name);
 	if (failed > 0)
 		fputs(text, stdout);
@@ -485,8 +514,8 @@ static void test_independent(void)
 		.process_count = 3,
 		.body = count_alone,
 	};
-	const uint64_t places = ALONE_STORES + 2;	/* fresh, before each store, idle */
-	const uint64_t ends = ALONE_STORES + 2;		/* dead before each store or return, idle */
+	const uint64_t places = ALONE_STORES + 2; /* fresh, before each store, idle */
+	const uint64_t ends = ALONE_STORES + 2;   /* dead before each store or return, idle */
 
 	explorer_track("alone", alone, sizeof alone, EXPLORER_SHARED);
 	explorer_track("flags", &flags, sizeof flags, EXPLORER_SHARED);
@@ -499,7 +528,7 @@ static void test_independent(void)
 	scenario.switches = EXPLORER_AT_EVERY_ACCESS;
 	result = explore(&scenario);
 	expect(result.states == places * places * places, "all places of three processes",
-	       scenario.name);
+		scenario.name);
 	expect(result.terminal_states == 1, "one end", scenario.name);
 
 	scenario.name = "independent processes that die";
@@ -515,8 +544,8 @@ static void test_independent(void)
 	explorer_untrack_all();
 }
 
-/* Process 0 stores, returns and may die only while it runs. That 1 sees it alive after its last store,
- * and dead later, takes a death between the last store and the return. */
+/* Process 0 stores, returns and may die only while it runs. That 1 sees it alive after its last
+ * store, and dead later, takes a death between the last store and the return. */
 
 static void store_or_look(unsigned process)
 {
@@ -545,6 +574,110 @@ static void test_last_death(void)
 	explorer_track("alone", alone, sizeof alone, EXPLORER_SHARED);
 	explorer_track("flags", &flags, sizeof flags, EXPLORER_SHARED);
 	expect_violation(&scenario, "died after its last store");
+	expect_agreement(&scenario);
+	explorer_untrack_all();
+}
+
+/* Orders of accesses that are easily lost with the switch points that are left out. */
+
+static uint64_t load(const uint64_t *word)
+{
+	explorer_will_read(word, sizeof *word);
+	return *word;
+}
+
+static void store(uint64_t *word, uint64_t value)
+{
+	explorer_will_write(word, sizeof *word);
+	*word = value;
+}
+
+static bool starts_after_death(unsigned process)
+{
+	if (explorer_status(process) != EXPLORER_FRESH)
+		return false;
+	return process < 2 || load(&flags.dead[0]) != 0 || load(&flags.dead[1]) != 0;
+}
+
+/* 0 writes a journal that only its reaper 2 reads, and dies in the middle of it, but not before 1
+ * has seen it alive. */
+static void write_journal(unsigned process)
+{
+	if (process == 0) {
+		store(&words[0], 1);
+		store(&words[1], 1);
+		store(&words[2], 1);
+	} else if (process == 1) {
+		if (load(&words[0]) != 0 && load(&flags.dead[0]) == 0)
+			store(&words[3], 1);
+	} else if (load(&words[1]) != 0 && load(&words[2]) == 0 && load(&words[3]) != 0) {
+		explorer_fail("died in the middle of its journal, and was seen alive before");
+	}
+}
+
+/* 0 raises the flag before the data is there. */
+static void publish_early(unsigned process)
+{
+	if (process == 0) {
+		store(&words[0], 1);
+		store(&words[1], 1);
+	} else if (load(&words[0]) != 0 && load(&words[1]) == 0) {
+		explorer_fail("the flag was there before the data");
+	}
+}
+
+/* 0 stores after it has seen 1 alive, and returns; 2, which the death of 1 starts, is faster. */
+static void store_if_alive(unsigned process)
+{
+	if (process == 0 && load(&flags.dead[1]) == 0)
+		store(&words[0], 1);
+	else if (process == 1)
+		store(&words[1], 1);
+	else if (process == 2)
+		store(&words[2], load(&words[0]) + 1);
+}
+
+static bool is_second(unsigned process)
+{
+	return process == 1 && explorer_status(process) == EXPLORER_RUNNING;
+}
+
+static const char *check_late_store(void)
+{
+	return words[0] == 1 && words[2] == 1 ? "the store came after the load" : NULL;
+}
+
+static void test_orders(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "a death that others run before",
+		.process_count = 3,
+		.death_limit = 1,
+		.body = write_journal,
+		.may_start = starts_after_death,
+		.may_die = is_first,
+		.on_death = mark_dead,
+	};
+
+	explorer_track("words", words, sizeof words, EXPLORER_SHARED);
+	explorer_track("flags", &flags, sizeof flags, EXPLORER_SHARED);
+	expect_violation(&scenario, "died in the middle");
+	expect_agreement(&scenario);
+
+	scenario.name = "a flag before the data";
+	scenario.process_count = 2;
+	scenario.death_limit = 0;
+	scenario.body = publish_early;
+	expect_violation(&scenario, "the flag was there");
+	expect_agreement(&scenario);
+
+	scenario.name = "a start between two accesses";
+	scenario.process_count = 3;
+	scenario.death_limit = 1;
+	scenario.body = store_if_alive;
+	scenario.may_die = is_second;
+	scenario.check_final = check_late_store;
+	expect_violation(&scenario, "the store came after the load");
 	expect_agreement(&scenario);
 	explorer_untrack_all();
 }
@@ -651,7 +784,7 @@ static void test_faults(void)
 	expect_violation(&scenario, "Segmentation fault");
 	scenario.name = "a store to untracked memory";
 	scenario.body = store_untracked;
-	expect_violation(&scenario, "not tracked: toy_store_untracked (toy_faults.c:");
+	expect_violation(&scenario, ": toy_store_untracked (toy_faults.c:");
 	scenario.name = "abort";
 	scenario.body = call_abort;
 	expect_violation(&scenario, "abort()");
@@ -671,8 +804,8 @@ static void dirty_stack(unsigned process)
 	toy_dirty_stack(&alone[0][0]);
 }
 
-/* What a process leaves below its stack pointer, and what another branch of the search left there, are no
- * part of the state. */
+/* What a process leaves below its stack pointer, and what another branch of the search left there,
+ * are no part of the state. */
 static void test_stacks(void)
 {
 	struct explorer_scenario scenario = {
@@ -680,12 +813,12 @@ static void test_stacks(void)
 		.process_count = 2,
 		.body = dirty_stack,
 	};
-	const uint64_t places = 5;	/* fresh, before each of three accesses, idle */
+	const uint64_t places = 5; /* fresh, before each of three accesses, idle */
 
 	explorer_track("alone", alone, sizeof alone, EXPLORER_SHARED);
 	for (scenario.seed = 0; scenario.seed < 8; scenario.seed++)
 		expect(explore(&scenario).states == places * places,
-		       "only the place in the code matters", scenario.name);
+			"only the place in the code matters", scenario.name);
 	explorer_untrack_all();
 }
 
@@ -733,7 +866,7 @@ static void test_callbacks(void)
 	struct explorer_result result = explore(&scenario);
 
 	expect(result.complete && result.states == 36 && result.terminal_images == 1,
-	       "stores of checks must be taken back", scenario.name);
+		"stores of checks must be taken back", scenario.name);
 	expect(result.truth_images == 25, "each image once", scenario.name);
 
 	scenario = (struct explorer_scenario){
@@ -760,7 +893,7 @@ static void test_callbacks(void)
 	scenario.state_limit = 5;
 	result = explore(&scenario);
 	expect(!result.complete && !result.violated && result.states == 5, "must end at the limit",
-	       scenario.name);
+		scenario.name);
 	explorer_untrack_all();
 }
 
@@ -778,6 +911,7 @@ int main(void)
 	test_counterexample();
 	test_independent();
 	test_last_death();
+	test_orders();
 	test_faults();
 	test_stacks();
 	test_callbacks();

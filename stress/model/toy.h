@@ -71,16 +71,16 @@ struct toy_heap {
 
 /* Process. */
 struct toy_context {
-	uint64_t first_slot;	/* where the search for a free slot begins */
+	uint64_t first_slot; /* where the search for a free slot begins */
 	uint64_t replaced;
 };
 
 void toy_heap_initialise(struct toy_heap *heap);
 
-/* Puts a new slot in the place of the root's, and frees the old one. Two processes may not replace the
- * same root at once. */
+/* Puts a new slot in the place of the root's, and frees the old one. Two processes may not replace
+ * the same root at once. */
 void toy_replace(struct toy_heap *heap, struct toy_context *context, unsigned process,
-		 uint64_t root, unsigned char fill, bool conditional);
+	uint64_t root, unsigned char fill, bool conditional);
 
 /* Finishes or undoes what a dead process was about to do. */
 void toy_reap(struct toy_heap *heap, unsigned dead, bool conditional);
@@ -102,8 +102,8 @@ struct toy_mixture {
 	uint64_t words[4];
 };
 
-/* Every atomic operation of every size, and copies of odd sizes at odd places. False: one of them did
- * not do what it should. */
+/* Every atomic operation of every size, and copies of odd sizes at odd places. False: one of them
+ * did not do what it should. */
 bool toy_mixture_use(struct toy_mixture *mixture);
 
 /* Whether it was alive, had stored, and was dead, seen in this order. */

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "toy.h"
+#include "stress/model/toy.h"
 
 void toy_record_overwrite(struct toy_records *records, unsigned char fill)
 {

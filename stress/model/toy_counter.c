@@ -1,6 +1,6 @@
 /* toy_counter.c -- increments that get lost, and some that do not
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "toy.h"
+#include "stress/model/toy.h"
 
 void toy_counter_add_plain(struct toy_counter *counter)
 {

@@ -1,6 +1,6 @@
 /* toy_faults.c -- code that does not come to an end, or to a bad one, or leaves a mess
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "toy.h"
+#include "stress/model/toy.h"
 
 void toy_store_for_ever(_Atomic uint64_t *word)
 {

@@ -1,7 +1,7 @@
 /* toy_locks.c -- locks that wait, that take over from the dead, and that spin
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "explorer.h"
-#include "toy.h"
+#include "stress/model/explorer.h"
+#include "stress/model/toy.h"
 
 static bool try_lock(_Atomic uint32_t *word, uint32_t expected, unsigned process)
 {

@@ -2,25 +2,25 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "toy.h"
+#include "stress/model/toy.h"
 
-#define USE_ATOMIC(type, name)                                                                      \
-	static bool use_##name(_Atomic type *place)                                                 \
-	{                                                                                           \
-		type expected = 7;                                                                  \
-		atomic_store(place, 5);                                                             \
-		bool right = atomic_load(place) == 5;                                               \
-		right &= atomic_fetch_add(place, 9) == 5;                                           \
-		right &= atomic_fetch_sub(place, 2) == 14;                                          \
-		right &= atomic_fetch_or(place, 3) == 12;                                           \
-		right &= atomic_fetch_and(place, 6) == 15;                                          \
-		right &= atomic_fetch_xor(place, 5) == 6;                                           \
-		right &= atomic_exchange(place, 4) == 3;                                            \
-		right &= !atomic_compare_exchange_strong(place, &expected, 1) && expected == 4;     \
-		right &= atomic_compare_exchange_strong(place, &expected, 0x55) && expected == 4;   \
-		while (!atomic_compare_exchange_weak(place, &expected, 0xaa))                       \
-			;                                                                           \
-		return right && expected == 0x55 && atomic_load(place) == 0xaa;                     \
+#define USE_ATOMIC(type, name)                                                                    \
+	static bool use_##name(_Atomic type *place)                                               \
+	{                                                                                         \
+		type expected = 7;                                                                \
+		atomic_store(place, 5);                                                           \
+		bool right = atomic_load(place) == 5;                                             \
+		right &= atomic_fetch_add(place, 9) == 5;                                         \
+		right &= atomic_fetch_sub(place, 2) == 14;                                        \
+		right &= atomic_fetch_or(place, 3) == 12;                                         \
+		right &= atomic_fetch_and(place, 6) == 15;                                        \
+		right &= atomic_fetch_xor(place, 5) == 6;                                         \
+		right &= atomic_exchange(place, 4) == 3;                                          \
+		right &= !atomic_compare_exchange_strong(place, &expected, 1) && expected == 4;   \
+		right &= atomic_compare_exchange_strong(place, &expected, 0x55) && expected == 4; \
+		while (!atomic_compare_exchange_weak(place, &expected, 0xaa))                     \
+			;                                                                         \
+		return right && expected == 0x55 && atomic_load(place) == 0xaa;                   \
 	}
 
 USE_ATOMIC(uint8_t, byte)

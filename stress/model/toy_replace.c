@@ -1,13 +1,13 @@
-/* toy_replace.c -- allocate, publish, free the old: with a redo that is right only if nobody survives
+/* toy_replace.c -- allocate, publish, free the old: with a redo that forgets the survivors
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * The intent says what a process is about to do, so that a reaper can redo it. Redoing "the old slot is
- * free" is idempotent, and still wrong: a survivor may have taken the slot in between. The
+ * The intent says what a process is about to do, so that a reaper can redo it. Redoing "the old
+ * slot is free" is idempotent, and still wrong: a survivor may have taken the slot in between. The
  * conditional form marks the old slot as being freed by this process, and frees it from that mark
  * only. */
 #include <string.h>
 
-#include "toy.h"
+#include "stress/model/toy.h"
 
 void toy_heap_initialise(struct toy_heap *heap)
 {
@@ -31,7 +31,7 @@ static uint64_t claim_slot(struct toy_heap *heap, struct toy_context *context, u
 		intent->slot = slot + 1;
 		atomic_store_explicit(&intent->step, TOY_CLAIMING, memory_order_release);
 		if (atomic_compare_exchange_strong(&heap->owners[slot], &owner,
-						   TOY_CLAIMED + process)) {
+			    TOY_CLAIMED + process)) {
 			context->first_slot = slot;
 			return slot + 1;
 		}
@@ -46,7 +46,7 @@ static void free_from_mark(struct toy_heap *heap, uint64_t slot, uint64_t mark)
 
 /* Crash: who finds the intent PUBLISHING does all of this again. */
 static void publish(struct toy_heap *heap, struct toy_intent *intent, uint64_t mark,
-		    bool conditional)
+	bool conditional)
 {
 	uint64_t old_slot = intent->old_slot;
 
@@ -62,7 +62,7 @@ static void publish(struct toy_heap *heap, struct toy_intent *intent, uint64_t m
 }
 
 void toy_replace(struct toy_heap *heap, struct toy_context *context, unsigned process,
-		 uint64_t root, unsigned char fill, bool conditional)
+	uint64_t root, unsigned char fill, bool conditional)
 {
 	struct toy_intent *intent = &heap->intents[process];
 
@@ -119,7 +119,8 @@ const char *toy_heap_check(const struct toy_heap *heap, bool at_rest)
 		if (!is_uniform(heap->data[slot]))
 			return "a root refers to a slot that is half written";
 		if (at_rest && atomic_load(&heap->owners[slot]) != TOY_LIVE)
-			return "a slot can be handed out twice: it is free, and a root refers to it";
+			return "a slot can be handed out twice: it is free, and a root refers to "
+			       "it";
 	}
 	for (size_t slot = 0; at_rest && slot < TOY_SLOTS; slot++)
 		if (atomic_load(&heap->owners[slot]) != TOY_FREE && references[slot] == 0)

@@ -1,13 +1,13 @@
 /* trace.c -- a schedule, run again from the start and printed
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "trace.h"
+#include "stress/model/trace.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "machine.h"
-#include "symbol.h"
+#include "stress/model/machine.h"
+#include "stress/model/symbol.h"
 
 /* One process's lines in a row, more of which are cut to the first and the last half. */
 #define LINES_IN_A_ROW 32
@@ -20,7 +20,7 @@ enum event_kind { EVENT_STARTS, EVENT_ACCESS, EVENT_BLOCKS, EVENT_RETURNS, EVENT
 struct event {
 	enum event_kind kind;
 	unsigned process;
-	struct machine_access access;	/* of EVENT_DIES: what it did not come to; may be none */
+	struct machine_access access; /* of EVENT_DIES: what it did not come to; may be none */
 	uint64_t before;
 	uint64_t after;
 	const void *callers[CALLERS_SHOWN];
@@ -92,8 +92,7 @@ static void run(struct schedule *schedule, const struct trace_choice *choice)
 		add_event(schedule, EVENT_STARTS, process);
 	if (choice->action == TRACE_RUN)
 		machine_wake(process);
-	while (machine_accesses() < choice->accesses &&
-	       schedule->event_count < EVENT_LIMIT - 1) {
+	while (machine_accesses() < choice->accesses && schedule->event_count < EVENT_LIMIT - 1) {
 		enum machine_event outcome = step(schedule, process);
 		if (outcome == MACHINE_BLOCKED)
 			add_event(schedule, EVENT_BLOCKS, process);
@@ -108,7 +107,9 @@ static void make_choices(void *argument)
 
 	for (size_t i = 0; i < schedule->choice_count; i++) {
 		const struct trace_choice *choice = &schedule->choices[i];
-		if (choice->action == TRACE_DIE) {
+		if (choice->action == TRACE_STOP) {
+			machine_stop(choice->process);
+		} else if (choice->action == TRACE_DIE) {
 			add_event(schedule, EVENT_DIES, choice->process);
 			machine_kill(choice->process);
 		} else {
@@ -152,16 +153,15 @@ static struct names name_callers(const struct schedule *schedule)
 static const char *name_of(const struct names *names, const void *address)
 {
 	const void **found = bsearch(&address, names->addresses, names->count,
-				     sizeof *names->addresses, compare_addresses);
+		sizeof *names->addresses, compare_addresses);
 
 	return found == NULL ? "?" : names->symbols[found - names->addresses].text;
 }
 
 static void print_access(FILE *file, const struct event *event, const struct names *names)
 {
-	static const char *const verbs[] = {
-		[HOOK_LOAD] = "load", [HOOK_STORE] = "store", [HOOK_UPDATE] = "update"
-	};
+	static const char *const verbs
+		[] = { [HOOK_LOAD] = "load", [HOOK_STORE] = "store", [HOOK_UPDATE] = "update" };
 	const struct machine_access *access = &event->access;
 	size_t offset = (uintptr_t)access->address - (uintptr_t)access->region->base;
 
@@ -204,12 +204,12 @@ static bool is_silent(const struct schedule *schedule, const struct event *event
 	const struct machine_access *access = &event->access;
 
 	return !schedule->full && event->kind == EVENT_ACCESS && access->kind == HOOK_LOAD &&
-	       !memory_is_conflict(access->region, access->address, access->bytes, event->process);
+		!memory_is_conflict(access->region, access->address, access->bytes, event->process);
 }
 
 /* Prints events [first, end), all of one process. */
 static void print_row(FILE *file, const struct schedule *schedule, const struct names *names,
-		      size_t first, size_t end)
+	size_t first, size_t end)
 {
 	size_t lines = 0;
 	size_t silent = 0;
@@ -225,14 +225,15 @@ static void print_row(FILE *file, const struct schedule *schedule, const struct 
 			continue;
 		}
 		if (schedule->full || lines <= LINES_IN_A_ROW || line < LINES_IN_A_ROW / 2 ||
-		    line >= lines - LINES_IN_A_ROW / 2)
+			line >= lines - LINES_IN_A_ROW / 2)
 			print_event(file, &schedule->events[i], names);
 		else if (line == LINES_IN_A_ROW / 2)
 			fprintf(file, "    ... %zu more\n", lines - LINES_IN_A_ROW);
 		line++;
 	}
 	if (silent > 0)
-		fprintf(file, "    (%zu loads of words that only it uses, or nobody stores)\n", silent);
+		fprintf(file, "    (%zu loads of words that only it uses, or nobody stores)\n",
+			silent);
 }
 
 static void print_events(FILE *file, const struct schedule *schedule)
@@ -242,7 +243,7 @@ static void print_events(FILE *file, const struct schedule *schedule)
 	for (size_t first = 0, end; first < schedule->event_count; first = end) {
 		end = first + 1;
 		while (end < schedule->event_count &&
-		       schedule->events[end].process == schedule->events[first].process)
+			schedule->events[end].process == schedule->events[first].process)
 			end++;
 		print_row(file, schedule, &names, first, end);
 	}

@@ -3,11 +3,12 @@
 #ifndef MODEL_TRACE_H
 #define MODEL_TRACE_H
 
-#include "explorer.h"
+#include "stress/model/explorer.h"
 
 enum trace_action {
-	TRACE_RUN,	/* start, or go on from a switch point */
-	TRACE_CONTINUE,	/* go on within a step, from a kill point */
+	TRACE_RUN,      /* start, or go on from a switch point */
+	TRACE_CONTINUE, /* go on within a step, from a kill point */
+	TRACE_STOP,     /* never to go on from a kill point, but die sooner or later */
 	TRACE_DIE,
 };
 
@@ -22,8 +23,8 @@ struct trace_choice {
 #define TRACE_TO_FAILURE UINT32_MAX
 
 /* Resets the machine, makes the choices and prints what the processes do: stores and accesses to
- * words in conflict line by line, other loads as a number. Leaves the machine reset. The environment
- * variable EXPLORER_TRACE=full prints every access. */
+ * words in conflict line by line, other loads as a number. Leaves the machine reset. The
+ * environment variable EXPLORER_TRACE=full prints every access. */
 void trace_print(FILE *file, const struct trace_choice *choices, size_t count);
 
 #endif

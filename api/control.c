@@ -1,0 +1,243 @@
+/* control.c -- the control file: finding it, laying it anew
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "api/control.h"
+
+#include "shm/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ZERO_BYTES 65536u
+
+char *control_path(const char *heap_path)
+{
+	char *path;
+
+	return asprintf(&path, "%s" CONTROL_SUFFIX, heap_path) < 0 ? NULL : path;
+}
+
+int control_map(struct sh_heap *heap, char *path, int fd)
+{
+	int error;
+
+	heap->control_bytes = heap_control_bytes(heap->heap.max_bytes, heap->heap.process_slots,
+		heap->heap.thread_slots);
+	error = file_map(fd, heap->control_bytes, true, &heap->heap.control);
+	if (error == 0)
+		error = shared_file_init(&heap->control_file, path, O_RDWR | O_NOFOLLOW, fd);
+	if (error != 0) {
+		close(fd);
+		free(path);
+		return error;
+	}
+	heap_view_init(&heap->heap);
+	heap->liveness = (struct liveness){
+		.thread_slots = heap->heap.thread_slot,
+		.words = heap->heap.control +
+			control_liveness_offset(heap->heap.process_slots, heap->heap.thread_slots),
+		.thread_slot_count = heap->heap.thread_slots,
+		.process_slot_count = heap->heap.process_slots,
+		.own_process = SLOT_NONE,
+		.control = &heap->control_file,
+	};
+	return 0;
+}
+
+/* --- that of others ------------------------------------------------------------------------- */
+
+static bool control_is_theirs(const struct control_header *header,
+	const struct superblock *superblock, uint64_t bytes)
+{
+	return header->magic == CONTROL_MAGIC && header->format == superblock->abi &&
+		memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) == 0 &&
+		memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) == 0 &&
+		header->incarnation == superblock->incarnation &&
+		header->process_slot_count == superblock->process_slot_count &&
+		header->thread_slot_count == superblock->thread_slot_count - 1 &&
+		header->control_bytes <= bytes;
+}
+
+int control_open_theirs(const struct opening *opening, char **path, int *fd)
+{
+	struct control_header header;
+	struct file_identity identity;
+	uint64_t bytes;
+	int error;
+
+	*path = control_path(opening->path);
+	if (*path == NULL)
+		return ENOMEM;
+	error = file_open(*path, O_RDWR | O_NOFOLLOW, NULL, fd);
+	if (error == 0) {
+		error = file_identify(*fd, &identity, &bytes);
+		if (error == 0 &&
+			(pread(*fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+				!control_is_theirs(&header, &opening->superblock, bytes)))
+			error = SH_ECONTROL;
+		if (error != 0)
+			close(*fd);
+	} else if (error == ENOENT || error == ELOOP || error == EISDIR || error == ENOTSUP) {
+		error = SH_ECONTROL;
+	}
+	if (error != 0)
+		free(*path);
+	return error;
+}
+
+/* --- that of an earlier run ----------------------------------------------------------------- */
+
+bool control_read_left(const struct opening *opening, struct control_header *header)
+{
+	char *path = control_path(opening->path);
+	bool found = false;
+	int fd;
+
+	if (path != NULL && file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd) == 0) {
+		found = pread(fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header);
+		close(fd);
+	}
+	free(path);
+	return found;
+}
+
+/* --- laying it anew ------------------------------------------------------------------------- */
+
+/* The proof of P2, for whoever opens after we died. */
+static int write_proof(int fd, const struct sh_heap *heap, const struct superblock *superblock)
+{
+	struct control_header header = {
+		.stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed),
+	};
+
+	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
+	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
+	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
+	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return errno != 0 ? errno : ENOSPC;
+	return 0;
+}
+
+/* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
+static int adopt_mode(int fd, int heap_fd)
+{
+	struct stat status;
+	mode_t mode;
+
+	if (fstat(heap_fd, &status) != 0)
+		return errno;
+	mode = status.st_mode & 0666;
+	if (fchown(fd, status.st_uid, status.st_gid) != 0 &&
+		fchown(fd, (uid_t)-1, status.st_gid) != 0)
+		mode &= 0606;
+	return fchmod(fd, mode) == 0 ? 0 : errno;
+}
+
+static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
+{
+	uint64_t bytes = heap_control_bytes(heap->heap.max_bytes, heap->heap.process_slots,
+		heap->heap.thread_slots);
+	int error = file_set_length(fd, bytes);
+
+	if (error == 0)
+		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
+	if (error == 0)
+		error = adopt_mode(fd, opening->fd);
+	return error != 0 ? error : write_proof(fd, heap, &opening->superblock);
+}
+
+/* Puts an empty control file, but for the proof, in place of the one that an earlier run left. */
+static int lay_new(struct sh_heap *heap, const struct opening *opening)
+{
+	char *path = control_path(opening->path);
+	char *name;
+	int fd;
+	int error = path == NULL ? ENOMEM : create_temporary(path, 0600, &name, &fd);
+
+	if (error != 0) {
+		free(path);
+		return error;
+	}
+	error = fill_control(fd, heap, opening);
+	/* Crash before: a file that nobody opens. After: a clean heap is still clean, whatever the
+	 * control file says; an unclean one finds in it the proof that the old one had. */
+	if (error == 0 && rename(name, path) != 0)
+		error = errno;
+	if (error != 0) {
+		unlink(name);
+		close(fd);
+		free(path);
+	} else {
+		error = control_map(heap, path, fd);
+	}
+	free(name);
+	return error;
+}
+
+/* Whether a process lives that closed the heap, but has threads with words in the file. */
+static bool has_lodgers(int fd, uint32_t process_slots)
+{
+	bool held;
+
+	return byte_lock_test_range(fd, BYTE_OF_PROCESS(0), process_slots, &held) != 0 || held;
+}
+
+/* Overwrites what is backed of the file with zeros, from `from` on. */
+static int zero_data(int fd, off_t from)
+{
+	static const char zeros[ZERO_BYTES];
+
+	while ((from = lseek(fd, from, SEEK_DATA)) >= 0) {
+		off_t end = lseek(fd, from, SEEK_HOLE);
+
+		while (from < end) {
+			size_t bytes =
+				end - from < (off_t)ZERO_BYTES ? (size_t)(end - from) : ZERO_BYTES;
+			ssize_t written = pwrite(fd, zeros, bytes, from);
+
+			if (written <= 0)
+				return errno;
+			from += written;
+		}
+	}
+	return errno == ENXIO ? 0 : errno;
+}
+
+/* The same in the blocks of the file that is there: a full disk must not keep the heap closed. Nobody
+ * is attached, so nobody but us opens it.
+ * Crash: no magic, and the proof; done again. */
+static int lay_in_place(struct sh_heap *heap, const struct opening *opening)
+{
+	char *path = control_path(opening->path);
+	int fd = FILE_NONE;
+	int error = path == NULL ? ENOMEM : file_open(path, O_RDWR | O_NOFOLLOW, NULL, &fd);
+
+	if (error == 0 && has_lodgers(fd, heap->heap.process_slots))
+		error = EBUSY;
+	if (error == 0)
+		error = write_proof(fd, heap, &opening->superblock);
+	if (error == 0)
+		error = zero_data(fd, CONTROL_HEADER_BYTES);
+	if (error == 0)
+		error = fill_control(fd, heap, opening);
+	if (error == 0)
+		return control_map(heap, path, fd);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return error;
+}
+
+int control_lay(struct sh_heap *heap, const struct opening *opening)
+{
+	int error = lay_new(heap, opening);
+
+	if (error != ENOSPC && error != EDQUOT)
+		return error;
+	return lay_in_place(heap, opening) == 0 ? 0 : error;
+}

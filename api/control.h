@@ -1,0 +1,27 @@
+/* control.h -- the control file: finding it, laying it anew
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANHEAP_CONTROL_H
+#define SPANHEAP_CONTROL_H
+
+#include "api/open.h"
+
+#define CONTROL_SUFFIX "-shm"
+
+/* Its path beside the heap file; malloc'd, NULL: no memory. */
+char *control_path(const char *heap_path);
+
+/* Maps the control file and takes over path and descriptor, on failure too. 0 or an errno. */
+int control_map(struct sh_heap *heap, char *path, int fd);
+
+/* Opens the control file of those who are attached. 0, SH_ECONTROL when it is not theirs, or an
+ * errno. */
+int control_open_theirs(const struct opening *opening, char **path, int *fd);
+
+/* Reads the header of the control file that an earlier run left; false when there is none. */
+bool control_read_left(const struct opening *opening, struct control_header *header);
+
+/* Puts a control file in place that is zero but for the proof of opening->superblock's run, and maps
+ * it. 0 or an errno. */
+int control_lay(struct sh_heap *heap, const struct opening *opening);
+
+#endif

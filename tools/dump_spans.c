@@ -1,0 +1,228 @@
+/* dump_spans.c -- spanheap dump: spans and blocks
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/page_bits.h"
+#include "heap/span.h"
+#include "recovery/check.h"
+#include "tools/dump.h"
+
+#include <string.h>
+
+/* --- one span ------------------------------------------------------------------------------ */
+
+static uint64_t live_bits(const struct heap *heap, const struct span_look *look, unsigned word)
+{
+	/* freed first: heap/object.h. */
+	uint64_t freed =
+		atomic_load_explicit(span_freed(heap, look->head, word), memory_order_acquire);
+	uint64_t allocated =
+		atomic_load_explicit(span_allocated(heap, look->head, word), memory_order_acquire);
+
+	return allocated & ~freed & span_word_mask(look->size_class, word);
+}
+
+struct span_look dump_look(const struct heap *heap, uint64_t head)
+{
+	struct span_look look = { .head = head };
+
+	memcpy(&look.record, span_of_head(heap, head), sizeof(look.record));
+	look.plausible = span_record_plausible(heap, head);
+	if (!look.plausible)
+		return look;
+	look.used = 1;
+	if (look.record.purpose != SPAN_OBJECTS || look.record.span_class >= SPAN_CLASS_COUNT)
+		return look;
+	look.size_class = span_size_class(heap, look.record.span_class);
+	look.used = 0;
+	for (unsigned word = 0; word < look.size_class->words; word++)
+		look.used += page_bits_count(live_bits(heap, &look, word));
+	return look;
+}
+
+static bool class_wanted(const struct dump *dump, const struct span_look *look)
+{
+	uint64_t bytes = dump->arguments->class_bytes;
+
+	if (bytes == ANY)
+		return true;
+	if (bytes > SMALL_MAX_BYTES)
+		return look->size_class == NULL;
+	return look->size_class != NULL && look->record.span_class >> 1 == size_class_of(bytes);
+}
+
+static bool span_wanted(const struct dump *dump, const struct span_look *look)
+{
+	uint64_t arena = dump->arguments->arena;
+
+	return (dump->head == ANY || dump->head == look->head) &&
+		(arena == ANY || arena == page_arena(look->head)) && class_wanted(dump, look);
+}
+
+/* --- spans --------------------------------------------------------------------------------- */
+
+static const char *purpose_name(const struct span_look *look)
+{
+	if (!look->plausible)
+		return "damaged";
+	switch (look->record.purpose) {
+	case SPAN_OBJECTS:
+		return "objects";
+	case SPAN_LARGE:
+		return "large";
+	case SPAN_LOG:
+		return "log";
+	default:
+		return "damaged";
+	}
+}
+
+/* The lowest bit of a span class; large spans have it, too. */
+static bool is_noscan(const struct span_look *look)
+{
+	return (look->record.span_class & 1u) != 0;
+}
+
+/* Stack. What a hot word says; only while the heap is in use does it mean anything. */
+struct ownership {
+	struct cell state;
+	struct cell slot;
+};
+
+static struct ownership ownership_of(const struct dump *dump, const struct span_look *look)
+{
+	uint64_t hot = atomic_load_explicit(&look->record.hot, memory_order_relaxed);
+	uint32_t owner = hot_owner(hot);
+	struct ownership ownership = { .state = cell_none(), .slot = cell_none() };
+
+	if (!dump->in_use || !hot_laid(hot, dump->heap->incarnation) || owner == HOT_NONE ||
+		owner == HOT_LARGE)
+		return ownership;
+	if (owner == HOT_QUARANTINE) {
+		ownership.state = cell_text("set aside");
+	} else if (owner == HOT_UNOWNED) {
+		ownership.state = cell_text("unowned");
+	} else {
+		ownership.state = cell_text(owner >= HOT_DYING ? "dying" : "owned");
+		ownership.slot = cell_number((owner & ~HOT_DYING) - 1);
+	}
+	return ownership;
+}
+
+static struct cell block_bytes_cell(const struct span_look *look)
+{
+	if (!look->plausible)
+		return cell_none();
+	return cell_number(look->size_class != NULL ? look->size_class->bytes : look->record.bytes);
+}
+
+static struct cell total_cell(const struct span_look *look)
+{
+	if (!look->plausible)
+		return cell_none();
+	return cell_number(look->size_class != NULL ? look->size_class->objects : 1);
+}
+
+static void print_span(struct dump *dump, const struct span_look *look)
+{
+	struct ownership ownership = ownership_of(dump, look);
+	struct cell cells[] = {
+		cell_number(look->head),
+		cell_offset(page_offset(look->head)),
+		cell_number(look->record.pages),
+		cell_text(purpose_name(look)),
+		block_bytes_cell(look),
+		look->plausible ? cell_number(look->used) : cell_none(),
+		total_cell(look),
+		cell_text(is_noscan(look) ? "noscan" : "scan"),
+		cell_number(look->record.generation),
+		ownership.state,
+		ownership.slot,
+	};
+
+	print_row(&dump->printer, cells);
+}
+
+static int span_visit(void *argument, uint64_t head)
+{
+	struct dump *dump = argument;
+	struct span_look look = dump_look(dump->heap, head);
+
+	if (span_wanted(dump, &look))
+		print_span(dump, &look);
+	return 0;
+}
+
+void dump_spans(struct dump *dump)
+{
+	static const struct column columns[] = {
+		{ "page", "page", 10 },
+		{ "offset", "offset", 14 },
+		{ "pages", "pages", 6 },
+		{ "purpose", "purpose", -8 },
+		{ "block_bytes", "block bytes", 12 },
+		{ "used", "used", 4 },
+		{ "total", "of", 4 },
+		{ "kind", "kind", -6 },
+		{ "generation", "generation", 10 },
+		{ "state", "state", -9 },
+		{ "slot", "slot", 5 },
+	};
+
+	print_table(&dump->printer, "spans", "spans", columns, 11);
+	check_each_span(dump->heap, span_visit, dump);
+	print_table_end(&dump->printer);
+}
+
+/* --- blocks -------------------------------------------------------------------------------- */
+
+static void print_block(struct dump *dump, const struct span_look *look, uint64_t off)
+{
+	struct cell cells[] = {
+		cell_offset(off),
+		cell_number(look->size_class != NULL ? look->size_class->bytes
+						     : look->record.bytes),
+		cell_text(is_noscan(look) ? "noscan" : "scan"),
+	};
+
+	print_row(&dump->printer, cells);
+}
+
+static void print_objects(struct dump *dump, const struct span_look *look)
+{
+	const struct size_class *size_class = look->size_class;
+
+	for (unsigned word = 0; word < size_class->words; word++) {
+		uint64_t live = live_bits(dump->heap, look, word);
+
+		for (; live != 0; live &= live - 1)
+			print_block(dump, look,
+				page_offset(look->head) +
+					(word * 64 + page_bits_lowest(live)) * size_class->bytes);
+	}
+}
+
+static int block_visit(void *argument, uint64_t head)
+{
+	struct dump *dump = argument;
+	struct span_look look = dump_look(dump->heap, head);
+
+	if (!look.plausible || !span_wanted(dump, &look))
+		return 0;
+	if (look.size_class != NULL)
+		print_objects(dump, &look);
+	else if (look.record.purpose == SPAN_LARGE)
+		print_block(dump, &look, page_offset(head));
+	return 0;
+}
+
+void dump_blocks(struct dump *dump)
+{
+	static const struct column columns[] = {
+		{ "offset", "offset", 14 },
+		{ "bytes", "usable bytes", 12 },
+		{ "kind", "kind", 0 },
+	};
+
+	print_table(&dump->printer, "blocks", "live blocks", columns, 3);
+	check_each_span(dump->heap, block_visit, dump);
+	print_table_end(&dump->printer);
+}
