@@ -1,0 +1,74 @@
+/* model.h -- what a seat owns, as it recorded it: recording, applying, verifying
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KILL_MODEL_H
+#define KILL_MODEL_H
+
+#include "stress/kill/shared.h"
+
+#define ROOT_TEXT_BYTES 24
+
+/* --- content of blocks --------------------------------------------------------------------- */
+
+/* Writes the content that the block's id determines. Of a big block, a part of the words. */
+void pattern_fill(struct sh_heap *heap, const struct held *block);
+
+/* Whether the content is that still: nobody else was given a byte of it. */
+bool pattern_holds(struct sh_heap *heap, const struct held *block);
+
+/* --- records ------------------------------------------------------------------------------- */
+
+/* Begins the operation that record->operation and its steps describe. */
+void record_begin(struct seat *seat);
+
+/* Ends it: what came of it is stored, then the model is made to say the same. */
+void record_end(struct sh_heap *heap, struct seat *seat, enum outcome outcome);
+
+/* Brings the seat of a dead occupant in order, whose transaction is settled: finds out from the heap
+ * what became of the operation that it was in, if it was in one, and has the model say so. May be
+ * interrupted by death and repeated. */
+void record_resolve(struct sh_heap *heap, struct seat *seat);
+
+static inline uint64_t record_sequence(const struct seat *seat)
+{
+	return atomic_load(&seat->record.intent);
+}
+
+/* Whether the occupant is inside an operation of which it does not know the result. */
+static inline bool record_in_flight(const struct seat *seat)
+{
+	return atomic_load(&seat->record.outcome) >> 2 != record_sequence(seat);
+}
+
+/* Whether the record says something that the model does not. */
+static inline bool record_unsettled(const struct seat *seat)
+{
+	return atomic_load(&seat->record.applied) != record_sequence(seat);
+}
+
+/* --- what the heap must say ---------------------------------------------------------------- */
+
+/* The value of a data word that step number `step` of a transaction writes. */
+uint64_t data_value(uint64_t sequence, uint32_t step, uint64_t word);
+
+/* Compares what the seat published with the model; its occupant is dead or the caller. Complains
+ * under CHECK_TAKE_OVERS, or counts it. */
+void seat_verify(struct sh_heap *heap, const struct seat *seat);
+
+/* The number of the seat. */
+static inline unsigned seat_number(const struct seat *seat)
+{
+	return (unsigned)(seat - shared->seats);
+}
+
+static inline struct directory *seat_directory(struct sh_heap *heap, const struct seat *seat)
+{
+	return sh_ptr(heap, seat->directory);
+}
+
+/* Names of roots. */
+const char *root_of_directory(char name[ROOT_TEXT_BYTES], unsigned seat);
+const char *root_of_seat(char name[ROOT_TEXT_BYTES], unsigned seat);
+const char *root_of_pair(char name[ROOT_TEXT_BYTES], unsigned pair);
+const char *root_of_count(char name[ROOT_TEXT_BYTES], unsigned pair);
+
+#endif

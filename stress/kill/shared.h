@@ -1,0 +1,231 @@
+/* shared.h -- what supervisor, workers and watchdog share, outside of the heap
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * One anonymous shared mapping, made before the first fork, so that no death touches it. It holds the
+ * model: who owns what, as the workers recorded it, with nothing derived from the heap under test.
+ *
+ * A seat is the identity of a thread; when its occupant dies, the next one takes over what the dead
+ * one owned. Seat w is the main thread of worker w, seat WORKERS + w the second one that it starts
+ * now and then. Only its occupant writes a seat, so nothing here needs a lock.
+ *
+ * Every operation on the heap is recorded before it begins (`intent`), when its result is known
+ * (`outcome`), and when the model says the same (`applied`); each of them is one store. So the record
+ * of a dead occupant tells what may have happened, and applying it a second time changes nothing. */
+#ifndef KILL_SHARED_H
+#define KILL_SHARED_H
+
+#include <spanheap.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WORKERS 4u
+#define SEATS (2 * WORKERS)
+#define ENTRIES_PER_SEAT 64u
+#define ENTRIES (SEATS * ENTRIES_PER_SEAT)
+#define DIRECTORY_WORDS 64u
+#define DATA_WORDS 64u
+#define PAIRS 3u
+#define STEPS (2 * DIRECTORY_WORDS)
+#define LEAKS 64u
+
+/* --- in the heap --------------------------------------------------------------------------- */
+
+/* Heap. What a seat publishes. Written by its occupant, who holds the mutex for life: the next one
+ * gets it from the dead, and so after the transaction of the dead is settled. */
+struct directory {
+	struct sh_mutex mutex;
+	uint64_t stored;  /* sequence of the last committed transaction, by sh_txn_store() */
+	uint64_t written; /* the same, by sh_txn_write() */
+	uint64_t data[DATA_WORDS];
+	sh_off block[DIRECTORY_WORDS];
+};
+
+/* Heap. Edited by everybody, under its mutex: left == right == its root == the sum of what the
+ * seats recorded. */
+struct pair {
+	struct sh_mutex mutex;
+	uint64_t left;
+	uint64_t right;
+};
+
+/* --- the model ----------------------------------------------------------------------------- */
+
+/* Model. A live block; its content follows from `id`, which is never used twice. 0: no pattern. */
+struct held {
+	sh_off off;
+	uint64_t size;
+	uint64_t id;
+};
+
+/* The holder of an entry: a generation and a seat. */
+#define HOLDER_NOBODY UINT64_C(0)
+#define HOLDER_DOUBT UINT64_C(255) /* freed or not: its holder died in sh_free() */
+
+static inline uint64_t holder_seat(uint64_t holder)
+{
+	return (holder & 255) - 1;
+}
+
+static inline uint64_t holder_make(uint64_t generation_of, uint64_t who)
+{
+	return (generation_of & ~UINT64_C(255)) | who;
+}
+
+static inline uint64_t holder_of_seat(uint64_t generation_of, uint64_t seat)
+{
+	return holder_make(generation_of, seat + 1);
+}
+
+/* The next life of an entry that nobody holds. */
+static inline uint64_t holder_next(uint64_t holder, uint64_t seat)
+{
+	return holder_of_seat(holder + 256, seat);
+}
+
+/* Model. A block whose offset is in no word of the heap. The entries of a seat are numbered
+ * ENTRIES_PER_SEAT * seat on; it alone fills them, but the holder passes the block on, and clears the
+ * entry when the block is gone. One store of `holder` does each. */
+struct entry {
+	_Atomic uint64_t holder;
+	struct held block;
+};
+
+enum operation {
+	OPERATION_NONE,
+	OPERATION_ALLOC,
+	OPERATION_FREE,
+	OPERATION_ALLOC_TO,
+	OPERATION_FREE_FROM,
+	OPERATION_CHURN, /* allocates and frees `steps[0].block` again and again */
+	OPERATION_ROOT,
+	OPERATION_TRANSACTION,
+};
+
+enum step_kind {
+	STEP_ALLOC,     /* a new block, published in word `at` */
+	STEP_FREE,      /* the block of word `at` */
+	STEP_REPLACE,   /* the block of word `at`, by a new one */
+	STEP_ADOPT,     /* `block` of entry `at`, published in word `word` */
+	STEP_DROP,      /* `block` of entry `at` is freed */
+	STEP_TEMPORARY, /* a new block, freed by the same transaction */
+	STEP_ADD,       /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
+	STEP_WRITE,     /* the same by sh_txn_write() */
+	STEP_PAIR,      /* pair `at` becomes one more; `count` is what the seat has added then */
+	STEP_ROOT,      /* the seat's root becomes `count` */
+};
+
+/* Model. */
+struct step {
+	enum step_kind kind;
+	uint32_t at;
+	uint32_t word;
+	uint64_t count;
+	uint64_t holder; /* of the entry, when the step was planned */
+	struct held block;
+};
+
+enum outcome { OUTCOME_NOTHING = 0, OUTCOME_DONE = 1, OUTCOME_DOUBT = 2 };
+
+/* Model. The operation that a seat is at. Sequence numbers count up, by one for each operation.
+ *
+ * intent: the operation begins; everything below but `result` was written before.
+ * outcome: sequence << 2 | enum outcome.
+ * applied: the model says what the outcome says.
+ * result: of sh_alloc(), stored as soon as it returned; 0 before. */
+struct record {
+	_Atomic uint64_t intent;
+	_Atomic uint64_t outcome;
+	_Atomic uint64_t applied;
+	_Atomic uint64_t result;
+	enum operation operation;
+	bool aborts;
+	uint32_t step_count;
+	struct step steps[STEPS];
+};
+
+/* Model. A block that a death inside sh_alloc() may have leaked. */
+struct leak {
+	uint64_t sequence;
+	uint64_t size;
+};
+
+enum activity { ACTIVITY_NONE, ACTIVITY_RUNNING, ACTIVITY_PARKED };
+
+/* Model. Written by the occupant; by the supervisor when nobody occupies it. */
+struct seat {
+	_Atomic uint32_t activity; /* enum activity */
+	_Atomic uint32_t in_call;  /* inside a call that has no record: open, close, reap, lock */
+	_Atomic uint64_t progress; /* counts what the occupant did */
+	struct record record;
+	uint64_t leak_count;
+	struct leak leaks[LEAKS];
+	/* --- what the heap must say */
+	sh_off directory;
+	uint64_t version; /* of directory.stored and directory.written */
+	uint64_t root;
+	uint64_t data[DATA_WORDS];
+	struct held published[DIRECTORY_WORDS];
+	uint64_t added[PAIRS];
+};
+
+/* What the reports of reaping and recovery add up to. */
+struct reported {
+	_Atomic uint64_t threads;
+	_Atomic uint64_t rolled_back;
+	_Atomic uint64_t rolled_forward;
+	_Atomic uint64_t operations_finished;
+	_Atomic uint64_t operations_undone;
+	_Atomic uint64_t inside; /* deaths for which a report shows that there was something to do */
+};
+
+enum check {
+	CHECK_KILLS,
+	CHECK_INSIDE_JOURNALS,
+	CHECK_INSIDE_REPORTS,
+	CHECK_ROLLED_BACK,
+	CHECK_ROLLED_FORWARD,
+	CHECK_FINISHED,
+	CHECK_UNDONE,
+	CHECK_CALLS,
+	CHECK_TAKE_OVERS,
+	CHECK_MODEL,
+	CHECK_HEAP_QUIET,
+	CHECK_HEAP_BUSY,
+	CHECK_REOPENS,
+	CHECK_CREATIONS,
+	CHECK_STOPS,
+	CHECK_PROGRESS,
+	CHECK_CLEAN_END,
+	CHECKS,
+};
+
+/* Model. All of it. */
+struct shared {
+	uint64_t seed;
+	_Atomic uint64_t failures;
+	_Atomic uint64_t rounds[CHECKS]; /* how often each check was made */
+	_Atomic uint64_t failed[CHECKS];
+	_Atomic uint32_t stop;   /* workers leave in order */
+	_Atomic uint32_t pause;  /* workers park between operations */
+	_Atomic uint32_t opening; /* one who opens, and nothing else, is inside sh_open() */
+	_Atomic uint64_t steps;  /* of the supervisor: its progress */
+	_Atomic int64_t pids[WORKERS];
+	_Atomic uint64_t generations[WORKERS];
+	_Atomic uint64_t kills;
+	_Atomic uint64_t kills_inside;
+	_Atomic uint64_t doubts; /* deaths whose outcome the heap had to tell */
+	_Atomic uint64_t leaks;
+	_Atomic uint64_t reopens;
+	_Atomic uint64_t operations;
+	_Atomic uint64_t out_of_memory;
+	struct reported reported;
+	sh_off pairs[PAIRS];
+	struct seat seats[SEATS];
+	struct entry entries[ENTRIES];
+};
+
+extern struct shared *shared;
+
+#endif

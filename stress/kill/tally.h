@@ -1,0 +1,52 @@
+/* tally.h -- named checks: how often each was made, and whether it always held
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KILL_TALLY_H
+#define KILL_TALLY_H
+
+#include "stress/kill/shared.h"
+
+/* The check was made once and held. From any process. */
+void tally(enum check check);
+
+/* The check did not hold: prints why, and has everybody stop. From any process. */
+__attribute__((format(printf, 2, 3))) void fail(enum check check, const char *format, ...);
+
+/* Prints a line on standard output, in one piece. */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+static inline bool failed(void)
+{
+	return atomic_load(&shared->failures) != 0;
+}
+
+/* Adds a report of what was done for at most `deaths` dead threads. */
+void tally_report(const struct sh_reap_report *report, uint64_t deaths);
+
+/* Prints a line for each check, and the line that counts them. Returns how many failed. */
+unsigned tally_print(void);
+
+uint64_t now_ns(void);
+
+/* Stack. A pseudo-random sequence that its seed determines. */
+struct random {
+	uint64_t state;
+};
+
+uint64_t random_next(struct random *random);
+
+/* 0 to limit - 1. */
+static inline uint64_t random_below(struct random *random, uint64_t limit)
+{
+	return random_next(random) % limit;
+}
+
+/* True once in `odds`. */
+static inline bool random_once_in(struct random *random, uint64_t odds)
+{
+	return random_below(random, odds) == 0;
+}
+
+/* The seed of one of the many sequences of a run. */
+uint64_t seed_of(uint64_t number);
+
+#endif
