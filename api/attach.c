@@ -10,10 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* More than a heap gives out between two syncs. */
@@ -144,8 +142,9 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 	return file_back(opening->fd, opening->bytes, needed - opening->bytes);
 }
 
-/* Names that a torn file may hold from a time after its superblock must not come again: what carries
- * an incarnation would count as of this one, and the tags of the dead as those of the living. */
+/* Names that a torn file may hold from a time after its superblock must not come again: what
+ * carries an incarnation would count as of this one, and the tags of the dead as those of the
+ * living. */
 static void skip_names(const struct sh_heap *heap, struct superblock *superblock)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
@@ -199,7 +198,7 @@ static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 	superblock_write(heap->heap.base, &opening->superblock);
 	/* Crash: unclean, and the control file proves the run; recovered by the next one. */
 	if (fsync(opening->fd) != 0)
-		return errno;
+		return file_error();
 	recover_stamp_arenas(&heap->heap);
 	return 0;
 }
@@ -296,6 +295,16 @@ static int claim_attached(struct sh_heap *heap, struct fork_ticket *ticket)
 	return error;
 }
 
+static int open_opening(struct sh_heap *heap, struct fork_ticket *ticket)
+{
+	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity,
+		&ticket->opening_fd);
+
+	if (error == 0)
+		ticket->opening_fd = file_raise(ticket->opening_fd);
+	return error;
+}
+
 static void free_process(struct sh_heap *heap, struct fork_ticket *ticket)
 {
 	atomic_store_explicit(&heap->heap.process_slot[ticket->process].owner, 0,
@@ -313,6 +322,11 @@ int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket)
 	if (error != 0)
 		return error;
 	error = claim_attached(heap, ticket);
+	if (error == 0) {
+		error = open_opening(heap, ticket);
+		if (error != 0)
+			close(ticket->attached_fd);
+	}
 	if (error != 0)
 		free_process(heap, ticket);
 	return error;
@@ -322,6 +336,7 @@ void attach_drop_ticket(struct fork_ticket *ticket)
 {
 	if (ticket->process == SLOT_NONE)
 		return;
+	close(ticket->opening_fd);
 	close(ticket->process_fd);
 	close(ticket->attached_fd);
 	ticket->process = SLOT_NONE;
@@ -336,6 +351,7 @@ int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket)
 	int error = lock_holder_keep(&byte, ticket->process_fd, heap->pins_control);
 
 	ticket->process = SLOT_NONE;
+	heap->opening_fd = ticket->opening_fd;
 	if (error != 0) {
 		close(ticket->attached_fd);
 		return error;

@@ -71,10 +71,20 @@ static int detach_locked(struct sh_heap *heap, int fd)
 	return thread_reap_alone(heap) ? mark_clean(heap, fd) : 0;
 }
 
+/* The handle's own description, or a new one after closefrom(3). */
+static int take_opening_fd(struct sh_heap *heap, int *fd)
+{
+	*fd = heap->opening_fd;
+	heap->opening_fd = FILE_NONE;
+	if (file_is(*fd, &heap->heap_file.identity))
+		return 0;
+	return file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity, fd);
+}
+
 static int detach(struct sh_heap *heap)
 {
 	int fd;
-	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity, &fd);
+	int error = take_opening_fd(heap, &fd);
 
 	if (error == 0) {
 		/* Most of the work without the lock, so that openers wait for the rest only. */
@@ -90,8 +100,8 @@ static int detach(struct sh_heap *heap)
 	return error;
 }
 
-/* A thread without a slot cannot take the lock; the stamp then tells of this process no more than of
- * one that dies. */
+/* A thread without a slot cannot take the lock; the stamp then tells of this process no more than
+ * of one that dies. */
 static void bump_stamp(struct sh_heap *heap)
 {
 	int error;

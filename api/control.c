@@ -119,7 +119,7 @@ static int write_proof(int fd, const struct sh_heap *heap, const struct superblo
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
 	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
 	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return errno != 0 ? errno : ENOSPC;
+		return ENOSPC;
 	return 0;
 }
 
@@ -130,12 +130,12 @@ static int adopt_mode(int fd, int heap_fd)
 	mode_t mode;
 
 	if (fstat(heap_fd, &status) != 0)
-		return errno;
+		return file_error();
 	mode = status.st_mode & 0666;
 	if (fchown(fd, status.st_uid, status.st_gid) != 0 &&
 		fchown(fd, (uid_t)-1, status.st_gid) != 0)
 		mode &= 0606;
-	return fchmod(fd, mode) == 0 ? 0 : errno;
+	return fchmod(fd, mode) == 0 ? 0 : file_error();
 }
 
 static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
@@ -167,7 +167,7 @@ static int lay_new(struct sh_heap *heap, const struct opening *opening)
 	/* Crash before: a file that nobody opens. After: a clean heap is still clean, whatever the
 	 * control file says; an unclean one finds in it the proof that the old one had. */
 	if (error == 0 && rename(name, path) != 0)
-		error = errno;
+		error = file_error();
 	if (error != 0) {
 		unlink(name);
 		close(fd);
@@ -201,15 +201,15 @@ static int zero_data(int fd, off_t from)
 			ssize_t written = pwrite(fd, zeros, bytes, from);
 
 			if (written <= 0)
-				return errno;
+				return file_error();
 			from += written;
 		}
 	}
-	return errno == ENXIO ? 0 : errno;
+	return errno == ENXIO ? 0 : file_error();
 }
 
-/* The same in the blocks of the file that is there: a full disk must not keep the heap closed. Nobody
- * is attached, so nobody but us opens it.
+/* The same in the blocks of the file that is there: a full disk must not keep the heap closed.
+ * Nobody is attached, so nobody but us opens it.
  * Crash: no magic, and the proof; done again. */
 static int lay_in_place(struct sh_heap *heap, const struct opening *opening)
 {

@@ -20,8 +20,8 @@ int control_open_theirs(const struct opening *opening, char **path, int *fd);
 /* Reads the header of the control file that an earlier run left; false when there is none. */
 bool control_read_left(const struct opening *opening, struct control_header *header);
 
-/* Puts a control file in place that is zero but for the proof of opening->superblock's run, and maps
- * it. 0 or an errno. */
+/* Puts a control file in place that is zero but for the proof of opening->superblock's run, and
+ * maps it. 0 or an errno. */
 int control_lay(struct sh_heap *heap, const struct opening *opening);
 
 #endif

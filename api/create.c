@@ -21,6 +21,7 @@ int create_temporary(const char *path, unsigned mode, char **name, int *fd)
 {
 	for (int i = 0; i < CREATE_TRIES; i++) {
 		uint64_t number;
+		int error;
 
 		superblock_random(&number, sizeof(number));
 		if (asprintf(name, "%s.new.%06llx", path, (unsigned long long)(number & 0xffffff)) <
@@ -29,9 +30,10 @@ int create_temporary(const char *path, unsigned mode, char **name, int *fd)
 		*fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
 		if (*fd >= 0)
 			return 0;
+		error = file_error();
 		free(*name);
-		if (errno != EEXIST)
-			return errno;
+		if (error != EEXIST)
+			return error;
 	}
 	return EEXIST;
 }

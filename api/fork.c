@@ -80,6 +80,9 @@ static void attach_child(struct sh_heap *heap)
 	if (heap->read_only || heap->lost)
 		return;
 	lock_holder_forget(&heap->attached);
+	/* Its description is the parent's, too. */
+	file_close_if(heap->opening_fd, &heap->heap_file.identity);
+	heap->opening_fd = FILE_NONE;
 	if (heap->ticket.process == SLOT_NONE || attach_redeem(heap, &heap->ticket) != 0)
 		lose(heap);
 }

@@ -86,6 +86,7 @@ void handle_destroy(struct sh_heap *heap)
 		file_unmap(heap->heap.base, heap->heap.max_bytes);
 	if (heap->control_file.path != NULL)
 		shared_file_destroy(&heap->control_file);
+	file_close_if(heap->opening_fd, &heap->heap_file.identity);
 	if (heap->heap_file.path != NULL)
 		shared_file_destroy(&heap->heap_file);
 	free(heap);

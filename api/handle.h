@@ -1,8 +1,8 @@
 /* handle.h -- an open heap of this process
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Lock order in the process: table_lock_open() -> table_lock(). All locks in shared memory are inside
- * both, except that nothing in shared memory is waited for under table_lock(). */
+ * Lock order in the process: table_lock_open() -> table_lock(). All locks in shared memory are
+ * inside both, except that nothing in shared memory is waited for under table_lock(). */
 #ifndef SPANHEAP_HANDLE_H
 #define SPANHEAP_HANDLE_H
 
@@ -24,6 +24,7 @@ struct thread_state;
  * no moment nobody is attached. Process, between the fork handlers. */
 struct fork_ticket {
 	uint32_t process; /* SLOT_NONE: no slot was free */
+	int opening_fd;   /* as sh_heap.opening_fd */
 	int process_fd;   /* its description holds the byte of `process` */
 	int attached_fd;  /* its description holds BYTE_ATTACHED, shared */
 };
@@ -39,6 +40,9 @@ struct sh_heap {
 	uint64_t control_bytes;
 	struct shared_file heap_file;
 	struct shared_file control_file;
+	/* A description that no other process shares, to take the opening lock at the end: by then
+	 * the process may have dropped the right to open the file. FILE_NONE when read-only. */
+	int opening_fd;
 	struct lock_holder attached;
 	struct liveness liveness;
 	struct fork_ticket ticket;
@@ -52,8 +56,8 @@ struct sh_heap {
 	unsigned leaving;             /* threads that are giving back what they hold */
 };
 
-/* The first error that a call on the handle meets: EROFS, or ECHILD in a child that could not attach;
- * 0 when it may write. */
+/* The first error that a call on the handle meets: EROFS, or ECHILD in a child that could not
+ * attach; 0 when it may write. */
 static inline int handle_refuses(const struct sh_heap *heap)
 {
 	if (heap->lost)

@@ -1,8 +1,8 @@
 /* mutex.c -- sh_mutex: the lock word of shm/lock.h in the heap file
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A word of the dead passes on only after its thread was reaped, so that its transaction is finished
- * or undone. The tag of an earlier run, or of a thread that ended, is a dead holder's. */
+ * A word of the dead passes on only after its thread was reaped, so that its transaction is
+ * finished or undone. The tag of an earlier run, or of a thread that ended, is a dead holder's. */
 #include "api/thread.h"
 #include "recovery/reap.h"
 #include "shm/lock.h"

@@ -160,14 +160,18 @@ static struct sh_heap *attach(struct opening *opening, int *error)
 {
 	struct sh_heap *heap = calloc(1, sizeof(*heap));
 
-	*error = heap == NULL ? ENOMEM : attach_files(heap, opening);
+	if (heap == NULL) {
+		*error = ENOMEM;
+		return NULL;
+	}
+	heap->opening_fd = FILE_NONE;
+	*error = attach_files(heap, opening);
 	if (*error == 0) {
 		heap->heap.reap = reap_all;
 		heap->handles = 1;
 		return heap;
 	}
-	if (heap != NULL)
-		handle_destroy(heap);
+	handle_destroy(heap);
 	return NULL;
 }
 

@@ -11,8 +11,8 @@
  *	                         the same run, recovered
  *	  anything else          SH_ETORN, unless SH_SALVAGE
  *
- * The proof: heap id, nonce and boot id of superblock and control file are equal, the boot id is the
- * kernel's, and the control file's stamp equals the heap file's, or is one behind it. */
+ * The proof: heap id, nonce and boot id of superblock and control file are equal, the boot id is
+ * the kernel's, and the control file's stamp equals the heap file's, or is one behind it. */
 #ifndef SPANHEAP_OPEN_H
 #define SPANHEAP_OPEN_H
 
@@ -39,7 +39,8 @@ int create_heap_file(const char *path, const struct sh_options *options);
 /* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
 int create_temporary(const char *path, unsigned mode, char **name, int *fd);
 
-/* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an errno. */
+/* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an
+ * errno. */
 int attach_to_running(struct sh_heap *heap, const struct opening *opening);
 
 /* Begins an incarnation: lays the control file anew and recovers. 0, SH_ETORN, SH_EBADHEAP, or an
@@ -52,15 +53,15 @@ int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool a
 /* Takes a process slot and BYTE_ATTACHED. 0, SH_ESLOTS, or an errno. */
 int attach_register(struct sh_heap *heap);
 
-/* Process slots that are free. One must be left after each open, so that whoever comes when many have
- * died has a place to reap from: the heap is created with one more than was asked for. */
+/* Process slots that are free. One must be left after each open, so that whoever comes when many
+ * have died has a place to reap from: the heap is created with one more than was asked for. */
 uint32_t attach_slots_left(const struct sh_heap *heap);
 
 /* Gives both back, without a look at who else is attached. */
 void attach_unregister(struct sh_heap *heap);
 
-/* Claims a process slot through a new description, and BYTE_ATTACHED through another. 0, SH_ESLOTS or
- * an errno. */
+/* Claims a process slot through a new description, and BYTE_ATTACHED through another. 0, SH_ESLOTS
+ * or an errno. */
 int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket);
 
 /* Makes what the ticket holds this process's own. 0 or an errno; the ticket is spent. */

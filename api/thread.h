@@ -1,8 +1,8 @@
 /* thread.h -- what a thread of this process keeps per heap
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A thread claims a slot at its first call on a heap and gives it back when it ends, or when the heap
- * is closed. When another thread closes the heap, the closer gives everything back; only the
+ * A thread claims a slot at its first call on a heap and gives it back when it ends, or when the
+ * heap is closed. When another thread closes the heap, the closer gives everything back; only the
  * liveness word cannot be unlocked by anybody but its thread, so the slot stays parked: it holds
  * nothing, and is freed at the thread's end or at its next first call on a heap. */
 #ifndef SPANHEAP_THREAD_H
@@ -68,8 +68,8 @@ static inline void thread_done(struct thread_state *state)
  * than the calling one. No other thread is inside a call on the heap. */
 void thread_leave_all(struct sh_heap *heap);
 
-/* Cleans up after all the dead of a heap that nobody else uses, and from which this process's threads
- * have gone. Whether no slot is left that holds anything. */
+/* Cleans up after all the dead of a heap that nobody else uses, and from which this process's
+ * threads have gone. Whether no slot is left that holds anything. */
 bool thread_reap_alone(struct sh_heap *heap);
 
 /* In a fork child: forgets the threads of the parent. */

@@ -10,20 +10,20 @@
 
 /* --- begin and end ------------------------------------------------------------------------- */
 
-/* Begins the calling thread's transaction. 0 or what sh_txn_begin() returns. */
-static int begin(struct sh_heap *heap, struct sh_txn **txn)
+/* Begins the calling thread's transaction; NULL and what sh_txn_begin() returns. */
+static struct sh_txn *begin(struct sh_heap *heap, int *error)
 {
-	int error = 0;
-	struct thread_state *state = thread_here(heap, &error);
+	struct thread_state *state = thread_here(heap, error);
 
 	if (state == NULL)
-		return error;
-	if (state->txn.open)
-		return EBUSY;
+		return NULL;
+	if (state->txn.open) {
+		*error = EBUSY;
+		return NULL;
+	}
 	transaction_begin(&state->txn.transaction, &state->thread);
 	state->txn.open = true;
-	*txn = &state->txn;
-	return 0;
+	return &state->txn;
 }
 
 static void end(struct sh_txn *txn, void (*carry_out)(struct transaction *transaction))
@@ -35,8 +35,10 @@ static void end(struct sh_txn *txn, void (*carry_out)(struct transaction *transa
 
 int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **txn)
 {
-	*txn = NULL;
-	return flags != 0 ? EINVAL : begin(heap, txn);
+	int error = EINVAL;
+
+	*txn = flags != 0 ? NULL : begin(heap, &error);
+	return *txn != NULL ? 0 : error;
 }
 
 int sh_txn_commit(struct sh_txn *txn)
@@ -137,21 +139,27 @@ int sh_txn_root(struct sh_txn *txn, const char *name, sh_off off)
 
 /* --- alloc and publish, unpublish and free ------------------------------------------------- */
 
+/* A transaction for one word of the heap; NULL and *error. */
+static struct sh_txn *begin_for_word(struct sh_heap *heap, const sh_off *word, uint64_t *off,
+	int *error)
+{
+	*error = handle_refuses(heap);
+	if (*error == 0 && !handle_word(heap, word, off))
+		*error = EINVAL;
+	return *error == 0 ? begin(heap, error) : NULL;
+}
+
 sh_off sh_alloc_to(struct sh_heap *heap, sh_off *dst, size_t size, unsigned flags)
 {
-	struct sh_txn *txn;
 	uint64_t word;
+	int error;
+	struct sh_txn *txn = begin_for_word(heap, dst, &word, &error);
 	sh_off off;
-	int error = handle_refuses(heap);
 
-	if (error == 0 && !handle_word(heap, dst, &word))
-		error = EINVAL;
-	if (error == 0)
-		error = begin(heap, &txn);
-	if (error != 0)
+	if (txn == NULL)
 		return error_no_block(error);
 	off = allocate(txn, size, flags, &error);
-	if (error == 0)
+	if (off != 0)
 		error = transaction_store(&txn->transaction, word, off);
 	end(txn, error == 0 ? transaction_commit : transaction_abort);
 	return error == 0 ? off : error_no_block(error);
@@ -159,17 +167,13 @@ sh_off sh_alloc_to(struct sh_heap *heap, sh_off *dst, size_t size, unsigned flag
 
 int sh_free_from(struct sh_heap *heap, sh_off *dst)
 {
-	struct sh_txn *txn;
 	uint64_t word;
-	int error = handle_refuses(heap);
+	int error;
+	struct sh_txn *txn = begin_for_word(heap, dst, &word, &error);
 
-	if (error != 0)
+	if (txn == NULL)
 		return error;
-	if (!handle_word(heap, dst, &word))
-		return EINVAL;
-	error = begin(heap, &txn);
-	if (error != 0)
-		return error;
+	error = 0;
 	if (*dst != 0)
 		error = transaction_free(&txn->transaction, *dst);
 	if (error == 0 && *dst != 0)

@@ -81,11 +81,11 @@ static int pin(struct lock_holder *holder, int fd)
 	holder->fd = FILE_NONE;
 	if (holder->pin == MAP_FAILED) {
 		holder->pin = NULL;
-		return errno;
+		return file_error();
 	}
 	/* A child that inherited it would keep the dead parent alive. */
 	if (madvise(holder->pin, PIN_BYTES, MADV_DONTFORK) != 0) {
-		int error = errno;
+		int error = file_error();
 
 		munmap(holder->pin, PIN_BYTES);
 		holder->pin = NULL;

@@ -39,7 +39,8 @@ int byte_lock_wait(int fd, enum byte_lock_type type, uint64_t byte);
 /* Lets go of a byte that the description of `fd` holds. */
 void byte_lock_clear(int fd, uint64_t byte);
 
-/* Whether another description than that of `fd` holds the byte, or one of several, in any way. 0 or an errno. */
+/* Whether another description than that of `fd` holds the byte, or one of several, in any way. 0 or
+ * an errno. */
 int byte_lock_test(int fd, uint64_t byte, bool *held);
 int byte_lock_test_range(int fd, uint64_t byte, uint64_t count, bool *held);
 

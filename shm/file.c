@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "shm/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +21,7 @@ int file_identify(int fd, struct file_identity *identity, uint64_t *bytes)
 	struct stat status;
 
 	if (fstat(fd, &status) != 0)
-		return errno;
+		return file_error();
 	if (S_ISDIR(status.st_mode))
 		return EISDIR;
 	if (!S_ISREG(status.st_mode))
@@ -44,7 +43,7 @@ int file_open(const char *path, int flags, const struct file_identity *identity,
 		*fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 	while (*fd < 0 && errno == EINTR);
 	if (*fd < 0)
-		return errno;
+		return file_error();
 	error = file_identify(*fd, &found, NULL);
 	if (error == 0 && identity != NULL && !file_same(&found, identity))
 		error = ESTALE;
@@ -65,7 +64,7 @@ int file_raise(int fd)
 	return raised;
 }
 
-static bool fd_is(int fd, const struct file_identity *identity)
+bool file_is(int fd, const struct file_identity *identity)
 {
 	struct file_identity found;
 
@@ -74,7 +73,7 @@ static bool fd_is(int fd, const struct file_identity *identity)
 
 void file_close_if(int fd, const struct file_identity *identity)
 {
-	if (fd_is(fd, identity))
+	if (file_is(fd, identity))
 		close(fd);
 }
 
@@ -105,7 +104,7 @@ int shared_file_use(struct shared_file *file)
 	int result;
 
 	pthread_mutex_lock(&file->lock);
-	if (!fd_is(file->fd, &file->identity)) {
+	if (!file_is(file->fd, &file->identity)) {
 		int error = file_open(file->path, file->open_flags, &file->identity, &file->fd);
 
 		if (error == 0)
@@ -176,7 +175,7 @@ int file_back(int fd, uint64_t offset, uint64_t bytes)
 
 	limit_begin(&guard);
 	do
-		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : errno;
+		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : file_error();
 	while (error == EINTR);
 	limit_end(&guard, error);
 	return error == ENOSYS ? ENOTSUP : error;
@@ -189,7 +188,7 @@ int file_set_length(int fd, uint64_t bytes)
 
 	limit_begin(&guard);
 	do
-		error = ftruncate(fd, (off_t)bytes) == 0 ? 0 : errno;
+		error = ftruncate(fd, (off_t)bytes) == 0 ? 0 : file_error();
 	while (error == EINTR);
 	limit_end(&guard, error);
 	return error;
@@ -214,7 +213,7 @@ static int reserve(uint64_t bytes, char **base)
 
 	*base = NULL;
 	if (start == MAP_FAILED)
-		return errno;
+		return file_error();
 	before = -(uintptr_t)start & (MAP_ALIGN_BYTES - 1);
 	if (before != 0)
 		munmap(start, before);

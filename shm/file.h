@@ -7,6 +7,7 @@
 #ifndef SPANHEAP_FILE_H
 #define SPANHEAP_FILE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,14 @@ struct shared_file {
 	pthread_mutex_t lock;
 };
 
+/* errno after a call that failed: not success, whatever it says. */
+static inline int file_error(void)
+{
+	int error = errno;
+
+	return error != 0 ? error : EIO;
+}
+
 static inline bool file_same(const struct file_identity *a, const struct file_identity *b)
 {
 	return a->device == b->device && a->inode == b->inode;
@@ -46,6 +55,9 @@ int file_open(const char *path, int flags, const struct file_identity *identity,
 /* Moves a descriptor to a high number, out of the way of programs that count on low ones. */
 int file_raise(int fd);
 
+/* Whether the descriptor still is one of the file. */
+bool file_is(int fd, const struct file_identity *identity);
+
 /* Closes the descriptor if it still is one of the file. */
 void file_close_if(int fd, const struct file_identity *identity);
 
@@ -60,8 +72,8 @@ int shared_file_use(struct shared_file *file);
 void shared_file_lock(struct shared_file *file);
 void shared_file_unlock(struct shared_file *file);
 
-/* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource limit; no
- * signal is raised), ENOTSUP and others of fallocate(2). */
+/* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
+ * limit; no signal is raised), ENOTSUP and others of fallocate(2). */
 int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
 
 /* The same for a file that is only open. */
@@ -70,8 +82,8 @@ int file_back(int fd, uint64_t offset, uint64_t bytes);
 /* Sets the length of a file, without a signal at the file-size limit. 0 or an errno. */
 int file_set_length(int fd, uint64_t bytes);
 
-/* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages. The
- * mapping may be longer than the file. 0 or an errno. */
+/* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages.
+ * The mapping may be longer than the file. 0 or an errno. */
 int file_map(int fd, uint64_t bytes, bool writable, char **base);
 void file_unmap(char *base, uint64_t bytes);
 

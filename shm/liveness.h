@@ -1,15 +1,16 @@
 /* liveness.h -- who is alive: a process's place in the control file, its threads' words
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A. A process is alive while the kernel holds the byte lock of its slot: through zombies, stops and
- *    pid namespaces, and not beyond. Never a pid.
+ * A. A process is alive while the kernel holds the byte lock of its slot: through zombies, stops
+ *    and pid namespaces, and not beyond. Never a pid.
  * B. A thread is dead when the kernel marked its liveness word, or when its process is dead. The
  *    word is a robust mutex that the thread locks for life, so that the mark comes before the
  *    address space is torn down, which takes 1000 times as long.
  * C. Only its own thread ever makes a pthread call on a word; everybody else reads it. (A killed
  *    waiter with the same thread id, in another pid namespace, would mark a live holder dead.)
  * D. A word is laid and locked after its slot was claimed and before the claim is confirmed; it is
- *    unlocked before the slot is released. So it is nobody's list entry when its next owner lays it.
+ *    unlocked before the slot is released. So it is nobody's list entry when its next owner lays
+ *    it.
  * E. The words are linked with the application's own robust mutexes, by addresses in this process.
  *    They stay mapped while any thread has one locked, whatever was closed meanwhile. */
 #ifndef SPANHEAP_LIVENESS_H
@@ -22,10 +23,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Process. This process's place in one control file: process slot, byte lock, and a small mapping of
- * the slots and liveness words. Outlives the heap's handle while a thread has a word locked.
+/* Process. This process's place in one control file: process slot, byte lock, and a small mapping
+ * of the slots and liveness words. Outlives the heap's handle while a thread has a word locked.
  *
- * references: the handle's, and one for each thread with a slot. Under the lock of whoever counts. */
+ * references: the handle's, and one for each thread with a slot. Under the lock of whoever
+ * counts. */
 struct presence {
 	char *base;
 	uint64_t bytes;
@@ -40,8 +42,8 @@ struct presence {
 };
 
 /* Takes a free process slot: locks its byte through `fd`, a description of the control file that
- * carries nothing else. Returns the slot; SLOT_NONE with *error EBUSY when none is free, or an errno.
- * Crash: a slot in use whose byte is free: a dead process; a reaper frees it. */
+ * carries nothing else. Returns the slot; SLOT_NONE with *error EBUSY when none is free, or an
+ * errno. Crash: a slot in use whose byte is free: a dead process; a reaper frees it. */
 uint32_t presence_claim(struct control_header *header, struct process_slot *slots, int fd,
 	uint64_t serial, int *error);
 

@@ -6,8 +6,8 @@
  * wait has a limit, and after it the waiter asks whether the holder lives. Whoever finds it dead
  * takes the word over by CAS; the tag never returns, so the CAS cannot hit another holder.
  *
- * A. Mutual exclusion: the word changes from 0 or from a dead thread's tag by CAS only, and only its
- *    holder stores 0.
+ * A. Mutual exclusion: the word changes from 0 or from a dead thread's tag by CAS only, and only
+ *    its holder stores 0.
  * B. Nobody waits for ever on the dead: see above. A stopped holder is waited for.
  * C. A killed waiter may have swallowed a wake: the others' limits cover that.
  *

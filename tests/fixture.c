@@ -67,8 +67,8 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 
 	if (out_of_disk(f))
 		return ENOSPC;
-	return offset <= f->image.control_bytes && bytes <= f->image.control_bytes - offset ? 0 :
-											      EFBIG;
+	return offset <= f->image.control_bytes && bytes <= f->image.control_bytes - offset ? 0
+											    : EFBIG;
 }
 
 struct system fixture_system(struct fixture *f)
@@ -107,7 +107,8 @@ struct fixture *fixture_open_bytes(uint64_t max_bytes, unsigned threads)
 	f->heap = &f->image.heap;
 	f->image.bytes = max_bytes;
 	f->image.base = map(f->image.bytes, PROT_READ);
-	f->image.control_bytes = heap_control_bytes(max_bytes, FIXTURE_PROCESSES, FIXTURE_SLOTS + 1);
+	f->image.control_bytes =
+		heap_control_bytes(max_bytes, FIXTURE_PROCESSES, FIXTURE_SLOTS + 1);
 	f->image.control = map(f->image.control_bytes, PROT_READ | PROT_WRITE);
 	make_writable(f, 0, header_bytes);
 	image_format(f->image.base, max_bytes, FIXTURE_PROCESSES, FIXTURE_SLOTS + 1);
@@ -261,8 +262,7 @@ uint64_t fixture_allocate(struct thread *thread, uint64_t bytes, int *error)
 	uint64_t head;
 
 	if (size_is_small(bytes))
-		return object_allocate(
-			thread, span_class_make(size_class_of(bytes), false), error);
+		return object_allocate(thread, span_class_make(size_class_of(bytes), false), error);
 	head = span_prepare_large(thread, bytes, SPAN_LARGE, false, error);
 	if (head != 0)
 		span_commit_large(thread, head);

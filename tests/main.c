@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+int test_api_register(void);
 int test_check_register(void);
 int test_layout_register(void);
 int test_lock_register(void);
@@ -23,6 +24,7 @@ int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
 int test_threads_register(void);
+int test_tool_register(void);
 int test_transaction_register(void);
 
 /* A file of tests: its suites are registered by one function. */
@@ -48,6 +50,8 @@ static const struct file files[] = {
 	{ "recover", test_recover_register },
 	{ "check", test_check_register },
 	{ "threads", test_threads_register },
+	{ "api", test_api_register },
+	{ "tool", test_tool_register },
 };
 
 #define FILE_COUNT (sizeof(files) / sizeof(files[0]))

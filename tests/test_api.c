@@ -1,8 +1,8 @@
 /* test_api.c -- every public function, on files, with processes that die
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * The tests run in a directory of their own, once below TMPDIR (or /tmp), once below /dev/shm, and a
- * part of them on overlayfs, where pinned locks do not hold. What wants root says so when it is
+ * The tests run in a directory of their own, once below TMPDIR (or /tmp), once below /dev/shm, and
+ * a part of them on overlayfs, where pinned locks do not hold. What wants root says so when it is
  * skipped. Random tests print their seed; SH_SEED in the environment sets it. */
 #define _GNU_SOURCE
 #include "heap/heap.h"
@@ -147,7 +147,7 @@ static void copy_file(const char *from, const char *to)
 {
 	int in = open(from, O_RDONLY);
 	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	struct stat status;
+	struct stat status = { .st_size = 0 };
 	off_t data = 0;
 	char buffer[65536];
 
@@ -655,6 +655,30 @@ static void as_nobody(void *unused)
 	REQUIRE(open_at(name, 0, &heap) == EACCES);
 	REQUIRE(open_at(name, SH_RDONLY, &heap) == 0);
 	REQUIRE(sh_close(heap) == 0);
+}
+
+static void drop_rights(void *unused)
+{
+	struct sh_heap *heap = child_open(0);
+
+	(void)unused;
+	REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
+	for (uint64_t bytes = 0; bytes < 2 * CHUNK_BYTES; bytes += 1000)
+		REQUIRE(sh_alloc(heap, 1000) != 0);
+	REQUIRE(sh_close(heap) == 0);
+}
+
+/* A server that opens the heap as root and goes on as somebody else. */
+static void test_rights_dropped(void)
+{
+	if (geteuid() != 0) {
+		printf("SKIPPED, not root: ");
+		return;
+	}
+	make_closed_heap();
+	CU_ASSERT_EQUAL(run(drop_rights, NULL), EXITED_WELL);
+	CU_ASSERT_TRUE(is_clean());
+	expect_opens();
 }
 
 static void test_permissions(void)
@@ -2369,9 +2393,7 @@ static void fill_disk(struct sh_heap *heap)
 	CU_ASSERT_EQUAL(failed, ENOSPC);
 	CU_ASSERT_NOT_EQUAL(last, 0);
 	expect_good(heap);
-	off = last;
-	last = *(sh_off *)sh_ptr(heap, off);
-	CU_ASSERT_EQUAL(sh_free(heap, off), 0);
+	CU_ASSERT_EQUAL(sh_free(heap, last), 0);
 	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, 16 * PAGE_BYTES), 0);
 }
 
@@ -2550,6 +2572,7 @@ static CU_TestInfo all_tests[] = {
 	{ "truncated", test_truncated },
 	{ "other version", test_other_version },
 	{ "permissions", test_permissions },
+	{ "rights dropped", test_rights_dropped },
 	{ "all die", test_all_die },
 	{ "torn: control file missing", test_control_file_missing },
 	{ "torn: other boot", test_other_boot },

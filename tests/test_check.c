@@ -21,7 +21,7 @@
 struct scene {
 	struct fixture *f;
 	struct heap *heap;
-	uint64_t owned;   /* first pages */
+	uint64_t owned; /* first pages */
 	uint64_t unowned;
 	uint64_t large;
 	uint64_t free_page;
@@ -41,7 +41,8 @@ static void scene_open(struct scene *s)
 	s->heap = s->f->heap;
 	/* Enough pages that nothing below has to grow the heap, which would empty the caches. */
 	CU_ASSERT_EQUAL(object_free(&s->f->threads[0],
-		fixture_block(&s->f->threads[0], 3 * CHUNK_BYTES)), 0);
+				fixture_block(&s->f->threads[0], 3 * CHUNK_BYTES)),
+		0);
 	s->owned = fixture_block(&s->f->threads[0], 200) >> PAGE_SHIFT;
 	s->unowned = fixture_block(&s->f->threads[1], 500) >> PAGE_SHIFT;
 	object_give_back(&s->f->threads[1]);
@@ -244,7 +245,8 @@ static void plant_class_chunk(struct scene *s)
 
 	atomic_store(s->heap->class_chunks +
 			((chunk >> ARENA_CHUNKS_SHIFT) * SPAN_CLASS_COUNT +
-				record(s, s->unowned)->span_class) * CLASS_CHUNK_WORDS +
+				record(s, s->unowned)->span_class) *
+				CLASS_CHUNK_WORDS +
 			(chunk & (ARENA_CHUNKS - 1)) / 64,
 		0);
 }
@@ -474,10 +476,11 @@ static void test_walk(void)
 		const struct sh_block *block = &walked.blocks[i];
 
 		CU_ASSERT_TRUE(i == 0 || block->off > walked.blocks[i - 1].off);
-		CU_ASSERT_TRUE(
-			block->off == small || block->off == large || block->off == noscan);
-		CU_ASSERT_EQUAL(block->size, block->off == small ? 112 :
-				block->off == large ? 20 * PAGE_BYTES : 64);
+		CU_ASSERT_TRUE(block->off == small || block->off == large || block->off == noscan);
+		CU_ASSERT_EQUAL(block->size,
+			block->off == small           ? 112
+				: block->off == large ? 20 * PAGE_BYTES
+						      : 64);
 		CU_ASSERT_EQUAL(block->kind, block->off == noscan ? SH_NOSCAN : 0);
 	}
 	walked = (struct walked){ .stop_at = 2 };

@@ -200,8 +200,8 @@ static void test_settled_and_lost(void)
 	world_init(&world);
 	world.dead = OTHER;
 	atomic_store(&world.word, OTHER);
-	CU_ASSERT_EQUAL(
-		lock_acquire_settled(&world.word, MINE, &world.system, settle_and_lose, &world),
+	CU_ASSERT_EQUAL(lock_acquire_settled(&world.word, MINE, &world.system, settle_and_lose,
+				&world),
 		LOCK_TAKEN);
 	CU_ASSERT_EQUAL(world.settled, 1);
 	CU_ASSERT_EQUAL(world.waits, 3);

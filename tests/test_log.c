@@ -161,10 +161,9 @@ static void test_bytes(void)
 			open_log(thread);
 			append_numbered(thread, at);
 			append_range(thread, content, bytes);
-			CU_ASSERT_EQUAL(
-				log_read(thread->log).count, at + 1 + (bytes + 31) / 32);
-			CU_ASSERT_EQUAL(
-				log_entry_bytes(log_entry_at(f->heap, thread->log, at)), bytes);
+			CU_ASSERT_EQUAL(log_read(thread->log).count, at + 1 + (bytes + 31) / 32);
+			CU_ASSERT_EQUAL(log_entry_bytes(log_entry_at(f->heap, thread->log, at)),
+				bytes);
 			memset(copy, 0, sizeof(copy));
 			CU_ASSERT_TRUE(log_copy_bytes(f->heap, thread->log, at, copy, bytes));
 			CU_ASSERT_EQUAL(memcmp(copy, content, bytes), 0);

@@ -95,7 +95,8 @@ static void test_large(void)
 
 		CU_ASSERT_EQUAL(bytes[0], i);
 		CU_ASSERT_EQUAL(bytes[sizes[i] - 1], i);
-		CU_ASSERT_EQUAL(object_free(&f->threads[i & 1], blocks[i] + PAGE_BYTES), SH_EBADPTR);
+		CU_ASSERT_EQUAL(object_free(&f->threads[i & 1], blocks[i] + PAGE_BYTES),
+			SH_EBADPTR);
 		CU_ASSERT_EQUAL(object_free(&f->threads[i & 1], blocks[i] + 16), SH_EBADPTR);
 		CU_ASSERT_EQUAL(object_free(&f->threads[i & 1], blocks[i]), 0);
 		CU_ASSERT_EQUAL(object_free(&f->threads[0], blocks[i]), SH_EDOUBLEFREE);
@@ -205,8 +206,7 @@ static void test_log_run_is_no_block(void)
 {
 	struct fixture *f = fixture_open(1, 1);
 	int error;
-	uint64_t head =
-		span_prepare_large(&f->threads[0], 8 * PAGE_BYTES, SPAN_LOG, true, &error);
+	uint64_t head = span_prepare_large(&f->threads[0], 8 * PAGE_BYTES, SPAN_LOG, true, &error);
 
 	span_commit_large(&f->threads[0], head);
 	CU_ASSERT_EQUAL(object_free(&f->threads[0], page_offset(head)), SH_EBADPTR);

@@ -23,8 +23,7 @@
 static uint64_t take(struct thread *thread, uint64_t npages)
 {
 	int error;
-	uint64_t head =
-		span_prepare_large(thread, npages * PAGE_BYTES, SPAN_LARGE, false, &error);
+	uint64_t head = span_prepare_large(thread, npages * PAGE_BYTES, SPAN_LARGE, false, &error);
 
 	if (head != 0)
 		span_commit_large(thread, head);
@@ -444,7 +443,8 @@ static void test_unpublished(void)
 	take(thread, 1);
 	frontier = arena_frontier(heap, 0);
 	CU_ASSERT_EQUAL(heap->system.back_heap(f, frontier * CHUNK_BYTES, 2 * CHUNK_BYTES), 0);
-	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_meta_offset(heap, frontier), 2 * META_STRIDE),
+	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_meta_offset(heap, frontier),
+				2 * META_STRIDE),
 		0);
 	atomic_store(&heap->directory[0].frontier, frontier + 2);
 	fixture_expect_good(f);
@@ -740,8 +740,8 @@ static void tear_summaries(struct model *m, uint64_t run)
 	for (unsigned level = 0; level < PAGE_INDEX_LEVELS; level++)
 		for (uint64_t i = first >> 3 * level; i <= last >> 3 * level; i++)
 			if (random_below(&m->random, 2) == 0)
-				index->summaries[level][i] = page_summary_pack(
-					0, random_below(&m->random, 2), 0);
+				index->summaries[level][i] =
+					page_summary_pack(0, random_below(&m->random, 2), 0);
 }
 
 /* Some bits and summaries of random runs, which a journal names, are anything: afterwards they are

@@ -60,10 +60,11 @@ static void leave_logs(struct fixture *f)
 		CU_ASSERT_EQUAL(transaction_store(&open[i], words + 1200 + 8 * i, i), 0);
 		CU_ASSERT_EQUAL(transaction_root(&open[i], "root", words), 0);
 	}
-	log_write(f->threads[1].log, (struct log_word){
-		.state = LOG_COMMITTED,
-		.count = log_read(f->threads[1].log).count,
-	});
+	log_write(f->threads[1].log,
+		(struct log_word){
+			.state = LOG_COMMITTED,
+			.count = log_read(f->threads[1].log).count,
+		});
 	/* What they remember in the process dies with their threads. */
 	for (unsigned i = 0; i < THREADS; i++)
 		free(open[i].index.slots);
@@ -80,7 +81,8 @@ static void blank_stamps(const struct fixture *f, char *copy)
 	memset(copy + b, 0, sizeof(struct superblock));
 	for (uint64_t arena = 0; arena < heap_arena_count(f->heap); arena++)
 		memset(copy + arena_zone(f->heap, arena) +
-				offsetof(struct arena_header, incarnation), 0, sizeof(uint64_t));
+				offsetof(struct arena_header, incarnation),
+			0, sizeof(uint64_t));
 }
 
 static char *copy_image(const struct fixture *f, uint64_t bytes)
@@ -376,7 +378,8 @@ static void test_versions(void)
 /* Right by its checksum, and still not to be believed. */
 static void test_insane(void)
 {
-	uint64_t sizes[] = { 0, 1, CHUNK_BYTES - 1, CHUNK_BYTES + 1, UINT64_C(1) << 62, UINT64_MAX };
+	uint64_t sizes[] = { 0, 1, CHUNK_BYTES - 1, CHUNK_BYTES + 1, UINT64_C(1) << 62,
+		UINT64_MAX };
 	uint32_t slots[] = { 0, 1, TAG_SLOT_LIMIT + 1, UINT32_MAX };
 	static char base[1 << 20];
 	struct superblock good;
@@ -420,8 +423,8 @@ static void test_short_files(void)
 		char *file = malloc(lengths[i] + 1);
 
 		memcpy(file, f->image.base, lengths[i]);
-		CU_ASSERT_EQUAL(
-			superblock_read(file, lengths[i], &superblock, &copies), SH_EBADHEAP);
+		CU_ASSERT_EQUAL(superblock_read(file, lengths[i], &superblock, &copies),
+			SH_EBADHEAP);
 		free(file);
 	}
 	CU_ASSERT_EQUAL(superblock_read(f->image.base, header, &superblock, &copies), 0);
@@ -432,8 +435,7 @@ static void test_short_files(void)
 
 static void make_all_writable(struct fixture *f)
 {
-	CU_ASSERT_EQUAL_FATAL(
-		mprotect(f->image.base, f->image.bytes, PROT_READ | PROT_WRITE), 0);
+	CU_ASSERT_EQUAL_FATAL(mprotect(f->image.base, f->image.bytes, PROT_READ | PROT_WRITE), 0);
 }
 
 /* Two spans overlap: the first is set aside, nothing of either is given out, the rest works. */

@@ -118,8 +118,8 @@ static void test_reuse(void)
 		CU_ASSERT_EQUAL(set(&f->threads[0], numbered(ROOT_COUNT + i), 16), 0);
 		CU_ASSERT_EQUAL(set(&f->threads[0], numbered(2 * ROOT_COUNT), 16), SH_EFULL);
 		CU_ASSERT_EQUAL(get(f, numbered(ROOT_COUNT + i)), 16);
-		CU_ASSERT_EQUAL(get(f, numbered(ROOT_COUNT - 1)), i + 1 < ROOT_COUNT ?
-			16 + 16 * (ROOT_COUNT - 1) : 0);
+		CU_ASSERT_EQUAL(get(f, numbered(ROOT_COUNT - 1)),
+			i + 1 < ROOT_COUNT ? 16 + 16 * (ROOT_COUNT - 1) : 0);
 	}
 	for (unsigned i = 0; i < ROOT_COUNT; i++)
 		CU_ASSERT_EQUAL(get(f, numbered(ROOT_COUNT + i)), 16);

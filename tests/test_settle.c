@@ -112,11 +112,12 @@ static void record_all(struct scene *s)
 
 static void set_log(struct scene *s, enum log_state state, uint64_t index)
 {
-	log_write(s->log, (struct log_word){
-		.state = state,
-		.count = log_read(s->log).count,
-		.index = index,
-	});
+	log_write(s->log,
+		(struct log_word){
+			.state = state,
+			.count = log_read(s->log).count,
+			.index = index,
+		});
 }
 
 static void settle(struct scene *s, enum way way)
@@ -520,8 +521,8 @@ static void play_many_large(enum log_state state, enum way way)
 	scene_open(&s, DEADS);
 	transaction_begin(&s.transaction, s.dead);
 	for (size_t i = 0; i < LENGTH_OF(blocks); i++) {
-		blocks[i] = transaction_allocate(
-			&s.transaction, SMALL_MAX_BYTES + 16, false, &error);
+		blocks[i] =
+			transaction_allocate(&s.transaction, SMALL_MAX_BYTES + 16, false, &error);
 		if (state == LOG_COMMITTED)
 			CU_ASSERT_EQUAL(transaction_free(&s.transaction, blocks[i]), 0);
 	}
@@ -603,8 +604,7 @@ static void play_rollback_large(unsigned stage, enum way way)
 
 	scene_open(&s, DEADS);
 	transaction_begin(&s.transaction, s.dead);
-	s.allocated_large =
-		transaction_allocate(&s.transaction, 17 * PAGE_BYTES, false, &error);
+	s.allocated_large = transaction_allocate(&s.transaction, 17 * PAGE_BYTES, false, &error);
 	set_log(&s, LOG_ROLLBACK, 0);
 	free_large_up_to(&s, s.allocated_large, stage);
 	settle(&s, way);

@@ -35,13 +35,15 @@ static _Atomic uint64_t *class_chunks(const struct fixture *f, uint64_t head, un
 
 	return f->heap->class_chunks +
 		((chunk >> ARENA_CHUNKS_SHIFT) * SPAN_CLASS_COUNT + span_class) *
-		CLASS_CHUNK_WORDS + (chunk & (ARENA_CHUNKS - 1)) / 64;
+		CLASS_CHUNK_WORDS +
+		(chunk & (ARENA_CHUNKS - 1)) / 64;
 }
 
 static bool in_class_chunks(const struct fixture *f, uint64_t head, unsigned span_class)
 {
 	return atomic_load(class_chunks(f, head, span_class)) >>
-		(head >> CHUNK_PAGES_SHIFT & (ARENA_CHUNKS - 1) & 63) & 1;
+		(head >> CHUNK_PAGES_SHIFT & (ARENA_CHUNKS - 1) & 63) &
+		1;
 }
 
 static const struct size_class *class_of(const struct fixture *f)
@@ -107,8 +109,7 @@ static void test_find_any_number(void)
 	for (size_t i = 0; i < LENGTH_OF(pages); i++)
 		CU_ASSERT_EQUAL(span_find(f->heap, pages[i]), 0);
 	CU_ASSERT_EQUAL(span_find(f->heap, fixture_first_page(f) - 1), 0);
-	CU_ASSERT_EQUAL(
-		span_find(f->heap, arena_frontier(f->heap, 0) << CHUNK_PAGES_SHIFT), 0);
+	CU_ASSERT_EQUAL(span_find(f->heap, arena_frontier(f->heap, 0) << CHUNK_PAGES_SHIFT), 0);
 	fixture_close(f);
 }
 
@@ -117,8 +118,7 @@ static void test_large(void)
 	struct fixture *f = fixture_open(1, 2);
 	struct thread *thread = &f->threads[0];
 	int error;
-	uint64_t head =
-		span_prepare_large(thread, 5 * PAGE_BYTES - 16, SPAN_LARGE, true, &error);
+	uint64_t head = span_prepare_large(thread, 5 * PAGE_BYTES - 16, SPAN_LARGE, true, &error);
 	uint64_t generation = span_of_head(f->heap, head)->generation;
 
 	CU_ASSERT_FALSE(head_is_set(f->heap, head));
@@ -141,8 +141,8 @@ static void test_large(void)
 	fixture_expect_good(f);
 	pages_give_back(&f->threads[1]);
 	pages_give_back(thread);
-	CU_ASSERT_EQUAL_FATAL(
-		span_prepare_large(thread, 5 * PAGE_BYTES, SPAN_LARGE, false, &error), head);
+	CU_ASSERT_EQUAL_FATAL(span_prepare_large(thread, 5 * PAGE_BYTES, SPAN_LARGE, false, &error),
+		head);
 	CU_ASSERT_EQUAL(span_of_head(f->heap, head)->generation, generation + 1);
 	CU_ASSERT_EQUAL(span_of_head(f->heap, head)->span_class, SPAN_CLASS_LARGE - 1);
 	span_commit_large(thread, head);

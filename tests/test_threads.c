@@ -69,7 +69,8 @@ static uint64_t random_size(struct worker *w)
 
 	if (kind == 0)
 		return SMALL_MAX_BYTES + random_below(&w->random, 2 * SMALL_MAX_BYTES) + 16;
-	return sizeof(struct stamp) + 1 + random_below(&w->random, kind < 10 ? SMALL_MAX_BYTES : 200);
+	return sizeof(struct stamp) + 1 +
+		random_below(&w->random, kind < 10 ? SMALL_MAX_BYTES : 200);
 }
 
 static void stamp_block(struct worker *w, uint64_t off, uint64_t bytes)
@@ -298,8 +299,8 @@ static void work_run(struct worker *workers, void *(*beside)(void *argument))
 	if (beside != NULL)
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&other, NULL, beside, &watcher), 0);
 	for (unsigned i = 0; i < WORKERS; i++)
-		CU_ASSERT_EQUAL_FATAL(
-			pthread_create(&threads[i], NULL, run_worker, &workers[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, run_worker, &workers[i]),
+			0);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(threads[i], NULL);
 	atomic_store(&work.stop, true);
@@ -325,7 +326,8 @@ static void work_close(void)
 	for (unsigned i = 0; i < CELLS; i++)
 		if (atomic_load(&work.cells[i]) != 0)
 			CU_ASSERT_EQUAL(object_free(&work.f->threads[i % WORKERS],
-				atomic_load(&work.cells[i])), 0);
+						atomic_load(&work.cells[i])),
+				0);
 	CU_ASSERT_EQUAL(fixture_live_blocks(work.f), 1 + WORKERS);
 	for (unsigned i = 0; i < WORKERS; i++)
 		fixture_give_back(&work.f->threads[i]);
@@ -408,7 +410,8 @@ static void test_deaths(void)
 	work_open("deaths", workers);
 	for (unsigned i = 0; i < WORKERS; i++)
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL,
-			i == 0 ? run_mortal : run_worker, &workers[i]), 0);
+					      i == 0 ? run_mortal : run_worker, &workers[i]),
+			0);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(threads[i], NULL);
 	CU_ASSERT_EQUAL(atomic_load(&work.failures), 0);

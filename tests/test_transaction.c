@@ -340,7 +340,8 @@ static void play_long_log(bool commit)
 			CU_ASSERT_EQUAL(transaction_free(&transaction, blocks[i]), 0);
 		if (i % 1000 == 0) {
 			CU_ASSERT_EQUAL(transaction_add(&transaction,
-				(uint64_t)((char *)bytes - f->image.base), 60000), 0);
+						(uint64_t)((char *)bytes - f->image.base), 60000),
+				0);
 			memset(bytes, (int)(2 + i / 1000), 60000);
 		}
 	}
@@ -485,8 +486,7 @@ static void model_record(struct model *m, struct transaction *transaction, struc
 			CU_ASSERT_EQUAL(transaction_add(transaction, m->words + 8 * i, 8), 0);
 			set_word(m->f, m->words + 8 * i, value);
 		} else {
-			CU_ASSERT_EQUAL(
-				transaction_store(transaction, m->words + 8 * i, value), 0);
+			CU_ASSERT_EQUAL(transaction_store(transaction, m->words + 8 * i, value), 0);
 		}
 		after->values[i] = value;
 		break;

@@ -67,11 +67,8 @@ static void become_tool(const char *const *arguments, int out, int err)
 	_exit(127);
 }
 
-struct run run_tool(const char *const *arguments)
+static int status_of_tool(const char *const *arguments, int out, int err)
 {
-	int out = memfd_create("out", MFD_CLOEXEC);
-	int err = memfd_create("err", MFD_CLOEXEC);
-	struct run run;
 	pid_t child;
 	int status;
 
@@ -81,10 +78,27 @@ struct run run_tool(const char *const *arguments)
 		become_tool(arguments, out, err);
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		abort();
-	run.status = WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+struct run run_tool(const char *const *arguments)
+{
+	int out = memfd_create("out", MFD_CLOEXEC);
+	int err = memfd_create("err", MFD_CLOEXEC);
+	struct run run = { .status = status_of_tool(arguments, out, err) };
+
 	run.out = read_all(out);
 	run.err = read_all(err);
 	return run;
+}
+
+int run_tool_into(int out, const char *const *arguments)
+{
+	int err = memfd_create("err", MFD_CLOEXEC);
+	int status = status_of_tool(arguments, out, err);
+
+	close(err);
+	return status;
 }
 
 void run_free(struct run *run)

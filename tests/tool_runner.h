@@ -24,6 +24,9 @@ struct run {
 struct run run_tool(const char *const *arguments);
 void run_free(struct run *run);
 
+/* Runs it with `out` as its standard output; its exit status, as in struct run. */
+int run_tool_into(int out, const char *const *arguments);
+
 /* Runs it, and asserts its exit status; a text that it said otherwise is shown. */
 #define EXPECT(status, ...) run_expect(status, (const char *const[]){ __VA_ARGS__, NULL })
 void run_expect(int status, const char *const *arguments);

@@ -134,8 +134,14 @@ enum status recover_run(const struct arguments *arguments)
 {
 	struct sh_reap_report report = { 0 };
 	uint64_t nanoseconds = 0;
-	int error = recover_heap(arguments, &report, &nanoseconds);
+	struct view view;
+	enum status status = view_open(&view, arguments->path);
+	int error;
 
+	if (status != STATUS_FINE)
+		return status;
+	view_close(&view);
+	error = recover_heap(arguments, &report, &nanoseconds);
 	if (error != 0)
 		return complain_of(arguments->path, error);
 	return print_done(arguments, "recover", &report, nanoseconds);

@@ -69,12 +69,12 @@ static void set_mode(enum mode mode)
 	hook_client = mode == MODE_EXPLORER ? NULL : &client;
 }
 
-/* Leads back to machine_try(), whichever stack this is. */
+/* Leads back to machine_try(), whichever stack this is. Whoever calls it has set the mode:
+ * describing the failure must not be taken for what a process does. */
 static _Noreturn void leave(void)
 {
 	machine.failed_in_body = machine.on_process_stack;
 	machine.on_process_stack = false;
-	set_mode(MODE_EXPLORER);
 	siglongjmp(machine.exit, 1);
 }
 
@@ -140,6 +140,7 @@ static _Noreturn void refuse_store(const void *address, const void *caller)
 {
 	const struct memory_region *before = memory_before(address);
 
+	set_mode(MODE_EXPLORER);
 	machine.failed_caller = caller;
 	snprintf(machine.failure, sizeof machine.failure,
 		"process %u stores to %p, which is not tracked (%s+0x%zx)", machine.current,
@@ -199,6 +200,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		raise(signal);
 		return;
 	}
+	set_mode(MODE_EXPLORER);
 	if (signal == SIGABRT)
 		snprintf(machine.failure, sizeof machine.failure, "process %u called abort()",
 			machine.current);
@@ -287,6 +289,7 @@ void explorer_fail(const char *text)
 		fprintf(stderr, "explorer_fail() outside of explorer_run(): %s\n", text);
 		abort();
 	}
+	set_mode(MODE_EXPLORER);
 	snprintf(machine.failure, sizeof machine.failure, "%s", text);
 	leave();
 }
