@@ -241,7 +241,7 @@ static void print_head(void)
 /* mimalloc and glibc are the last two subjects. */
 static void print_row(const char *name, double values[][REPETITIONS_MAX], unsigned repetitions)
 {
-	double medians[SUBJECTS_MAX];
+	double medians[SUBJECTS_MAX] = { 0 };
 
 	printf("%-32s", name);
 	for (unsigned s = 0; s < subject_count; s++) {

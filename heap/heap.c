@@ -48,8 +48,8 @@ struct derived_offsets {
 
 #define CLASS_CHUNK_BYTES_PER_ARENA (SPAN_CLASS_COUNT * CLASS_CHUNK_WORDS * sizeof(uint64_t))
 
-static struct derived_offsets derived_offsets(
-	uint64_t max_arenas, uint32_t process_slots, uint32_t thread_slots)
+static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t process_slots,
+	uint32_t thread_slots)
 {
 	struct derived_offsets at;
 
@@ -98,8 +98,7 @@ static void view_control_file(struct heap *heap)
 	heap->derived = (struct derived_header *)(void *)(control + at.header);
 	heap->slot_words = control + at.slot_words;
 	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
-	page_index_attach(
-		&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
+	page_index_attach(&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
 	heap->listed = (_Atomic uint64_t *)(void *)(control + at.listed);
 	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
 }

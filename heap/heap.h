@@ -249,36 +249,38 @@ static inline uint64_t pair_index(uint64_t page)
 
 static inline struct span *span_of_head(const struct heap *heap, uint64_t page)
 {
-	return (struct span *)(void *)(heap->base + chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) +
-		META_PAIRS_OFFSET) + pair_index(page);
+	return (struct span *)(void *)(heap->base +
+		       chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_PAIRS_OFFSET) +
+		pair_index(page);
 }
 
 static inline struct span_more *span_more_of_head(const struct heap *heap, uint64_t page)
 {
 	return (struct span_more *)(void *)(heap->base +
-		chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_MORE_OFFSET) +
+		       chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_MORE_OFFSET) +
 		pair_index(page);
 }
 
 static inline _Atomic uint32_t *span_table_entry(const struct heap *heap, uint64_t page)
 {
 	return (_Atomic uint32_t *)(void *)(heap->base +
-		chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_TABLE_OFFSET) +
+		       chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_TABLE_OFFSET) +
 		(page & (CHUNK_PAGES - 1));
 }
 
-static inline _Atomic uint64_t *span_allocated(const struct heap *heap, uint64_t page, unsigned word)
+static inline _Atomic uint64_t *span_allocated(const struct heap *heap, uint64_t page,
+	unsigned word)
 {
-	return word < SPAN_INLINE_WORDS ?
-		&span_of_head(heap, page)->allocated[word] :
-		&span_more_of_head(heap, page)->allocated[word - SPAN_INLINE_WORDS];
+	return word < SPAN_INLINE_WORDS
+		? &span_of_head(heap, page)->allocated[word]
+		: &span_more_of_head(heap, page)->allocated[word - SPAN_INLINE_WORDS];
 }
 
 static inline _Atomic uint64_t *span_freed(const struct heap *heap, uint64_t page, unsigned word)
 {
-	return word < SPAN_INLINE_WORDS ?
-		&span_of_head(heap, page)->freed[word] :
-		&span_more_of_head(heap, page)->freed[word - SPAN_INLINE_WORDS];
+	return word < SPAN_INLINE_WORDS
+		? &span_of_head(heap, page)->freed[word]
+		: &span_more_of_head(heap, page)->freed[word - SPAN_INLINE_WORDS];
 }
 
 static inline _Atomic uint64_t *head_word(const struct heap *heap, uint64_t page)

@@ -106,7 +106,8 @@ struct root {
 	_Atomic uint64_t sequence;
 	_Atomic uint64_t value[2];
 	uint64_t reserved[5];
-	_Atomic uint64_t name[ROOT_NAME_BYTES / 8]; /* bytes, zero padded; read and written by words */
+	_Atomic uint64_t
+		name[ROOT_NAME_BYTES / 8]; /* bytes, zero padded; read and written by words */
 };
 
 static_assert(sizeof(struct root) == 128, "format");
@@ -193,9 +194,9 @@ struct span {
 	uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
 	uint8_t purpose;    /* enum span_purpose */
 	uint16_t reserved16;
-	uint64_t generation; /* counts the lives of this record */
+	uint64_t generation;  /* counts the lives of this record */
 	_Atomic uint64_t hot; /* heap/hot.h: incarnation, owner, class. Volatile. */
-	uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */
+	uint64_t bytes;       /* of a large block: what was asked for, rounded to 16 */
 	_Atomic uint64_t allocated[SPAN_INLINE_WORDS];
 	/* --- everybody's line */
 	_Atomic uint64_t freed[SPAN_INLINE_WORDS];
@@ -229,7 +230,7 @@ static_assert(sizeof(struct span_more) == 2 * CACHE_LINE_BYTES, "format");
 #define ZONE_STAGGER_BYTES UINT64_C(1152)
 #define ZONE_STAGGER_STEPS UINT64_C(64)
 
-#define ZONE_BYTES                                                                                 \
+#define ZONE_BYTES \
 	(ARENA_HEAD_BYTES + ARENA_CHUNKS * META_STRIDE + ZONE_STAGGER_BYTES * ZONE_STAGGER_STEPS)
 #define ZONE_CHUNKS ((ZONE_BYTES + CHUNK_BYTES - 1) / CHUNK_BYTES)
 

@@ -23,9 +23,9 @@ static int gone_or_bad(const struct heap *heap, uint64_t head, uint64_t off)
 	if (span->purpose != SPAN_OBJECTS)
 		return SH_EBADPTR;
 	return delta < span->pages * PAGE_BYTES &&
-			delta % span_size_class(heap, span->span_class)->bytes == 0 ?
-		SH_EDOUBLEFREE :
-		SH_EBADPTR;
+			delta % span_size_class(heap, span->span_class)->bytes == 0
+		? SH_EDOUBLEFREE
+		: SH_EBADPTR;
 }
 
 static int find_small(const struct heap *heap, struct block *block)
@@ -78,10 +78,10 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block)
 static bool is_live_small(const struct heap *heap, const struct block *block)
 {
 	/* freed first, see object.h; acquire: pairs with the owner's collect. */
-	uint64_t freed = atomic_load_explicit(
-		span_freed(heap, block->head, block->word), memory_order_acquire);
-	uint64_t allocated = atomic_load_explicit(
-		span_allocated(heap, block->head, block->word), memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(span_freed(heap, block->head, block->word),
+		memory_order_acquire);
+	uint64_t allocated = atomic_load_explicit(span_allocated(heap, block->head, block->word),
+		memory_order_acquire);
 
 	return (allocated & ~freed & block->bit) != 0;
 }
@@ -353,8 +353,8 @@ void object_freed_for_log(struct thread *thread, uint32_t slot, const struct blo
 		return;
 	/* Not for the dead's frees: those are in freed, and collected. */
 	if (slot == thread->slot && cursor->word == block->word)
-		cursor->free_bits |= block->bit & ~atomic_load_explicit(cursor->allocated,
-			memory_order_relaxed);
+		cursor->free_bits |=
+			block->bit & ~atomic_load_explicit(cursor->allocated, memory_order_relaxed);
 }
 
 void object_give_back(struct thread *thread)

@@ -62,7 +62,8 @@ static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t hig
 	for (uint32_t slot = 0; slot < high_water; slot++)
 		for (unsigned i = 0; i < 2; i++)
 			taken |= run_mask(atomic_load_explicit(&heap->logs[slot].intent[i],
-						  memory_order_acquire), base);
+						  memory_order_acquire),
+				base);
 	return taken;
 }
 
@@ -85,7 +86,8 @@ static uint64_t limbo_mask(const struct heap *heap, uint64_t base, uint32_t high
 		uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
 
 		for (uint64_t i = 0; i < count && i < LIMBO_RUNS; i++)
-			taken |= run_mask(atomic_load_explicit(&words->limbo[i], memory_order_relaxed),
+			taken |= run_mask(atomic_load_explicit(&words->limbo[i],
+						  memory_order_relaxed),
 				base);
 	}
 	return taken;
@@ -138,7 +140,8 @@ void pages_lock(struct thread *thread)
 {
 	struct heap *heap = thread->heap;
 
-	if (lock_acquire(&heap->derived->page_lock, thread->tag, &heap->system) == LOCK_TAKEN_OVER) {
+	if (lock_acquire(&heap->derived->page_lock, thread->tag, &heap->system) ==
+		LOCK_TAKEN_OVER) {
 		repair(heap);
 		thread->met_dead = true;
 	}

@@ -56,10 +56,11 @@ void pages_give_back(struct thread *thread);
 uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned returned);
 
 /* Opens and closes an intent of a slot whose one writer the caller is. */
-static inline void pages_open_intent(
-	struct slot_log *log, unsigned which, enum run_operation op, uint64_t page, uint64_t npages)
+static inline void pages_open_intent(struct slot_log *log, unsigned which, enum run_operation op,
+	uint64_t page, uint64_t npages)
 {
-	atomic_store_explicit(&log->intent[which], run_make(op, page, npages), memory_order_release);
+	atomic_store_explicit(&log->intent[which], run_make(op, page, npages),
+		memory_order_release);
 }
 
 static inline void pages_close_intent(struct slot_log *log, unsigned which)

@@ -95,7 +95,9 @@ static bool pinned(const struct heap *heap, uint64_t index)
 
 	for (uint32_t slot = 0; slot < high_water; slot++)
 		if (atomic_load_explicit(&heap_slot_words(heap, slot)->root_pins[index / 64],
-			    memory_order_relaxed) >> (index & 63) & 1)
+			    memory_order_relaxed) >>
+				(index & 63) &
+			1)
 			return true;
 	return false;
 }
@@ -195,8 +197,8 @@ void root_unpin_all(struct heap *heap, uint32_t slot)
 			atomic_store_explicit(&pins[i], 0, memory_order_release);
 }
 
-void root_apply(struct thread *thread, struct log_entry *entry,
-	void (*retire)(void *argument), void *argument)
+void root_apply(struct thread *thread, struct log_entry *entry, void (*retire)(void *argument),
+	void *argument)
 {
 	struct root *root = &thread->heap->roots[entry->where % ROOT_COUNT];
 	uint64_t sequence;

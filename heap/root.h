@@ -27,7 +27,7 @@ void root_unpin_all(struct heap *heap, uint32_t slot);
 
 /* Applies the LOG_ROOT entry of a committed log whose one writer the caller is, once: the entry
  * notes the sequence before the change; `retire` is called under the root lock, after it. */
-void root_apply(struct thread *thread, struct log_entry *entry,
-	void (*retire)(void *argument), void *argument);
+void root_apply(struct thread *thread, struct log_entry *entry, void (*retire)(void *argument),
+	void *argument);
 
 #endif

@@ -112,7 +112,8 @@ static void write_bits(const struct heap *heap, uint64_t head, unsigned words)
 		atomic_store_explicit(&span->limbo[i], 0, memory_order_relaxed);
 	}
 	for (unsigned i = SPAN_INLINE_WORDS; i < words; i++) {
-		atomic_store_explicit(&more->allocated[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
+		atomic_store_explicit(&more->allocated[i - SPAN_INLINE_WORDS], 0,
+			memory_order_relaxed);
 		atomic_store_explicit(&more->freed[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
 		atomic_store_explicit(&more->limbo[i - SPAN_INLINE_WORDS], 0, memory_order_relaxed);
 	}
@@ -344,16 +345,17 @@ static uint64_t hazards(const struct heap *heap, uint64_t head, unsigned word)
 
 	for (uint32_t first = 0; first < high_water; first += 64) {
 		/* acquire: pairs with the fetch_or before the first hazard. */
-		uint64_t active = atomic_load_explicit(
-			&heap->derived->active[first / 64], memory_order_acquire);
+		uint64_t active = atomic_load_explicit(&heap->derived->active[first / 64],
+			memory_order_acquire);
 
 		for (; active != 0; active &= active - 1) {
 			uint32_t slot = first + (uint32_t)__builtin_ctzll(active);
-			uint64_t off = atomic_load_explicit(
-				&heap->logs[slot].applying, memory_order_acquire);
+			uint64_t off = atomic_load_explicit(&heap->logs[slot].applying,
+				memory_order_acquire);
 
 			if (off - base < 64 * (uint64_t)size_class->bytes)
-				bits |= UINT64_C(1) << ((off - base) * size_class->reciprocal >> 32);
+				bits |= UINT64_C(1)
+					<< ((off - base) * size_class->reciprocal >> 32);
 		}
 	}
 	return bits;
@@ -402,7 +404,8 @@ unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty)
 	for (unsigned word = words; word-- > 0;) {
 		if (span_collect(thread, head, word) != 0)
 			found = word;
-		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) != 0)
+		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) !=
+			0)
 			*empty = false;
 	}
 	return found;
@@ -433,8 +436,8 @@ static bool claimable(const struct heap *heap, uint64_t head, unsigned span_clas
 }
 
 /* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none. */
-static uint64_t next_listed(
-	const struct heap *heap, uint64_t chunk, unsigned span_class, uint64_t from)
+static uint64_t next_listed(const struct heap *heap, uint64_t chunk, unsigned span_class,
+	uint64_t from)
 {
 	uint64_t end = (chunk + 1) << CHUNK_PAGES_SHIFT;
 
@@ -474,8 +477,8 @@ static void drop_class_chunk(struct thread *thread, uint64_t chunk, unsigned spa
 }
 
 /* Claims a span of the class in the chunk; 0 when there is none with a free block. */
-static uint64_t claim_in_chunk(
-	struct thread *thread, uint64_t chunk, unsigned span_class, unsigned *tries)
+static uint64_t claim_in_chunk(struct thread *thread, uint64_t chunk, unsigned span_class,
+	unsigned *tries)
 {
 	uint64_t head = chunk << CHUNK_PAGES_SHIFT;
 	bool empty;
@@ -528,7 +531,8 @@ static uint64_t next_listed_page(const struct heap *heap, uint64_t from)
 
 		for (from = from > first ? from : first; from < end; from = (from | 63) + 1) {
 			uint64_t bits = atomic_load_explicit(&heap->listed[from / 64],
-						memory_order_relaxed) >> (from & 63);
+						memory_order_relaxed) >>
+				(from & 63);
 
 			if (bits != 0)
 				return from + page_bits_lowest(bits);
@@ -548,8 +552,8 @@ static bool looks_empty(const struct heap *heap, uint64_t head)
 		return false;
 	words = span_size_class(heap, hot_class(hot))->words;
 	for (unsigned word = 0; word < words; word++) {
-		uint64_t freed = atomic_load_explicit(
-			span_freed(heap, head, word), memory_order_acquire);
+		uint64_t freed =
+			atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
 
 		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) &
 			~freed)

@@ -80,8 +80,8 @@ static void index_drop(struct transaction_index *index)
 	*index = (struct transaction_index){ .slots = NULL };
 }
 
-static struct log_entry *search_entries(
-	const struct transaction *transaction, enum log_kind kind, uint64_t where)
+static struct log_entry *search_entries(const struct transaction *transaction, enum log_kind kind,
+	uint64_t where)
 {
 	const struct thread *thread = transaction->thread;
 	uint64_t count = log_read(thread->log).count;
@@ -96,8 +96,8 @@ static struct log_entry *search_entries(
 	return NULL;
 }
 
-static struct log_entry *find_entry(
-	const struct transaction *transaction, enum log_kind kind, uint64_t where)
+static struct log_entry *find_entry(const struct transaction *transaction, enum log_kind kind,
+	uint64_t where)
 {
 	const struct thread *thread = transaction->thread;
 	const struct transaction_index *index = &transaction->index;
@@ -164,8 +164,8 @@ enum log_kind transaction_names(const struct transaction *transaction, uint64_t 
 	return find_entry(transaction, LOG_ALLOC, off) != NULL ? LOG_ALLOC : (enum log_kind)0;
 }
 
-static uint64_t allocate_small(
-	struct transaction *transaction, uint64_t bytes, bool noscan, int *error)
+static uint64_t allocate_small(struct transaction *transaction, uint64_t bytes, bool noscan,
+	int *error)
 {
 	struct thread *thread = transaction->thread;
 	unsigned span_class = span_class_make(size_class_of(bytes), noscan);
@@ -180,8 +180,8 @@ static uint64_t allocate_small(
 	return off;
 }
 
-static uint64_t allocate_large(
-	struct transaction *transaction, uint64_t bytes, bool noscan, int *error)
+static uint64_t allocate_large(struct transaction *transaction, uint64_t bytes, bool noscan,
+	int *error)
 {
 	struct thread *thread = transaction->thread;
 	uint64_t head = span_prepare_large(thread, bytes, SPAN_LARGE, noscan, error);
@@ -194,14 +194,14 @@ static uint64_t allocate_large(
 	return page_offset(head);
 }
 
-uint64_t transaction_allocate(
-	struct transaction *transaction, uint64_t bytes, bool noscan, int *error)
+uint64_t transaction_allocate(struct transaction *transaction, uint64_t bytes, bool noscan,
+	int *error)
 {
 	*error = reserve(transaction, 0);
 	if (*error != 0)
 		return 0;
-	return size_is_small(bytes) ? allocate_small(transaction, bytes, noscan, error) :
-				      allocate_large(transaction, bytes, noscan, error);
+	return size_is_small(bytes) ? allocate_small(transaction, bytes, noscan, error)
+				    : allocate_large(transaction, bytes, noscan, error);
 }
 
 int transaction_free(struct transaction *transaction, uint64_t off)
@@ -243,8 +243,7 @@ int transaction_add(struct transaction *transaction, uint64_t off, uint64_t byte
 
 static uint64_t word_at(const struct heap *heap, uint64_t off)
 {
-	return atomic_load_explicit(
-		(_Atomic uint64_t *)heap_at(heap, off), memory_order_acquire);
+	return atomic_load_explicit((_Atomic uint64_t *)heap_at(heap, off), memory_order_acquire);
 }
 
 int transaction_store(struct transaction *transaction, uint64_t off, uint64_t value)
@@ -319,9 +318,9 @@ static bool replay_own(const struct replay *replay)
 /* The entry at the index; NULL at the end, or where a damaged log has none. */
 static struct log_entry *replay_entry(const struct replay *replay)
 {
-	return replay->word.index < replay->word.count ?
-		log_entry_at(replay->heap, replay->log, replay->word.index) :
-		NULL;
+	return replay->word.index < replay->word.count
+		? log_entry_at(replay->heap, replay->log, replay->word.index)
+		: NULL;
 }
 
 static void replay_set_index(struct replay *replay, uint64_t index)
@@ -499,8 +498,8 @@ static void free_entry_small(struct replay *replay, const struct block *block)
 
 /* Finds the block that an entry frees. A large one whose free the dead one began is no block to
  * anybody else any more: the intent names it. */
-static bool entry_block(
-	const struct replay *replay, const struct log_entry *entry, struct block *block)
+static bool entry_block(const struct replay *replay, const struct log_entry *entry,
+	struct block *block)
 {
 	uint64_t run = atomic_load_explicit(&replay->log->intent[1], memory_order_relaxed);
 
@@ -511,8 +510,7 @@ static bool entry_block(
 }
 
 /* Frees what the entry at the index names. `last` is the block freed before, or has no bit. */
-static void free_entry(
-	struct replay *replay, const struct log_entry *entry, struct block *last)
+static void free_entry(struct replay *replay, const struct log_entry *entry, struct block *last)
 {
 	struct block block;
 
@@ -550,8 +548,9 @@ static void finish_open_free(struct replay *replay)
 		entry->where == page_offset(run_page(run)))
 		replay_advance(replay);
 	crash_order();
-	if (limbo != 0 && atomic_load_explicit(&words->limbo[limbo - 1], memory_order_relaxed) ==
-		run_make(RUN_PLAIN, run_page(run), run_pages(run)))
+	if (limbo != 0 &&
+		atomic_load_explicit(&words->limbo[limbo - 1], memory_order_relaxed) ==
+			run_make(RUN_PLAIN, run_page(run), run_pages(run)))
 		pages_close_intent(replay->log, 1);
 	else
 		span_free_end(replay->thread, replay->slot, 1);

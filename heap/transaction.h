@@ -22,7 +22,7 @@
 struct transaction_index {
 	uint64_t *slots; /* entry + 1, or 0; NULL while there are few */
 	uint64_t capacity;
-	uint64_t used; /* entries of the log that name something */
+	uint64_t used;       /* entries of the log that name something */
 	uint64_t last_range; /* index of the last LOG_RANGE entry + 1, or 0 */
 };
 
@@ -40,8 +40,8 @@ void transaction_begin(struct transaction *transaction, struct thread *thread);
 enum log_kind transaction_names(const struct transaction *transaction, uint64_t off);
 
 /* Allocates a block that the log names; 0 and *error. `bytes` as object or large span. */
-uint64_t transaction_allocate(
-	struct transaction *transaction, uint64_t bytes, bool noscan, int *error);
+uint64_t transaction_allocate(struct transaction *transaction, uint64_t bytes, bool noscan,
+	int *error);
 
 /* Record; 0, SH_E... or an errno. The caller has checked that ranges and words lie in the heap. */
 int transaction_free(struct transaction *transaction, uint64_t off);

@@ -87,12 +87,12 @@ struct sh_txn;
 #define SH_EFULL (-10)      /* the limit of a table is reached */
 #define SH_ESTOPPED (-11)   /* a callback asked to stop */
 
-/* Flags of sh_open(). */
-#define SH_CREATE 0x01u  /* make the file when it is not there */
-#define SH_EXCL 0x02u    /* with SH_CREATE: EEXIST when it is there */
-#define SH_RDONLY 0x04u  /* write neither file; only reading calls work, others give EROFS */
-#define SH_SALVAGE 0x08u /* open a torn heap (SH_ETORN) all the same: check it, set aside what
-			    does not fit, go on with the rest */
+/* Flags of sh_open(). SH_SALVAGE opens a torn heap (SH_ETORN) all the same: checks it, sets aside what
+ * does not fit, and goes on with the rest. */
+#define SH_CREATE 0x01u /* make the file when it is not there */
+#define SH_EXCL 0x02u   /* with SH_CREATE: EEXIST when it is there */
+#define SH_RDONLY 0x04u /* write neither file; only reading calls work, others give EROFS */
+#define SH_SALVAGE 0x08u
 
 /* Flags of the allocating calls. */
 #define SH_ZERO 0x01u   /* the block reads as zeros */
@@ -114,7 +114,9 @@ struct sh_options {
 	void *progress_argument;
 };
 
+/* clang-format off */
 #define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL }
+/* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
  *

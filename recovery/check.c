@@ -21,8 +21,8 @@ struct check {
 	uint64_t covered; /* pages below it belong to spans seen so far */
 };
 
-__attribute__((format(printf, 3, 4))) static void report(
-	struct check *check, uint64_t off, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void report(struct check *check, uint64_t off,
+	const char *format, ...)
 {
 	char text[256];
 	struct sh_problem problem = { .off = off, .text = text };
@@ -57,16 +57,16 @@ static void check_arena(struct check *check, uint64_t arena)
 
 /* --- spans --------------------------------------------------------------------------------- */
 
-int check_each_span(
-	const struct heap *heap, int (*visit)(void *argument, uint64_t head), void *argument)
+int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
+	void *argument)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		uint64_t page = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
 		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 
 		while (page < end) {
-			uint64_t bits = atomic_load_explicit(
-						head_word(heap, page), memory_order_acquire) >>
+			uint64_t bits =
+				atomic_load_explicit(head_word(heap, page), memory_order_acquire) >>
 				(page & 63);
 			int stop;
 
@@ -88,10 +88,10 @@ int check_each_span(
 static uint64_t word_live(const struct heap *heap, uint64_t head, unsigned word)
 {
 	/* freed first: heap/object.h. */
-	uint64_t freed =
-		atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
 
-	return atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) & ~freed;
+	return atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) &
+		~freed;
 }
 
 uint64_t check_live_blocks(const struct heap *heap, uint64_t head)
@@ -115,7 +115,8 @@ static void check_bits(struct check *check, uint64_t head)
 		uint64_t outside = ~span_word_mask(size_class, word);
 
 		if ((atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
-			    atomic_load_explicit(span_freed(heap, head, word), memory_order_relaxed)) &
+			    atomic_load_explicit(span_freed(heap, head, word),
+				    memory_order_relaxed)) &
 			outside)
 			report(check, page_offset(head),
 				"span at page %llu: bits of blocks that do not exist",
@@ -126,8 +127,8 @@ static void check_bits(struct check *check, uint64_t head)
 static void check_table(struct check *check, uint64_t head, uint64_t npages)
 {
 	for (uint64_t i = 0; i < npages; i++) {
-		uint32_t entry = atomic_load_explicit(
-			span_table_entry(check->heap, head + i), memory_order_relaxed);
+		uint32_t entry = atomic_load_explicit(span_table_entry(check->heap, head + i),
+			memory_order_relaxed);
 
 		if (entry != head) {
 			report(check, page_offset(head + i),
@@ -143,11 +144,12 @@ static void check_span_words(struct check *check, uint64_t head)
 	const struct span *span = span_of_head(check->heap, head);
 
 	if (head < check->covered)
-		report(check, page_offset(head),
-			"span at page %llu: inside the span before it", (unsigned long long)head);
+		report(check, page_offset(head), "span at page %llu: inside the span before it",
+			(unsigned long long)head);
 	if (!span_record_plausible(check->heap, head)) {
 		report(check, page_offset(head),
-			"span at page %llu: its record (pages %u, class %u, purpose %u) cannot be true",
+			"span at page %llu: its record (pages %u, class %u, purpose %u) cannot be "
+			"true",
 			(unsigned long long)head, span->pages, span->span_class, span->purpose);
 		return;
 	}
@@ -288,8 +290,10 @@ static int check_owner(void *argument, uint64_t head)
 			"span at page %llu: unowned and not full, but not listed",
 			(unsigned long long)head);
 	if (stands(check->heap, head, owned_and_unnamed))
-		report(check, page_offset(head), "span at page %llu: owned by a slot that does not "
-			"know it", (unsigned long long)head);
+		report(check, page_offset(head),
+			"span at page %llu: owned by a slot that does not "
+			"know it",
+			(unsigned long long)head);
 	return check->stopped;
 }
 
@@ -307,7 +311,8 @@ static void check_log(struct check *check, uint32_t slot)
 		uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
 		if (run != 0 && !run_is_data(check->heap, run))
-			report(check, off, "slot %u: an intent names pages that hold no data", slot);
+			report(check, off, "slot %u: an intent names pages that hold no data",
+				slot);
 	}
 }
 
@@ -379,7 +384,8 @@ static int walk_objects(const struct walk *walk, uint64_t head)
 	const struct size_class *size_class = span_size_class(walk->heap, span->span_class);
 
 	for (unsigned word = 0; word < size_class->words; word++) {
-		uint64_t live = word_live(walk->heap, head, word) & span_word_mask(size_class, word);
+		uint64_t live =
+			word_live(walk->heap, head, word) & span_word_mask(size_class, word);
 
 		for (; live != 0; live &= live - 1) {
 			struct sh_block block = {

@@ -24,8 +24,8 @@ int walk_heap(struct heap *heap, sh_block_fn *block, void *argument);
 
 /* Visits the heads of all spans below the frontiers, in address order; stops when `visit` returns
  * non-zero, and returns that. */
-int check_each_span(
-	const struct heap *heap, int (*visit)(void *argument, uint64_t head), void *argument);
+int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
+	void *argument);
 
 /* Live blocks of a span of objects. */
 uint64_t check_live_blocks(const struct heap *heap, uint64_t head);

@@ -35,8 +35,8 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 {
 	const struct image *image = context;
 
-	return offset <= image->control_bytes && bytes <= image->control_bytes - offset ? 0 :
-											  ENOSPC;
+	return offset <= image->control_bytes && bytes <= image->control_bytes - offset ? 0
+											: ENOSPC;
 }
 
 static struct system image_system(struct image *image)

@@ -55,13 +55,13 @@ static bool settle_free(struct thread *thread, uint32_t slot, uint64_t run)
 
 static bool settle_intent(struct thread *thread, uint32_t slot, unsigned which)
 {
-	uint64_t run = atomic_load_explicit(
-		&thread->heap->logs[slot].intent[which], memory_order_acquire);
+	uint64_t run =
+		atomic_load_explicit(&thread->heap->logs[slot].intent[which], memory_order_acquire);
 
 	if (!run_is_data(thread->heap, run))
 		return false;
-	return run_operation(run) == RUN_ALLOC ? settle_alloc(thread, run) :
-						 settle_free(thread, slot, run);
+	return run_operation(run) == RUN_ALLOC ? settle_alloc(thread, run)
+					       : settle_free(thread, slot, run);
 }
 
 static void settle_log(struct thread *thread, uint32_t slot)
@@ -131,10 +131,9 @@ static bool has_threads(const struct heap *heap, uint32_t process)
 
 		if (owner == 0)
 			continue;
-		if (slot_is_claim(owner) ?
-				owner >> 1 == process :
-				atomic_load_explicit(&thread->process, memory_order_relaxed) ==
-					process)
+		if (slot_is_claim(owner) ? owner >> 1 == process
+					 : atomic_load_explicit(&thread->process,
+						   memory_order_relaxed) == process)
 			return true;
 	}
 	return false;
@@ -149,8 +148,8 @@ static void reap_process(struct thread *thread, uint32_t process)
 	if (owner == 0 || heap->system.process_alive(heap->system.context, process) ||
 		has_threads(heap, process))
 		return;
-	if (atomic_compare_exchange_strong_explicit(
-		    &slot->owner, &owner, 0, memory_order_acq_rel, memory_order_relaxed))
+	if (atomic_compare_exchange_strong_explicit(&slot->owner, &owner, 0, memory_order_acq_rel,
+		    memory_order_relaxed))
 		thread->counts.processes++;
 }
 

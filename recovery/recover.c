@@ -61,9 +61,9 @@ static void list_everything(struct heap *heap, uint64_t arena)
 	}
 	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++)
 		for (unsigned i = 0; i < CLASS_CHUNK_WORDS; i++)
-			atomic_store_explicit(
-				&heap->class_chunks[(arena * SPAN_CLASS_COUNT + c) *
-						CLASS_CHUNK_WORDS + i],
+			atomic_store_explicit(&heap->class_chunks[(arena * SPAN_CLASS_COUNT + c) *
+							      CLASS_CHUNK_WORDS +
+						      i],
 				chunks[i], memory_order_relaxed);
 }
 
@@ -114,13 +114,14 @@ static void drop_intents(struct thread *thread)
 		struct slot_log *log = &heap->logs[slot];
 
 		for (unsigned which = 0; which < 2; which++) {
-			uint64_t run = atomic_load_explicit(
-				&log->intent[which], memory_order_relaxed);
+			uint64_t run =
+				atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
 			if (run == 0)
 				continue;
-			if (page_is_data(heap, run_page(run)) && head_is_set(heap, run_page(run)) ==
-				(run_operation(run) == RUN_ALLOC))
+			if (page_is_data(heap, run_page(run)) &&
+				head_is_set(heap, run_page(run)) ==
+					(run_operation(run) == RUN_ALLOC))
 				thread->counts.operations_finished++;
 			else
 				thread->counts.operations_undone++;
@@ -184,8 +185,7 @@ static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
 
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
  * end. */
-static void count_span(
-	struct heap *heap, uint64_t head, uint64_t next, struct recovery *recovery)
+static void count_span(struct heap *heap, uint64_t head, uint64_t next, struct recovery *recovery)
 {
 	struct span *span = span_of_head(heap, head);
 
@@ -201,8 +201,7 @@ static void count_span(
 		return;
 	}
 	/* What the pages behind it hold cannot be known, so they are not given out. */
-	atomic_store_explicit(
-		&span->hot, heap_hot(heap, HOT_QUARANTINE, 0), memory_order_relaxed);
+	atomic_store_explicit(&span->hot, heap_hot(heap, HOT_QUARANTINE, 0), memory_order_relaxed);
 	clear_free_range(heap, head, next - head);
 	report(recovery, head, "the span's record cannot be true: set aside");
 }
@@ -213,8 +212,8 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 	uint64_t head;
 
-	atomic_store_explicit(
-		&heap->published[arena], end >> CHUNK_PAGES_SHIFT, memory_order_relaxed);
+	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
+		memory_order_relaxed);
 	if (end <= first)
 		return;
 	page_bits_set_range(heap->pages.free_words, first, end - first);

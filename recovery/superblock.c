@@ -158,8 +158,7 @@ static bool read_copy(const char *base, uint64_t bytes, uint64_t offset, struct 
 
 void superblock_write(char *base, struct superblock *superblock)
 {
-	uint64_t b = heap_superblock_b_offset(
-		superblock->max_bytes, superblock->thread_slot_count);
+	uint64_t b = heap_superblock_b_offset(superblock->max_bytes, superblock->thread_slot_count);
 	/* The copy that a reader relies on is written last: a torn copy A was left by a death. */
 	bool a_last = read_copy(base, sizeof(struct superblock), 0, &(struct superblock){ 0 });
 
@@ -180,8 +179,9 @@ static bool search_copy(const char *base, uint64_t bytes, struct superblock *cop
 	for (uint64_t offset = SEARCH_STEP; offset < limit; offset += SEARCH_STEP)
 		if (read_copy(base, bytes, offset, copy) &&
 			(superblock_difference(copy) != NULL ||
-				offset == heap_superblock_b_offset(
-						  copy->max_bytes, copy->thread_slot_count)))
+				offset ==
+					heap_superblock_b_offset(copy->max_bytes,
+						copy->thread_slot_count)))
 			return true;
 	return false;
 }
@@ -200,8 +200,8 @@ int superblock_read(const char *base, uint64_t bytes, struct superblock *superbl
 	has_b = has_a ? read_copy(base, bytes,
 				heap_superblock_b_offset(superblock->max_bytes,
 					superblock->thread_slot_count),
-				&b) :
-			search_copy(base, bytes, &b);
+				&b)
+		      : search_copy(base, bytes, &b);
 	if (!has_a && !has_b)
 		return SH_EBADHEAP;
 	*copies = has_a && has_b && b.sequence == superblock->sequence ? 2 : 1;

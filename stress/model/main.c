@@ -62,8 +62,8 @@ static bool model_process_alive(void *context, uint32_t process)
 	return ghosts[process].dead == 0;
 }
 
-static void model_futex_wait(
-	void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns)
+static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
+	uint64_t limit_ns)
 {
 	(void)context;
 	(void)limit_ns;
@@ -419,7 +419,9 @@ static int explore(const struct job *job)
 	chosen[1] = job->second < 0 ? NULL : &operations[job->second];
 	recovering = job->second == RECOVERY;
 	snprintf(name, sizeof(name), "%s%s", chosen[0]->name,
-		recovering ? " | recovery" : chosen[1] != NULL ? " | " : "");
+		recovering                  ? " | recovery"
+			: chosen[1] != NULL ? " | "
+					    : "");
 	if (chosen[1] != NULL)
 		strncat(name, chosen[1]->name, sizeof(name) - strlen(name) - 1);
 	make_world();

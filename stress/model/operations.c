@@ -62,8 +62,8 @@ static const char *promise_allocated(const struct world *world, unsigned process
 	blocks->least = 1;
 	if (world->ghosts[process].result == 0)
 		return "an allocation failed";
-	return world_live(heap, world->ghosts[process].result) ? NULL :
-								 "an allocated block is free";
+	return world_live(heap, world->ghosts[process].result) ? NULL
+							       : "an allocated block is free";
 }
 
 /* --- taking pages --------------------------------------------------------------------------- */
@@ -279,9 +279,9 @@ static const char *promise_commit(const struct world *world, unsigned process,
 	if (world_progress(world, process) == DONE &&
 		(stored == 0 || stored != world->ghosts[process].result))
 		return "a committed transaction was not carried out";
-	return world_progress(world, process) == NOT_STARTED && stored != 0 ?
-		"a transaction that was not begun was carried out" :
-		NULL;
+	return world_progress(world, process) == NOT_STARTED && stored != 0
+		? "a transaction that was not begun was carried out"
+		: NULL;
 }
 
 static uint64_t run_abort(struct world *world, unsigned process)
@@ -308,8 +308,7 @@ static const char *promise_abort(const struct world *world, unsigned process,
 	*blocks = (struct contribution){ 1, 1 };
 	if (*word_of(heap, kept(world, process, 1) + 8) != 0)
 		return "an edit of an aborted transaction stands";
-	return world_live(heap, kept(world, process, 0)) ? NULL :
-							   "an aborted free was carried out";
+	return world_live(heap, kept(world, process, 0)) ? NULL : "an aborted free was carried out";
 }
 
 /* Large blocks: kept[0] is freed, another is allocated and published in kept[1]'s word. */
@@ -454,9 +453,9 @@ static const char *promise_mutex(const struct world *world, unsigned process,
 {
 	(void)heap;
 	(void)blocks;
-	return world_progress(world, process) == DONE && world->ghosts[process].result != 0 ?
-		"under the mutex, a half-made edit of the dead was seen" :
-		NULL;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "under the mutex, a half-made edit of the dead was seen"
+		: NULL;
 }
 
 /* A second thread of the process comes and goes. */

@@ -32,8 +32,8 @@ uint64_t world_allocate(struct world *world, unsigned process, uint64_t bytes)
 uint64_t world_allocate_large(struct world *world, unsigned process, uint64_t bytes)
 {
 	int error;
-	uint64_t head = span_prepare_large(
-		&world->threads[process], bytes, SPAN_LARGE, false, &error);
+	uint64_t head =
+		span_prepare_large(&world->threads[process], bytes, SPAN_LARGE, false, &error);
 
 	span_commit_large(&world->threads[process], head);
 	return page_offset(head);

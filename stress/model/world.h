@@ -22,8 +22,8 @@ enum progress { NOT_STARTED, RUNNING, DONE };
 
 /* What one process has done: part of the truth that is compared, so it is tracked as truth. */
 struct ghost {
-	uint64_t progress;    /* enum progress */
-	uint64_t result;      /* of the operation: an offset or a code */
+	uint64_t progress;         /* enum progress */
+	uint64_t result;           /* of the operation: an offset or a code */
 	uint64_t kept[WORLD_KEPT]; /* what prepare left for run and promise */
 	uint64_t dead;
 };
@@ -55,8 +55,8 @@ struct operation {
 	uint64_t (*run)(struct world *world, unsigned process);
 	/* What it promises of a settled heap (recovered, or everybody done or reaped), wherever the
 	 * operation stopped: NULL or what is broken. */
-	const char *(*promise)(const struct world *world, unsigned process,
-		const struct heap *heap, struct contribution *blocks);
+	const char *(*promise)(const struct world *world, unsigned process, const struct heap *heap,
+		struct contribution *blocks);
 };
 
 extern const struct operation operations[];
