@@ -181,19 +181,17 @@ static void add_subject(enum allocator_kind kind, const char *folder, const char
 
 static struct allocator start_allocator(const struct subject *subject)
 {
-	char path[4096];
+	char path[PATH_BYTES];
 	struct allocator allocator;
 
 	if (subject->kind == ALLOCATOR_MIMALLOC)
 		return allocator_mimalloc();
 	if (subject->kind == ALLOCATOR_GLIBC)
 		return allocator_glibc();
-	snprintf(path, sizeof(path), "%s/heap", subject->folder);
+	heap_path(subject->folder, path);
 	allocator = allocator_spanheap(path, 0);
 	/* The kernel takes the files back with the process, without writing them out. */
-	unlink(path);
-	strcat(path, "-shm");
-	unlink(path);
+	heap_remove(subject->folder);
 	return allocator;
 }
 
@@ -287,9 +285,11 @@ int main(int argc, char **argv)
 	const char *only = "";
 
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--repetitions") == 0 && argv[i + 1] != NULL)
+		bool more = i + 1 < argc;
+
+		if (strcmp(argv[i], "--repetitions") == 0 && more)
 			repetitions = number_argument("--repetitions", argv[++i]);
-		else if (strcmp(argv[i], "--only") == 0 && argv[i + 1] != NULL)
+		else if (strcmp(argv[i], "--only") == 0 && more)
 			only = argv[++i];
 		else
 			add_folder(argv[i]);

@@ -102,6 +102,24 @@ static inline const char *file_system_name(const char *folder)
 	}
 }
 
+#define PATH_BYTES 4096u
+
+static inline void heap_path(const char *folder, char path[PATH_BYTES])
+{
+	snprintf(path, PATH_BYTES, "%s/heap", folder);
+}
+
+/* Removes both files of the heap in the folder. */
+static inline void heap_remove(const char *folder)
+{
+	char path[PATH_BYTES];
+
+	heap_path(folder, path);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/heap-shm", folder);
+	unlink(path);
+}
+
 /* Reads the number after an option; dies when it is none or not above 0. */
 static inline unsigned number_argument(const char *option, const char *text)
 {

@@ -14,7 +14,7 @@
 
 static struct allocator start_allocator(const char *name, const char *folder)
 {
-	char path[4096];
+	char path[PATH_BYTES];
 
 	if (strcmp(name, "mimalloc") == 0)
 		return allocator_mimalloc();
@@ -22,7 +22,7 @@ static struct allocator start_allocator(const char *name, const char *folder)
 		return allocator_glibc();
 	if (strcmp(name, "spanheap") != 0)
 		die("%s: no such allocator; say spanheap, mimalloc or glibc", name);
-	snprintf(path, sizeof(path), "%s/heap", folder);
+	heap_path(folder, path);
 	return allocator_spanheap(path, MAX_BYTES);
 }
 

@@ -162,15 +162,13 @@ static void run_child(child_fn *run, const char *path, const struct content *con
 
 static struct result repeat(const char *folder, const struct content *content, uint64_t *bytes)
 {
-	char path[4096];
+	char path[PATH_BYTES];
 	struct result result;
 
-	snprintf(path, sizeof(path), "%s/heap", folder);
+	heap_path(folder, path);
 	run_child(be_killed, path, content, bytes, sizeof(*bytes));
 	run_child(reopen, path, content, &result, sizeof(result));
-	unlink(path);
-	strcat(path, "-shm");
-	unlink(path);
+	heap_remove(folder);
 	return result;
 }
 

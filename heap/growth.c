@@ -33,7 +33,9 @@ int growth_make_arena(struct heap *heap, uint64_t arena)
 	struct arena_header *header;
 	int error;
 
-	if (arena >= heap->max_arenas)
+	/* The maximum size may end inside the arena's zone. */
+	if (arena >= heap->max_arenas ||
+		arena_first_chunk(heap, arena) >= arena_end_chunk(heap, arena))
 		return ENOMEM;
 	error = back_arena_head(heap, arena);
 	if (error != 0)

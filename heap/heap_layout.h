@@ -190,13 +190,13 @@ enum span_purpose {
  *	times as much. */
 struct span {
 	/* --- the owner's line */
-	uint32_t pages;
-	uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
-	uint8_t purpose;    /* enum span_purpose */
+	_Atomic uint32_t pages;
+	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
+	_Atomic uint8_t purpose;    /* enum span_purpose */
 	uint16_t reserved16;
-	uint64_t generation;  /* counts the lives of this record */
+	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot; /* heap/hot.h: incarnation, owner, class. Volatile. */
-	uint64_t bytes;       /* of a large block: what was asked for, rounded to 16 */
+	_Atomic uint64_t bytes; /* of a large block: what was asked for, rounded to 16 */
 	_Atomic uint64_t allocated[SPAN_INLINE_WORDS];
 	/* --- everybody's line */
 	_Atomic uint64_t freed[SPAN_INLINE_WORDS];

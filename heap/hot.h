@@ -8,7 +8,7 @@
  *
  * owner:
  *	0		no span here
- *	1 .. 0x7ffe	slot + 1: that thread allocates from the span, frees with plain stores
+ *	1 .. 0x7ffb	slot + 1: that thread allocates from the span, frees with plain stores
  *	0x8000 | slot+1	being freed by that slot: no span to anybody else
  *	HOT_QUARANTINE	damaged: nothing is allocated or freed here
  *	HOT_LARGE	one large block, live

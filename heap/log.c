@@ -29,11 +29,13 @@ static uint64_t extension_pages(unsigned k)
 static bool extension_there(const struct heap *heap, uint64_t off, unsigned k)
 {
 	uint64_t head = off >> PAGE_SHIFT;
+	struct span_record record;
 
-	return off == page_offset(head) && span_find(heap, head) == head &&
-		span_record_plausible(heap, head) &&
-		span_of_head(heap, head)->purpose == SPAN_LOG &&
-		span_of_head(heap, head)->pages == extension_pages(k);
+	if (off != page_offset(head) || span_find(heap, head) != head)
+		return false;
+	record = span_record_read(heap, head);
+	return span_record_plausible(heap, head, &record) && record.purpose == SPAN_LOG &&
+		record.pages == extension_pages(k);
 }
 
 struct log_entry *log_entry_at(const struct heap *heap, struct slot_log *log, uint64_t index)

@@ -13,17 +13,17 @@
 /* Why no block is at `off`: was there one, in a span that is gone? */
 static int gone_or_bad(const struct heap *heap, uint64_t head, uint64_t off)
 {
-	const struct span *span = span_of_head(heap, head);
+	struct span_record record = span_record_read(heap, head);
 	uint64_t delta = off - page_offset(head);
 
-	if (head_is_set(heap, head) || !span_record_plausible(heap, head))
+	if (head_is_set(heap, head) || !span_record_plausible(heap, head, &record))
 		return SH_EBADPTR;
-	if (span->purpose == SPAN_LARGE)
+	if (record.purpose == SPAN_LARGE)
 		return delta == 0 ? SH_EDOUBLEFREE : SH_EBADPTR;
-	if (span->purpose != SPAN_OBJECTS)
+	if (record.purpose != SPAN_OBJECTS)
 		return SH_EBADPTR;
-	return delta < span->pages * PAGE_BYTES &&
-			delta % span_size_class(heap, span->span_class)->bytes == 0
+	return delta < record.pages * PAGE_BYTES &&
+			delta % span_size_class(heap, record.span_class)->bytes == 0
 		? SH_EDOUBLEFREE
 		: SH_EBADPTR;
 }

@@ -22,25 +22,52 @@ uint64_t span_find(const struct heap *heap, uint64_t page)
 	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
 	if (head == 0 || head > page || !page_is_data(heap, head) || !head_is_set(heap, head))
 		return 0;
-	return page - head < span_of_head(heap, head)->pages ? head : 0;
+	if (page - head < span_of_head(heap, head)->pages)
+		return head;
+	/* What a damaged record covers cannot be known: the table says so for what it may cover. */
+	return hot_owner(span_hot(heap, head)) == HOT_QUARANTINE ? head : 0;
 }
 
-bool span_record_plausible(const struct heap *heap, uint64_t head)
+struct span_record span_record_read(const struct heap *heap, uint64_t head)
 {
 	const struct span *span = span_of_head(heap, head);
-	uint64_t last = head + span->pages - 1;
+	struct span_record record = {
+		/* acquire: pairs with the fence in write_record(); who sees a field of the next
+		 * life sees another generation in span_record_stands(). */
+		.generation = atomic_load_explicit(&span->generation, memory_order_acquire),
+		.bytes = atomic_load_explicit(&span->bytes, memory_order_relaxed),
+		.pages = atomic_load_explicit(&span->pages, memory_order_relaxed),
+		.span_class = atomic_load_explicit(&span->span_class, memory_order_relaxed),
+		.purpose = atomic_load_explicit(&span->purpose, memory_order_relaxed),
+	};
 
-	if (span->pages == 0 || page_arena(last) != page_arena(head) || !page_is_data(heap, last))
+	return record;
+}
+
+bool span_record_stands(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	/* acquire fence: what the caller read comes before this look. */
+	atomic_thread_fence(memory_order_acquire);
+	return head_is_set(heap, head) && atomic_load_explicit(&span_of_head(heap, head)->generation,
+						   memory_order_relaxed) == record->generation;
+}
+
+bool span_record_plausible(
+	const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	uint64_t last = head + record->pages - 1;
+
+	if (record->pages == 0 || page_arena(last) != page_arena(head) || !page_is_data(heap, last))
 		return false;
-	switch (span->purpose) {
+	switch (record->purpose) {
 	case SPAN_OBJECTS:
-		return span->span_class < SPAN_CLASS_COUNT &&
-			span->pages == span_size_class(heap, span->span_class)->pages;
+		return record->span_class < SPAN_CLASS_COUNT &&
+			record->pages == span_size_class(heap, record->span_class)->pages;
 	case SPAN_LARGE:
 	case SPAN_LOG:
-		return (span->span_class | 1u) == SPAN_CLASS_LARGE &&
-			span->bytes <= span->pages * PAGE_BYTES &&
-			span->bytes > (span->pages - 1) * PAGE_BYTES;
+		return (record->span_class | 1u) == SPAN_CLASS_LARGE &&
+			record->bytes <= record->pages * PAGE_BYTES &&
+			record->bytes > (record->pages - 1) * PAGE_BYTES;
 	default:
 		return false;
 	}
@@ -48,16 +75,16 @@ bool span_record_plausible(const struct heap *heap, uint64_t head)
 
 static uint64_t hot_first_touch(const struct heap *heap, uint64_t head)
 {
-	const struct span *span = span_of_head(heap, head);
+	struct span_record record = span_record_read(heap, head);
 
 	if (!head_is_set(heap, head))
 		return heap_hot(heap, HOT_NONE, 0);
-	if (!span_record_plausible(heap, head))
+	if (!span_record_plausible(heap, head, &record))
 		return heap_hot(heap, HOT_QUARANTINE, 0);
-	if (span->purpose == SPAN_OBJECTS)
-		return heap_hot(heap, HOT_UNOWNED, span->span_class);
-	return heap_hot(heap, span->purpose == SPAN_LARGE ? HOT_LARGE : HOT_QUARANTINE,
-		span->span_class);
+	if (record.purpose == SPAN_OBJECTS)
+		return heap_hot(heap, HOT_UNOWNED, record.span_class);
+	return heap_hot(heap, record.purpose == SPAN_LARGE ? HOT_LARGE : HOT_QUARANTINE,
+		record.span_class);
 }
 
 uint64_t span_hot(const struct heap *heap, uint64_t head)
@@ -93,11 +120,15 @@ static void write_record(const struct heap *heap, uint64_t head, uint64_t npages
 {
 	struct span *span = span_of_head(heap, head);
 
-	span->pages = (uint32_t)npages;
-	span->purpose = (uint8_t)purpose;
-	span->span_class = (uint8_t)span_class;
-	span->bytes = bytes;
-	span->generation++;
+	atomic_store_explicit(&span->generation,
+		atomic_load_explicit(&span->generation, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+	/* release fence: pairs with span_record_stands(). */
+	atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&span->pages, (uint32_t)npages, memory_order_relaxed);
+	atomic_store_explicit(&span->purpose, (uint8_t)purpose, memory_order_relaxed);
+	atomic_store_explicit(&span->span_class, (uint8_t)span_class, memory_order_relaxed);
+	atomic_store_explicit(&span->bytes, bytes, memory_order_relaxed);
 	write_table(heap, head, npages);
 }
 
@@ -547,8 +578,7 @@ static bool looks_empty(const struct heap *heap, uint64_t head)
 	uint64_t hot = span_hot(heap, head);
 	unsigned words;
 
-	if (hot_owner(hot) != HOT_UNOWNED || !span_record_plausible(heap, head) ||
-		span_of_head(heap, head)->span_class != hot_class(hot))
+	if (hot_owner(hot) != HOT_UNOWNED || hot_class(hot) >= SPAN_CLASS_COUNT)
 		return false;
 	words = span_size_class(heap, hot_class(hot))->words;
 	for (unsigned word = 0; word < words; word++) {

@@ -28,8 +28,25 @@ uint64_t span_find(const struct heap *heap, uint64_t page);
  * HOT_NONE when no span begins there. `head` is a data page. */
 uint64_t span_hot(const struct heap *heap, uint64_t head);
 
-/* Whether the record of a span whose head bit is set can be true. For any content. */
-bool span_record_plausible(const struct heap *heap, uint64_t head);
+/* Stack. A copy of a span's record. */
+struct span_record {
+	uint64_t generation;
+	uint64_t bytes;
+	uint32_t pages;
+	uint8_t span_class;
+	uint8_t purpose;
+};
+
+/* Copies the record of the span at `head`, a data page. */
+struct span_record span_record_read(const struct heap *heap, uint64_t head);
+
+/* Whether the span at `head` is still the one whose record was copied: what was read of it between
+ * belongs to it. */
+bool span_record_stands(const struct heap *heap, uint64_t head, const struct span_record *record);
+
+/* Whether a record can be true of a span at `head`. For any content. */
+bool span_record_plausible(
+	const struct heap *heap, uint64_t head, const struct span_record *record);
 
 /* Objects per word of bits that exist: all but the last word are full. */
 static inline uint64_t span_word_mask(const struct size_class *size_class, unsigned word)

@@ -230,9 +230,9 @@ int transaction_add(struct transaction *transaction, uint64_t off, uint64_t byte
 		.where = off,
 		.before = index->last_range,
 	};
-	int error = reserve(transaction, log_raw_entries(bytes));
+	int error = bytes == 0 ? 0 : reserve(transaction, log_raw_entries(bytes));
 
-	if (error != 0)
+	if (error != 0 || bytes == 0)
 		return error;
 	log_append_bytes(thread, &entry, heap_at(thread->heap, off));
 	/* The caller's edits come after. */
@@ -418,7 +418,7 @@ static bool range_plausible(const struct heap *heap, const struct log_entry *ent
 	uint64_t first = entry->where >> PAGE_SHIFT;
 	uint64_t last = (entry->where + bytes - 1) >> PAGE_SHIFT;
 
-	return log_entry_kind(entry) == LOG_RANGE && bytes != 0 && bytes <= ARENA_BYTES &&
+	return bytes != 0 && bytes <= ARENA_BYTES &&
 		page_arena(first) == page_arena(last) && page_is_data(heap, first) &&
 		page_is_data(heap, last);
 }
@@ -433,10 +433,11 @@ static void put_back_all(struct replay *replay)
 	while (next != 0) {
 		const struct log_entry *entry = log_entry_at(heap, replay->log, next - 1);
 
-		if (entry == NULL || !range_plausible(heap, entry))
+		if (entry == NULL || log_entry_kind(entry) != LOG_RANGE)
 			break;
-		log_copy_bytes(heap, replay->log, next - 1, heap_at(heap, entry->where),
-			log_entry_bytes(entry));
+		if (range_plausible(heap, entry))
+			log_copy_bytes(heap, replay->log, next - 1, heap_at(heap, entry->where),
+				log_entry_bytes(entry));
 		next = entry->before < next ? entry->before : 0;
 	}
 	crash_order();
@@ -532,6 +533,17 @@ static void free_entry(struct replay *replay, const struct log_entry *entry, str
 	*last = block;
 }
 
+/* Whether the span is gone by another free than this log's, of two that raced. After a restart the
+ * word says nothing, and nobody else was there. */
+static bool somebody_else_freed(const struct replay *replay, uint64_t head)
+{
+	uint64_t hot =
+		atomic_load_explicit(&span_of_head(replay->heap, head)->hot, memory_order_acquire);
+
+	return hot_laid(hot, replay->heap->incarnation) &&
+		hot_owner(hot) != hot_dying_by(replay->slot);
+}
+
 /* A large free for this log that a death interrupted after the head bit was cleared: its entry is
  * retired first, then its pages go to limbo; the entries after it need the intent. */
 static void finish_open_free(struct replay *replay)
@@ -544,6 +556,10 @@ static void finish_open_free(struct replay *replay)
 
 	if (!run_is_data(heap, run) || head_is_set(heap, run_page(run)))
 		return;
+	if (somebody_else_freed(replay, run_page(run))) {
+		pages_close_intent(replay->log, 1);
+		return;
+	}
 	if (entry != NULL && kind_is_named(log_entry_kind(entry)) &&
 		entry->where == page_offset(run_page(run)))
 		replay_advance(replay);

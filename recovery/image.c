@@ -79,10 +79,13 @@ static bool directory_inside(const struct image *image)
 	const struct heap *heap = &image->heap;
 
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
-		uint64_t end = arena_frontier(heap, arena) * CHUNK_BYTES;
+		uint64_t frontier = arena_frontier(heap, arena);
 
-		if (end > image->bytes || end < arena << ARENA_BYTES_SHIFT ||
-			arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes)
+		/* An arena that was made and has no chunk yet ends with its head. */
+		if (frontier < arena << ARENA_CHUNKS_SHIFT ||
+			arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes ||
+			(frontier > arena_first_chunk(heap, arena) &&
+				frontier * CHUNK_BYTES > image->bytes))
 			return false;
 	}
 	return true;

@@ -50,7 +50,8 @@ static void list_everything(struct heap *heap, uint64_t arena)
 	_Atomic uint64_t *heads = arena_in_use(heap, arena);
 	uint64_t first = arena << ARENA_PAGES_SHIFT;
 	uint64_t chunks[CLASS_CHUNK_WORDS] = { 0 };
-	uint64_t words = (arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT) - first;
+	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t words = end > first ? end - first : 0;
 
 	for (uint64_t i = 0; i < words / 64; i++) {
 		uint64_t bits = atomic_load_explicit(&heads[i], memory_order_relaxed);
@@ -188,20 +189,22 @@ static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
 static void count_span(struct heap *heap, uint64_t head, uint64_t next, struct recovery *recovery)
 {
 	struct span *span = span_of_head(heap, head);
+	struct span_record record = span_record_read(heap, head);
 
-	if (span_record_plausible(heap, head) && head + span->pages <= next) {
+	if (span_record_plausible(heap, head, &record) && head + record.pages <= next) {
 		/* A log's run: the logs are settled. */
-		if (span->purpose == SPAN_LOG) {
+		if (record.purpose == SPAN_LOG) {
 			head_clear(heap, head);
 			return;
 		}
 		recovery->spans++;
-		mend_table(heap, head, span->pages);
-		clear_free_range(heap, head, span->pages);
+		mend_table(heap, head, record.pages);
+		clear_free_range(heap, head, record.pages);
 		return;
 	}
 	/* What the pages behind it hold cannot be known, so they are not given out. */
 	atomic_store_explicit(&span->hot, heap_hot(heap, HOT_QUARANTINE, 0), memory_order_relaxed);
+	mend_table(heap, head, next - head);
 	clear_free_range(heap, head, next - head);
 	report(recovery, head, "the span's record cannot be true: set aside");
 }

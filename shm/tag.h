@@ -14,7 +14,8 @@
 /* bit 0: free for the user of the word (locks: somebody waits)
  * bits 1..15: slot + 1; bits 16..63: serial, never 0 */
 #define TAG_WAITERS UINT64_C(1)
-#define TAG_SLOT_LIMIT 32766u
+/* Hot words (heap/hot.h) have three owners above the slots. */
+#define TAG_SLOT_LIMIT 32763u
 #define TAG_SERIAL_LIMIT ((UINT64_C(1) << 48) - 1)
 
 static inline uint64_t tag_make(uint32_t slot, uint64_t serial)

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spanheap.h>
 #include <stdio.h>
@@ -182,6 +183,14 @@ static void overwrite(const char *name, uint64_t offset, const void *content, si
 static void beside(char name[PATH_MAX], const char *file)
 {
 	snprintf(name, PATH_MAX, "%s/%s", directory, file);
+}
+
+/* What is mounted from here on is seen by this process and its children only, and is gone with
+ * them. */
+static bool own_mounts(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 /* --- heaps --------------------------------------------------------------------------------- */
@@ -2429,7 +2438,7 @@ static void test_full_disk(void)
 
 	remove_all(directory);
 	beside(mounted, "small");
-	if (geteuid() != 0 || mkdir(mounted, 0700) != 0 ||
+	if (!own_mounts() || mkdir(mounted, 0700) != 0 ||
 		mount("none", mounted, "tmpfs", 0, "size=24m") != 0) {
 		printf("SKIPPED, cannot mount: ");
 		rmdir(mounted);
@@ -2706,10 +2715,32 @@ static bool mount_overlay(void)
 	return mount("overlay", name, "overlay", 0, options) == 0;
 }
 
+static bool make_overlay(void)
+{
+	const char *parent = getenv("TMPDIR");
+
+	snprintf(overlay, sizeof(overlay), "%s/spanheap-overlay-XXXXXX",
+		parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+	if (!own_mounts() || mkdtemp(overlay) == NULL)
+		return false;
+	if (mount_overlay())
+		return true;
+	leave_overlay();
+	return false;
+}
+
+/* Whether the machine lets us mount one. */
+static bool have_overlay(void)
+{
+	return make_overlay() && leave_overlay() == 0;
+}
+
 static int use_overlay(void)
 {
 	char name[PATH_MAX];
 
+	if (!make_overlay())
+		return -1;
 	overlay_part(name, 3);
 	return use_directory(name);
 }
@@ -2719,21 +2750,6 @@ static int end_overlay(void)
 	int error = leave_directory();
 
 	return leave_overlay() != 0 ? -1 : error;
-}
-
-/* Whether the machine lets us mount one. */
-static bool have_overlay(void)
-{
-	const char *parent = getenv("TMPDIR");
-
-	snprintf(overlay, sizeof(overlay), "%s/spanheap-overlay-XXXXXX",
-		parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-	if (geteuid() != 0 || mkdtemp(overlay) == NULL)
-		return false;
-	if (mount_overlay())
-		return true;
-	leave_overlay();
-	return false;
 }
 
 int test_api_register(void)

@@ -5,6 +5,7 @@
  * no signal ends the tool, standard output is one JSON document when that was asked for, and the
  * verbs that read change no byte. */
 #define _GNU_SOURCE
+#include "heap/growth.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/root.h"
@@ -45,8 +46,8 @@ static void fill(struct fixture *f, uint64_t *blocks)
 	uint64_t name[ROOT_NAME_BYTES / 8];
 
 	for (unsigned i = 0; i < BLOCKS; i++)
-		blocks[i] = fixture_block(
-			&f->threads[i % 3], 16 + i * (SMALL_MAX_BYTES - 16) / BLOCKS);
+		blocks[i] =
+			fixture_block(&f->threads[i % 3], 16 + i * (SMALL_MAX_BYTES - 16) / BLOCKS);
 	for (unsigned i = 0; i < BLOCKS; i += 4)
 		CU_ASSERT_EQUAL(object_free(&f->threads[i % 2], blocks[i]), 0);
 	fixture_block(&f->threads[0], SMALL_MAX_BYTES + 1);
@@ -65,8 +66,7 @@ static struct fixture *clean_heap(void)
 	return f;
 }
 
-static void log_some(struct thread *thread, struct transaction *transaction,
-	const uint64_t *blocks)
+static void log_some(struct thread *thread, struct transaction *transaction, const uint64_t *blocks)
 {
 	int error;
 
@@ -298,13 +298,11 @@ static void test_root_names(void)
 	CU_ASSERT_EQUAL(root_set(&f->threads[0], name, 64), 0);
 	write_image(f, LEFT_CLEAN);
 	run = look(FINE, "info");
-	CU_ASSERT_EQUAL(count_text(run.out,
-				"\\u001b[31m\\ufffd\\\"\\\\\\u000a\xc3\xa4"), 1);
+	CU_ASSERT_EQUAL(count_text(run.out, "\\u001b[31m\\ufffd\\\"\\\\\\u000a\xc3\xa4"), 1);
 	run_free(&run);
 	run = RUN("info", PATH);
 	CU_ASSERT_PTR_NULL(strchr(run.out, '\x1b'));
-	CU_ASSERT_EQUAL(count_text(run.out,
-				"\\x1b[31m\\xff\"\\x5c\\x0a\xc3\xa4\\xc2\\x9b"), 1);
+	CU_ASSERT_EQUAL(count_text(run.out, "\\x1b[31m\\xff\"\\x5c\\x0a\xc3\xa4\\xc2\\x9b"), 1);
 	run_free(&run);
 	fixture_close(f);
 }
@@ -321,8 +319,7 @@ static void test_dump(void)
 	CU_ASSERT_TRUE(json_valid(run.out));
 	CU_ASSERT_EQUAL(count_text(run.out, "\"bytes\": "), live);
 	CU_ASSERT_EQUAL(count_text(run.out, "\"purpose\": \"large\""), 1);
-	CU_ASSERT_EQUAL(
-		json_number_of(run.out, "spans"), count_text(run.out, "\"purpose\": "));
+	CU_ASSERT_EQUAL(json_number_of(run.out, "spans"), count_text(run.out, "\"purpose\": "));
 	run_free(&run);
 	run = look(FINE, "dump");
 	CU_ASSERT_EQUAL(count_text(run.out, "\"bytes\": "), 0);
@@ -424,8 +421,7 @@ static void test_recoverable(void)
 	CU_ASSERT_EQUAL(json_number_of(run.out, "rolled_back"), counts->rolled_back);
 	CU_ASSERT_EQUAL(json_number_of(run.out, "rolled_forward"), counts->rolled_forward);
 	CU_ASSERT_EQUAL(json_number_of(run.out, "blocks_freed"), counts->blocks_freed);
-	CU_ASSERT_EQUAL(
-		json_number_of(run.out, "operations_undone"), counts->operations_undone);
+	CU_ASSERT_EQUAL(json_number_of(run.out, "operations_undone"), counts->operations_undone);
 	CU_ASSERT_EQUAL(json_number_of(run.out, "spans"), f->image.recovery.spans);
 	CU_ASSERT_EQUAL(json_number_of(run.out, "quarantined"), 0);
 	run_free(&run);
@@ -528,12 +524,29 @@ static void test_superblock_copies(void)
 	fixture_close(f);
 }
 
+/* A death between the making of an arena and the backing of its first chunk: the frontier stands
+ * where the file has not come to. */
+static void test_arena_without_chunks(void)
+{
+	struct fixture *f = fixture_open(2, 1);
+
+	CU_ASSERT_EQUAL(growth_make_arena(f->heap, 0), 0);
+	write_image(f, LEFT_CLEAN);
+	look_at_all(FINE);
+	write_image(f, LEFT_RECOVERABLE);
+	look_at_all(UNCLEAN);
+	EXPECT(FINE, "recover", PATH);
+	EXPECT(FINE, "check", PATH);
+	fixture_close(f);
+}
+
 static CU_TestInfo unclean_tests[] = {
 	{ "recoverable", test_recoverable },
 	{ "torn", test_torn },
 	{ "a stamp behind", test_stamp_behind },
 	{ "behind a link", test_link },
 	{ "copies of the superblock", test_superblock_copies },
+	{ "an arena without chunks", test_arena_without_chunks },
 	CU_TEST_INFO_NULL,
 };
 
@@ -545,8 +558,8 @@ static uint64_t offset_in(const struct fixture *f, const void *address)
 }
 
 /* Plants one wrong word in a clean heap; the check names the offset, and puts it first. */
-static void expect_problem(
-	struct fixture *f, const void *address, uint64_t value, uint64_t named_offset)
+static void expect_problem(struct fixture *f, const void *address, uint64_t value,
+	uint64_t named_offset)
 {
 	struct run run;
 
@@ -677,8 +690,7 @@ static bool same_times(const struct stat *a, const struct stat *b)
 	return a->st_size == b->st_size && a->st_blocks == b->st_blocks &&
 		a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
 		a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-		a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-		a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+		a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /* The tool survives the file as it is, and leaves it so. */
@@ -693,8 +705,8 @@ static void survive(const char *verb, uint64_t seed)
 	CU_ASSERT(run.status <= DAMAGED && run.status != ERROR);
 	CU_ASSERT(run.out[0] == '\0' || json_valid(run.out));
 	if (run.status > DAMAGED || run.status == ERROR)
-		printf("\n    mutant of SH_SEED=0x%" PRIx64 ": %s: status %d\n%.2000s\n", seed, verb,
-			run.status, run.err);
+		printf("\n    mutant of SH_SEED=0x%" PRIx64 ": %s: status %d\n%.2000s\n", seed,
+			verb, run.status, run.err);
 	CU_ASSERT_EQUAL(stat(PATH, &after), 0);
 	CU_ASSERT_TRUE(same_times(&before, &after));
 	run_free(&run);
@@ -777,7 +789,8 @@ static void work(int ready, uint64_t seed)
 	sh_off blocks[500] = { 0 };
 	struct sh_heap *heap;
 
-	if (sh_open(PATH, 0, NULL, &heap) != 0 || write(ready, "", 1) != 1)
+	if (sh_open(PATH, 0, NULL, &heap) != 0 || (blocks[0] = sh_alloc(heap, 1)) == 0 ||
+		write(ready, "", 1) != 1)
 		_exit(1);
 	for (;;) {
 		uint64_t i = random_below(&random, LENGTH_OF(blocks));

@@ -280,9 +280,12 @@ static uint64_t image_end(const struct heap *heap)
 	uint64_t end = heap_header_bytes(heap->max_bytes, heap->thread_slots);
 
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
-		uint64_t frontier = arena_frontier(heap, arena) * CHUNK_BYTES;
+		uint64_t head = arena_zone(heap, arena) + ARENA_HEAD_BYTES;
+		uint64_t frontier = arena_frontier(heap, arena);
 
-		end = frontier > end ? frontier : end;
+		end = head > end ? head : end;
+		if (frontier > arena_first_chunk(heap, arena) && frontier * CHUNK_BYTES > end)
+			end = frontier * CHUNK_BYTES;
 	}
 	return end;
 }
@@ -299,10 +302,13 @@ static void write_sparse(const char *base, uint64_t end)
 
 	if (fd < 0 || ftruncate(fd, (off_t)end) != 0)
 		abort();
-	for (uint64_t offset = 0; offset < end; offset += step)
-		if (!all_zero(base + offset, step) &&
-			pwrite(fd, base + offset, step, (off_t)offset) != (ssize_t)step)
+	for (uint64_t offset = 0; offset < end; offset += step) {
+		uint64_t bytes = end - offset < step ? end - offset : step;
+
+		if (!all_zero(base + offset, bytes) &&
+			pwrite(fd, base + offset, bytes, (off_t)offset) != (ssize_t)bytes)
 			abort();
+	}
 	close(fd);
 }
 

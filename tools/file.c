@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define CONTROL_SUFFIX "-shm"
+/* Of a file in more parts the rest is mapped as a whole: a process has a limit of mappings. */
+#define PARTS_LIMIT 1000u
 
 /* --- pages that are gone ------------------------------------------------------------------- */
 
@@ -43,19 +45,63 @@ static void catch_bus_errors(void)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
-static int map(struct input *input)
+/* Memory that reads as zeros, like the holes of a file. */
+static int map_zeros(struct input *input)
 {
-	void *base;
+	void *base = mmap(NULL, input->bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	input->base = NULL;
-	if (input->bytes == 0)
-		return 0;
-	base = mmap(NULL, input->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-		input->fd, 0);
 	if (base == MAP_FAILED)
 		return errno;
 	input->base = base;
 	return 0;
+}
+
+/* Maps a part of the file over the zeros. */
+static int map_part(struct input *input, uint64_t from, uint64_t end)
+{
+	from -= from % (uint64_t)sysconf(_SC_PAGESIZE);
+	if (mmap(input->base + from, end - from, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, input->fd, (off_t)from) == MAP_FAILED)
+		return errno;
+	return 0;
+}
+
+/* The next part of the file from *end on that holds data. False: there is none. */
+static bool next_part(const struct input *input, uint64_t *from, uint64_t *end)
+{
+	off_t data = lseek(input->fd, (off_t)*end, SEEK_DATA);
+	off_t hole = data < 0 ? -1 : lseek(input->fd, data, SEEK_HOLE);
+
+	if (data < 0 && errno == ENXIO)
+		return false;
+	/* A file system that does not tell where its holes are. */
+	*from = data < 0 ? *end : (uint64_t)data;
+	*end = hole < 0 || (uint64_t)hole > input->bytes ? input->bytes : (uint64_t)hole;
+	return *from < *end;
+}
+
+/* On tmpfs a look into a hole through a mapping fills it, with a page of the machine's memory. So the
+ * holes of a file that nobody is filling right now are left out. */
+static int map(struct input *input)
+{
+	bool in_use = input_in_use(input);
+	uint64_t from = 0;
+	uint64_t end = 0;
+	int error;
+
+	input->base = NULL;
+	if (input->bytes == 0)
+		return 0;
+	error = map_zeros(input);
+	for (unsigned parts = 0; error == 0 && next_part(input, &from, &end); parts++) {
+		if (in_use || parts == PARTS_LIMIT)
+			end = input->bytes;
+		error = map_part(input, in_use ? 0 : from, end);
+	}
+	if (error != 0 && input->base != NULL)
+		munmap(input->base, input->bytes);
+	return error;
 }
 
 int input_open(struct input *input, const char *path)

@@ -5,7 +5,7 @@
  * process: recovery can be tried on it, and what the file holds can be pinned down by storing it.
  * Pages that nobody stored to show the file as it is.
  *
- * Exactly the file's bytes are mapped. When it is truncated afterwards, or its disk fails, the
+ * Exactly the file's bytes are mapped, holes as memory of zeros. When it is truncated afterwards, or its disk fails, the
  * process ends with a message and STATUS_ERROR instead of dying of SIGBUS. */
 #ifndef SPANHEAP_TOOL_FILE_H
 #define SPANHEAP_TOOL_FILE_H

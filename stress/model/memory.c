@@ -104,15 +104,9 @@ static bool contains(const struct memory_region *region, const void *address)
 
 struct memory_region *memory_find(const void *address)
 {
-	static size_t last;
-
-	if (last < region_count && contains(&regions[last], address))
-		return &regions[last];
 	for (size_t i = 0; i < region_count; i++)
-		if (contains(&regions[i], address)) {
-			last = i;
+		if (contains(&regions[i], address))
 			return &regions[i];
-		}
 	return NULL;
 }
 

@@ -40,7 +40,8 @@ void memory_untrack_all(void);
 void memory_begin(void);
 void memory_end(void);
 
-/* NULL: the address is not tracked. */
+/* NULL: the address is not tracked. Runs on the stacks of processes, where what it leaves behind
+ * must not depend on earlier calls. */
 struct memory_region *memory_find(const void *address);
 
 /* The last region that ends at or below the address; NULL: none. */

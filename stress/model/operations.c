@@ -218,6 +218,10 @@ static uint64_t run_leave(struct world *world, unsigned process)
 
 	object_give_back(thread);
 	pages_give_back(thread);
+	/* With a slot: a reaper without one is dead to the others. */
+	if (thread->met_dead)
+		thread->heap->reap(thread);
+	thread->met_dead = false;
 	slot_release(&world->image.heap.thread_slot[thread->slot], thread->tag);
 	return 0;
 }

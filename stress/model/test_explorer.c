@@ -462,6 +462,10 @@ static void test_replace(void)
 	scenario.death_limit = 2;
 	expect_complete(&scenario);
 
+	scenario.name = "replace, redone conditionally, in one order";
+	scenario.death_limit = 1;
+	scenario.switches = EXPLORER_AT_EVERY_ACCESS;
+
 	uint64_t states = explore(&scenario).states;
 
 	scenario.name = "replace, redone conditionally, in another order";
