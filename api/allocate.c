@@ -135,18 +135,21 @@ int sh_free(struct sh_heap *heap, sh_off off)
 static size_t usable_by_record(const struct heap *heap, sh_off off)
 {
 	uint64_t head = span_find(heap, off >> PAGE_SHIFT);
-	const struct span *span = span_of_head(heap, head);
 	uint64_t delta = off - page_offset(head);
 	const struct size_class *size_class;
+	struct span_record record;
 	uint64_t index;
 
-	if (head == 0 || !span_record_plausible(heap, head))
+	if (head == 0)
 		return 0;
-	if (span->purpose == SPAN_LARGE)
-		return delta == 0 ? span->bytes : 0;
-	if (span->purpose != SPAN_OBJECTS)
+	record = span_record_read(heap, head);
+	if (!span_record_plausible(heap, head, &record))
 		return 0;
-	size_class = span_size_class(heap, span->span_class);
+	if (record.purpose == SPAN_LARGE)
+		return delta == 0 ? record.bytes : 0;
+	if (record.purpose != SPAN_OBJECTS)
+		return 0;
+	size_class = span_size_class(heap, record.span_class);
 	index = delta / size_class->bytes;
 	if (index >= size_class->objects || index * size_class->bytes != delta)
 		return 0;

@@ -83,7 +83,8 @@ static bool directory_inside(const struct heap *heap, uint64_t bytes)
 		return false;
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
 		if (arena_zone(heap, arena) + ARENA_HEAD_BYTES > bytes ||
-			arena_frontier(heap, arena) * CHUNK_BYTES > bytes)
+			arena_frontier(heap, arena) * CHUNK_BYTES > bytes ||
+			arena_frontier(heap, arena) < arena_first_chunk(heap, arena))
 			return false;
 	return true;
 }

@@ -64,23 +64,26 @@ describe_machine()
 
 run_allocate()
 {
+	path=$(program allocate)
 	# shellcheck disable=SC2086 # a list of words
-	"$(program allocate)" --repetitions "$repetitions" $folders
+	"$path" --repetitions "$repetitions" $folders
 }
 
 run_reopen()
 {
+	path=$(program reopen)
 	# shellcheck disable=SC2086 # a list of words
-	"$(program reopen)" --repetitions "$repetitions" $folders
+	"$path" --repetitions "$repetitions" $folders
 }
 
 # collected ALLOCATOR COUNT [FUNCTION]: instructions of a run, or of a function and its callees.
 collected()
 {
+	path=$(program instructions)
 	folder=${folders%% *}
 	rm -f "$folder/heap" "$folder/heap-shm"
 	valgrind --tool=callgrind --callgrind-out-file=/dev/null ${3:+--toggle-collect="$3"} \
-		"$(program instructions)" "$1" "$2" "$folder" 2>&1 |
+		"$path" "$1" "$2" "$folder" 2>&1 |
 		sed -n 's/^.*Collected : *\([0-9]*\).*$/\1/p'
 }
 

@@ -195,8 +195,8 @@ struct span {
 	_Atomic uint8_t purpose;    /* enum span_purpose */
 	uint16_t reserved16;
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
-	_Atomic uint64_t hot; /* heap/hot.h: incarnation, owner, class. Volatile. */
-	_Atomic uint64_t bytes; /* of a large block: what was asked for, rounded to 16 */
+	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
+	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */
 	_Atomic uint64_t allocated[SPAN_INLINE_WORDS];
 	/* --- everybody's line */
 	_Atomic uint64_t freed[SPAN_INLINE_WORDS];
@@ -225,6 +225,9 @@ static_assert(sizeof(struct span_more) == 2 * CACHE_LINE_BYTES, "format");
 #define META_TABLE_OFFSET (META_MORE_OFFSET + CHUNK_PAGES * sizeof(struct span_more))
 #define META_BYTES (META_TABLE_OFFSET + CHUNK_PAGES * sizeof(uint32_t))
 #define META_STRIDE ((META_BYTES + 4095) & ~UINT64_C(4095))
+
+/* Pages are 32-bit numbers in the spans table. */
+#define SPANS_TABLE_LIMIT_BYTES (PAGE_BYTES << 32)
 
 /* Equal offsets in every arena would fall into equal cache sets. */
 #define ZONE_STAGGER_BYTES UINT64_C(1152)

@@ -42,17 +42,19 @@ static uint64_t heap_free_word(const struct heap *heap, uint64_t base)
 
 /* --- repair (rule A) ----------------------------------------------------------------------- */
 
-static uint64_t cached_mask(const struct heap *heap, uint64_t base, uint32_t high_water)
+static void look_at_caches(const struct heap *heap, uint64_t base, uint32_t high_water,
+	struct page_places *places)
 {
-	uint64_t taken = 0;
-
 	for (uint32_t slot = 0; slot < high_water; slot++) {
 		struct slot_words *words = heap_slot_words(heap, slot);
+		uint64_t mask;
 
-		if (atomic_load_explicit(&words->cache_base, memory_order_acquire) == base)
-			taken |= atomic_load_explicit(&words->cache_mask, memory_order_acquire);
+		if (atomic_load_explicit(&words->cache_base, memory_order_acquire) != base)
+			continue;
+		mask = atomic_load_explicit(&words->cache_mask, memory_order_acquire);
+		places->cached_twice |= places->cached & mask;
+		places->cached |= mask;
 	}
-	return taken;
 }
 
 static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t high_water)
@@ -67,12 +69,12 @@ static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t hig
 	return taken;
 }
 
-static uint64_t span_mask(const struct heap *heap, uint64_t base, uint64_t skip)
+static uint64_t span_mask(const struct heap *heap, uint64_t base)
 {
 	uint64_t taken = 0;
 
 	for (unsigned i = 0; i < WORD_PAGES; i++)
-		if (!(skip >> i & 1) && span_find(heap, base + i) != 0)
+		if (span_find(heap, base + i) != 0)
 			taken |= UINT64_C(1) << i;
 	return taken;
 }
@@ -93,17 +95,19 @@ static uint64_t limbo_mask(const struct heap *heap, uint64_t base, uint32_t high
 	return taken;
 }
 
-uint64_t pages_taken_word(const struct heap *heap, uint64_t base)
+struct page_places pages_look(const struct heap *heap, uint64_t base)
 {
 	uint32_t high_water = heap_slot_high_water(heap);
-	uint64_t taken = cached_mask(heap, base, high_water);
+	struct page_places places = { .cached = 0 };
 
-	taken |= intent_mask(heap, base, high_water);
-	taken |= span_mask(heap, base, taken);
+	look_at_caches(heap, base, high_water, &places);
+	places.intents = intent_mask(heap, base, high_water);
+	places.spans = span_mask(heap, base);
 	/* A slot claimed meanwhile may hold a RUN_FREE intent: the mark is read again. */
 	high_water = heap_slot_high_water(heap);
-	taken |= intent_mask(heap, base, high_water);
-	return taken | limbo_mask(heap, base, high_water);
+	places.intents |= intent_mask(heap, base, high_water);
+	places.limbo = limbo_mask(heap, base, high_water);
+	return places;
 }
 
 static void repair_run(struct heap *heap, uint64_t run)
@@ -115,9 +119,10 @@ static void repair_run(struct heap *heap, uint64_t run)
 	for (uint64_t base = first & ~(WORD_PAGES - 1); base < end; base += WORD_PAGES) {
 		uint64_t mask = run_mask(run, base);
 		uint64_t free_mask = heap_free_word(heap, base) & ~mask;
+		struct page_places places = pages_look(heap, base);
 
 		page_index_assign_word(&heap->pages, base,
-			free_mask | (mask & ~pages_taken_word(heap, base)));
+			free_mask | (mask & ~page_places_all(&places)));
 	}
 	page_index_summarize(&heap->pages, first, run_pages(run));
 	/* The run of a chunk that was being published: it is now. */

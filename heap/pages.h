@@ -75,7 +75,28 @@ void pages_publish(struct thread *thread, uint64_t arena);
 void pages_lock(struct thread *thread);
 void pages_unlock(struct thread *thread);
 
-/* Which of the 64 pages from `base` something names as taken, seen under the page lock. */
-uint64_t pages_taken_word(const struct heap *heap, uint64_t base);
+/* Stack. Who names which of 64 pages, read in the order of rule A. */
+struct page_places {
+	uint64_t cached;
+	uint64_t cached_twice; /* by two slots */
+	uint64_t intents;
+	uint64_t spans;
+	uint64_t limbo;
+};
+
+/* The places of the 64 pages from `base`, seen under the page lock. */
+struct page_places pages_look(const struct heap *heap, uint64_t base);
+
+static inline uint64_t page_places_all(const struct page_places *places)
+{
+	return places->cached | places->intents | places->spans | places->limbo;
+}
+
+/* Pages in two places, where only a move would explain it. Intents overlap their neighbours. */
+static inline uint64_t page_places_twice(const struct page_places *places)
+{
+	return places->cached_twice | (places->cached & (places->spans | places->limbo)) |
+		(places->spans & places->limbo);
+}
 
 #endif

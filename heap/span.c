@@ -16,6 +16,7 @@
 uint64_t span_find(const struct heap *heap, uint64_t page)
 {
 	uint64_t head;
+	uint64_t hot;
 
 	if (!page_is_data(heap, page))
 		return 0;
@@ -25,7 +26,8 @@ uint64_t span_find(const struct heap *heap, uint64_t page)
 	if (page - head < span_of_head(heap, head)->pages)
 		return head;
 	/* What a damaged record covers cannot be known: the table says so for what it may cover. */
-	return hot_owner(span_hot(heap, head)) == HOT_QUARANTINE ? head : 0;
+	hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE ? head : 0;
 }
 
 struct span_record span_record_read(const struct heap *heap, uint64_t head)
@@ -48,12 +50,12 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
 {
 	/* acquire fence: what the caller read comes before this look. */
 	atomic_thread_fence(memory_order_acquire);
-	return head_is_set(heap, head) && atomic_load_explicit(&span_of_head(heap, head)->generation,
-						   memory_order_relaxed) == record->generation;
+	return head_is_set(heap, head) &&
+		atomic_load_explicit(&span_of_head(heap, head)->generation, memory_order_relaxed) ==
+		record->generation;
 }
 
-bool span_record_plausible(
-	const struct heap *heap, uint64_t head, const struct span_record *record)
+bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
 	uint64_t last = head + record->pages - 1;
 
@@ -300,7 +302,8 @@ static bool not_full(const struct heap *heap, uint64_t head, const struct size_c
 	return false;
 }
 
-static _Atomic uint64_t *class_chunk_word(struct heap *heap, uint64_t chunk, unsigned span_class)
+static _Atomic uint64_t *class_chunk_word(const struct heap *heap, uint64_t chunk,
+	unsigned span_class)
 {
 	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
 	uint64_t within = chunk & (ARENA_CHUNKS - 1);
@@ -322,6 +325,15 @@ void span_list(struct heap *heap, uint64_t head, unsigned span_class)
 	/* Crash: listed, and perhaps not found by its class: whoever is in charge repeats this.
 	 * seq_cst: pairs with the clear and the second look in drop_class_chunk. */
 	atomic_fetch_or(class_chunk_word(heap, chunk, span_class), class_chunk_bit(chunk));
+}
+
+bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class)
+{
+	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
+
+	return (atomic_load(&heap->listed[head / 64]) >> (head & 63) & 1) != 0 &&
+		(atomic_load(class_chunk_word(heap, chunk, span_class)) & class_chunk_bit(chunk)) !=
+		0;
 }
 
 bool span_claim(struct thread *thread, uint64_t head, unsigned index)
@@ -494,7 +506,7 @@ static void drop_class_chunk(struct thread *thread, uint64_t chunk, unsigned spa
 	_Atomic uint64_t *word = class_chunk_word(heap, chunk, span_class);
 	uint64_t bit = class_chunk_bit(chunk);
 
-	atomic_store_explicit(&thread->words->searching, (uint64_t)(span_class + 1) << 48 | chunk,
+	atomic_store_explicit(&thread->words->searching, span_searching(chunk, span_class),
 		memory_order_relaxed);
 	crash_order();
 	/* seq_cst: pairs with span_list(): who listed before is seen by the second look, who lists

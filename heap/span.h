@@ -45,8 +45,8 @@ struct span_record span_record_read(const struct heap *heap, uint64_t head);
 bool span_record_stands(const struct heap *heap, uint64_t head, const struct span_record *record);
 
 /* Whether a record can be true of a span at `head`. For any content. */
-bool span_record_plausible(
-	const struct heap *heap, uint64_t head, const struct span_record *record);
+bool span_record_plausible(const struct heap *heap, uint64_t head,
+	const struct span_record *record);
 
 /* Objects per word of bits that exist: all but the last word are full. */
 static inline uint64_t span_word_mask(const struct size_class *size_class, unsigned word)
@@ -113,6 +113,15 @@ void span_retire_if_empty(struct thread *thread, uint64_t head);
  * that are empty: a span whose owner died, or that was emptied before a restart, is found by nobody
  * else. No intent is open. */
 void span_trim(struct thread *thread, uint64_t limit);
+
+/* Whether whoever looks for a span of the class comes across this one. */
+bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class);
+
+/* What slot_words.searching holds while the class's bit of a chunk is being cleared. */
+static inline uint64_t span_searching(uint64_t chunk, unsigned span_class)
+{
+	return (uint64_t)(span_class + 1) << 48 | chunk;
+}
 
 /* Puts a span into the listed bitmap. Somebody is in charge (rule C). */
 void span_list(struct heap *heap, uint64_t head, unsigned span_class);

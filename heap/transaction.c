@@ -418,9 +418,8 @@ static bool range_plausible(const struct heap *heap, const struct log_entry *ent
 	uint64_t first = entry->where >> PAGE_SHIFT;
 	uint64_t last = (entry->where + bytes - 1) >> PAGE_SHIFT;
 
-	return bytes != 0 && bytes <= ARENA_BYTES &&
-		page_arena(first) == page_arena(last) && page_is_data(heap, first) &&
-		page_is_data(heap, last);
+	return bytes != 0 && bytes <= ARENA_BYTES && page_arena(first) == page_arena(last) &&
+		page_is_data(heap, first) && page_is_data(heap, last);
 }
 
 /* Puts every range back, last first. Crash: all of it again; nobody else may write there before the

@@ -18,7 +18,8 @@ struct check {
 	void *argument;
 	uint64_t problems;
 	bool stopped;
-	uint64_t covered; /* pages below it belong to spans seen so far */
+	uint64_t before; /* the span seen last; 0: none */
+	struct span_record before_record;
 };
 
 __attribute__((format(printf, 3, 4))) static void report(struct check *check, uint64_t off,
@@ -38,6 +39,30 @@ __attribute__((format(printf, 3, 4))) static void report(struct check *check, ui
 }
 
 /* --- arenas -------------------------------------------------------------------------------- */
+
+/* Head bits where no data can be. */
+static void check_no_heads(struct check *check, uint64_t first, uint64_t end)
+{
+	for (uint64_t page = first; page < end; page += WORD_PAGES) {
+		uint64_t bits =
+			atomic_load_explicit(head_word(check->heap, page), memory_order_relaxed);
+
+		if (bits != 0)
+			report(check, page_offset(page + page_bits_lowest(bits)),
+				"page %llu: a head bit where there is no data",
+				(unsigned long long)(page + page_bits_lowest(bits)));
+	}
+}
+
+static void check_arena_heads(struct check *check, uint64_t arena)
+{
+	const struct heap *heap = check->heap;
+	uint64_t first = arena << ARENA_PAGES_SHIFT;
+
+	check_no_heads(check, first, arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT);
+	check_no_heads(check, arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT,
+		first + ARENA_PAGES);
+}
 
 static void check_arena(struct check *check, uint64_t arena)
 {
@@ -105,94 +130,111 @@ uint64_t check_live_blocks(const struct heap *heap, uint64_t head)
 	return live;
 }
 
-static void check_bits(struct check *check, uint64_t head)
+static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_class)
 {
-	const struct heap *heap = check->heap;
-	const struct size_class *size_class =
-		span_size_class(heap, span_of_head(heap, head)->span_class);
+	const struct size_class *size_class = span_size_class(heap, span_class);
 
-	for (unsigned word = 0; word < size_class->words; word++) {
-		uint64_t outside = ~span_word_mask(size_class, word);
-
+	for (unsigned word = 0; word < size_class->words; word++)
 		if ((atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
 			    atomic_load_explicit(span_freed(heap, head, word),
 				    memory_order_relaxed)) &
-			outside)
-			report(check, page_offset(head),
-				"span at page %llu: bits of blocks that do not exist",
-				(unsigned long long)head);
-	}
+			~span_word_mask(size_class, word))
+			return true;
+	return false;
 }
 
-static void check_table(struct check *check, uint64_t head, uint64_t npages)
+static bool table_differs(const struct heap *heap, uint64_t head, uint64_t npages)
 {
-	for (uint64_t i = 0; i < npages; i++) {
-		uint32_t entry = atomic_load_explicit(span_table_entry(check->heap, head + i),
-			memory_order_relaxed);
-
-		if (entry != head) {
-			report(check, page_offset(head + i),
-				"page %llu: the spans table says %u, its span begins at %llu",
-				(unsigned long long)(head + i), entry, (unsigned long long)head);
-			return;
-		}
-	}
+	for (uint64_t i = 0; i < npages; i++)
+		if (atomic_load_explicit(span_table_entry(heap, head + i), memory_order_relaxed) !=
+			head)
+			return true;
+	return false;
 }
 
-static void check_span_words(struct check *check, uint64_t head)
+/* A hot word of this incarnation repeats the record's class, and says that there is a span. */
+static bool hot_differs(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
-	const struct span *span = span_of_head(check->heap, head);
+	uint64_t hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
 
-	if (head < check->covered)
-		report(check, page_offset(head), "span at page %llu: inside the span before it",
-			(unsigned long long)head);
-	if (!span_record_plausible(check->heap, head)) {
-		report(check, page_offset(head),
-			"span at page %llu: its record (pages %u, class %u, purpose %u) cannot be "
-			"true",
-			(unsigned long long)head, span->pages, span->span_class, span->purpose);
-		return;
-	}
-	check_table(check, head, span->pages);
-	if (span->purpose == SPAN_OBJECTS)
-		check_bits(check, head);
-	check->covered = head + span->pages;
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) != HOT_QUARANTINE &&
+		(hot_owner(hot) == HOT_NONE || hot_class(hot) != record->span_class);
 }
 
+/* What is wrong with a span, as far as one look tells; NULL: nothing. */
+static const char *span_fault(const struct check *check, uint64_t head,
+	const struct span_record *record)
+{
+	const struct heap *heap = check->heap;
+
+	if (check->before != 0 && head < check->before + check->before_record.pages &&
+		span_record_stands(heap, check->before, &check->before_record))
+		return "it begins inside the span before it";
+	if (!span_record_plausible(heap, head, record))
+		return "its record cannot be true";
+	if (table_differs(heap, head, record->pages))
+		return "the spans table does not name it for all of its pages";
+	if (record->purpose == SPAN_OBJECTS && bits_outside(heap, head, record->span_class))
+		return "bits of blocks that do not exist";
+	if (check->thread != NULL && hot_differs(heap, head, record))
+		return "its hot word is not that of its record";
+	return NULL;
+}
+
+/* How often something that may be moving is looked at before it is a problem. */
+#define LOOKS 3
+
+/* A span that goes, or becomes another one, while we look is looked at no more. */
 static int check_span(void *argument, uint64_t head)
 {
 	struct check *check = argument;
+	struct span_record record;
+	const char *fault = NULL;
 
-	/* Under the page lock nothing is created from free pages, and what is retired stays in
-	 * limbo; a span that vanishes while we look is looked at no more. */
-	struct check quiet = *check;
-
-	quiet.problem = NULL;
-	check_span_words(&quiet, head);
-	if (quiet.problems != check->problems && head_is_set(check->heap, head))
-		check_span_words(check, head);
-	else
-		check->covered = quiet.covered;
+	for (int i = 0; i == 0 || (i < LOOKS && fault != NULL); i++) {
+		record = span_record_read(check->heap, head);
+		fault = span_fault(check, head, &record);
+		if (!span_record_stands(check->heap, head, &record))
+			return check->stopped;
+	}
+	if (fault != NULL)
+		report(check, page_offset(head),
+			"span at page %llu (pages %u, class %u, purpose %u): %s",
+			(unsigned long long)head, record.pages, record.span_class, record.purpose,
+			fault);
+	if (span_record_plausible(check->heap, head, &record)) {
+		check->before = head;
+		check->before_record = record;
+	}
 	return check->stopped;
 }
 
 /* --- pages --------------------------------------------------------------------------------- */
 
+static void report_page(struct check *check, uint64_t base, uint64_t mask, const char *text)
+{
+	uint64_t page = base + page_bits_lowest(mask);
+
+	if (mask != 0)
+		report(check, page_offset(page), "page %llu: %s", (unsigned long long)page, text);
+}
+
+/* Under the page lock. */
 static void check_page_word(struct check *check, uint64_t base)
 {
 	uint64_t free_mask = check->heap->pages.free_words[base / WORD_PAGES];
-	uint64_t taken = pages_taken_word(check->heap, base);
-	uint64_t both = free_mask & taken;
-	uint64_t neither = ~(free_mask | taken);
+	struct page_places places = pages_look(check->heap, base);
+	uint64_t taken = page_places_all(&places);
+	uint64_t twice = page_places_twice(&places);
 
-	if (both != 0)
-		report(check, page_offset(base + page_bits_lowest(both)),
-			"page %llu: free and in use",
-			(unsigned long long)(base + page_bits_lowest(both)));
-	if (neither != 0)
-		report(check, page_offset(base + page_bits_lowest(neither)),
-			"page %llu: lost, neither free nor in use",
-			(unsigned long long)(base + page_bits_lowest(neither)));
+	/* A page that moves is seen in two places; it does not move back under the lock. */
+	for (int i = 1; i < LOOKS && twice != 0; i++) {
+		places = pages_look(check->heap, base);
+		twice &= page_places_twice(&places);
+	}
+	report_page(check, base, free_mask & taken, "free and in use");
+	report_page(check, base, ~(free_mask | taken), "lost, neither free nor in use");
+	report_page(check, base, twice, "in use in two places");
 }
 
 static void check_free_pages(struct check *check, uint64_t arena)
@@ -223,18 +265,29 @@ static void check_summaries(struct check *check)
 
 /* --- ownership ----------------------------------------------------------------------------- */
 
-static bool named_by_somebody(const struct heap *heap, uint64_t head)
+static bool owned_names(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	const struct slot_words *words = heap_slot_words(heap, slot);
+
+	for (unsigned i = 0; i < OWNED_COUNT; i++)
+		if (atomic_load_explicit(&words->owned[i], memory_order_acquire) == head)
+			return true;
+	return false;
+}
+
+/* Whether some slot is in charge of the span, or of its class's bit of the chunk. */
+static bool named_by_somebody(const struct heap *heap, uint64_t head, unsigned span_class)
 {
 	uint32_t high_water = heap_slot_high_water(heap);
 
 	for (uint32_t slot = 0; slot < high_water; slot++) {
 		const struct slot_words *words = heap_slot_words(heap, slot);
 
-		if (atomic_load_explicit(&words->touching, memory_order_acquire) == head)
+		if (atomic_load_explicit(&words->touching, memory_order_acquire) == head ||
+			atomic_load_explicit(&words->searching, memory_order_acquire) ==
+				span_searching(head >> CHUNK_PAGES_SHIFT, span_class) ||
+			owned_names(heap, slot, head))
 			return true;
-		for (unsigned i = 0; i < OWNED_COUNT; i++)
-			if (atomic_load_explicit(&words->owned[i], memory_order_acquire) == head)
-				return true;
 	}
 	return false;
 }
@@ -247,7 +300,8 @@ static bool is_full(const struct heap *heap, uint64_t head, const struct size_cl
 	return true;
 }
 
-/* Rule C of heap/span.h: unowned and not full means listed, or somebody is in charge. */
+/* Rules C and E of heap/span.h: unowned and not full means listed, for its class, too, or somebody is
+ * in charge. */
 static bool unlisted_and_forgotten(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
@@ -255,27 +309,26 @@ static bool unlisted_and_forgotten(const struct heap *heap, uint64_t head)
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) == HOT_UNOWNED &&
 		!is_full(heap, head, span_size_class(heap, hot_class(hot))) &&
-		!(atomic_load(&heap->listed[head / 64]) >> (head & 63) & 1) &&
-		!named_by_somebody(heap, head);
+		!span_is_listed(heap, head, hot_class(hot)) &&
+		!named_by_somebody(heap, head, hot_class(hot));
 }
 
+/* Rule B: whom the hot word names knows it. */
 static bool owned_and_unnamed(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
+	uint32_t owner = hot_owner(hot);
 
-	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
-		hot_owner(hot) != HOT_NONE && hot_owner(hot) < HOT_DYING &&
-		!named_by_somebody(heap, head) &&
+	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) && owner != HOT_NONE &&
+		owner < HOT_DYING &&
+		(owner > heap->thread_slots || !owned_names(heap, owner - 1, head)) &&
 		atomic_load(&span_of_head(heap, head)->hot) == hot;
 }
-
-/* How often something that may be moving is looked at before it is a problem. */
-#define SECOND_LOOKS 3
 
 static bool stands(const struct heap *heap, uint64_t head,
 	bool (*wrong)(const struct heap *heap, uint64_t head))
 {
-	for (int i = 0; i < SECOND_LOOKS; i++)
+	for (int i = 0; i < LOOKS; i++)
 		if (!wrong(heap, head))
 			return false;
 	return true;
@@ -287,26 +340,37 @@ static int check_owner(void *argument, uint64_t head)
 
 	if (stands(check->heap, head, unlisted_and_forgotten))
 		report(check, page_offset(head),
-			"span at page %llu: unowned and not full, but not listed",
+			"span at page %llu: unowned and not full, but not listed for its class",
 			(unsigned long long)head);
 	if (stands(check->heap, head, owned_and_unnamed))
 		report(check, page_offset(head),
-			"span at page %llu: owned by a slot that does not "
-			"know it",
+			"span at page %llu: owned by a slot that does not know it",
 			(unsigned long long)head);
 	return check->stopped;
 }
 
 /* --- logs and roots ------------------------------------------------------------------------ */
 
+static bool log_damaged(const struct heap *heap, uint32_t slot)
+{
+	struct slot_log *log = &heap->logs[slot];
+	struct log_word word = log_read(log);
+
+	return word.state > LOG_ROLLBACK || word.index > word.count ||
+		(word.count != 0 && log_entry_at(heap, log, word.count - 1) == NULL);
+}
+
 static void check_log(struct check *check, uint32_t slot)
 {
 	const struct slot_log *log = &check->heap->logs[slot];
-	struct log_word word = log_read(log);
 	uint64_t off = (uint64_t)((const char *)log - check->heap->base);
+	int looks = 0;
 
-	if (word.state > LOG_ROLLBACK || word.index > word.count)
-		report(check, off, "slot %u: its log's state is damaged", slot);
+	while (looks < LOOKS && log_damaged(check->heap, slot))
+		looks++;
+	if (looks == LOOKS)
+		report(check, off, "slot %u: its log is damaged: state, or entries not there",
+			slot);
 	for (unsigned which = 0; which < 2; which++) {
 		uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
@@ -337,6 +401,8 @@ static void check_truth(struct check *check)
 		check_arena(check, arena);
 	if (check->problems != 0)
 		return;
+	for (uint64_t arena = 0; arena < heap_arena_count(heap) && !check->stopped; arena++)
+		check_arena_heads(check, arena);
 	for (uint32_t slot = 0; slot < heap->thread_slots && !check->stopped; slot++)
 		check_log(check, slot);
 	for (uint64_t index = 0; index < ROOT_COUNT && !check->stopped; index++)
@@ -378,47 +444,56 @@ struct walk {
 	void *argument;
 };
 
-static int walk_objects(const struct walk *walk, uint64_t head)
+static int walk_word(const struct walk *walk, uint64_t head, const struct span_record *record,
+	unsigned word)
 {
-	const struct span *span = span_of_head(walk->heap, head);
-	const struct size_class *size_class = span_size_class(walk->heap, span->span_class);
+	const struct size_class *size_class = span_size_class(walk->heap, record->span_class);
+	uint64_t live = word_live(walk->heap, head, word) & span_word_mask(size_class, word);
 
-	for (unsigned word = 0; word < size_class->words; word++) {
-		uint64_t live =
-			word_live(walk->heap, head, word) & span_word_mask(size_class, word);
+	/* The bits are this span's, not the next one's that begins here. */
+	if (!span_record_stands(walk->heap, head, record))
+		return 0;
+	for (; live != 0; live &= live - 1) {
+		struct sh_block block = {
+			.off = page_offset(head) +
+				(word * 64 + page_bits_lowest(live)) * size_class->bytes,
+			.size = size_class->bytes,
+			.kind = record->span_class & 1u ? SH_NOSCAN : 0,
+		};
 
-		for (; live != 0; live &= live - 1) {
-			struct sh_block block = {
-				.off = page_offset(head) +
-					(word * 64 + page_bits_lowest(live)) * size_class->bytes,
-				.size = size_class->bytes,
-				.kind = span->span_class & 1u ? SH_NOSCAN : 0,
-			};
-
-			if (walk->block(&block, walk->argument) != 0)
-				return SH_ESTOPPED;
-		}
+		if (walk->block(&block, walk->argument) != 0)
+			return SH_ESTOPPED;
 	}
 	return 0;
+}
+
+static int walk_objects(const struct walk *walk, uint64_t head, const struct span_record *record)
+{
+	unsigned words = span_size_class(walk->heap, record->span_class)->words;
+	int stop = 0;
+
+	for (unsigned word = 0; word < words && stop == 0; word++)
+		stop = walk_word(walk, head, record, word);
+	return stop;
 }
 
 static int walk_span(void *argument, uint64_t head)
 {
 	const struct walk *walk = argument;
-	const struct span *span = span_of_head(walk->heap, head);
-	struct sh_block block;
-
-	if (!span_record_plausible(walk->heap, head))
-		return 0;
-	if (span->purpose == SPAN_OBJECTS)
-		return walk_objects(walk, head);
-	if (span->purpose != SPAN_LARGE)
-		return 0;
-	block = (struct sh_block){
+	struct span_record record = span_record_read(walk->heap, head);
+	struct sh_block block = {
 		.off = page_offset(head),
-		.size = span->bytes,
-		.kind = span->span_class == SPAN_CLASS_LARGE ? SH_NOSCAN : 0,
+		.size = record.bytes,
+		.kind = record.span_class == SPAN_CLASS_LARGE ? SH_NOSCAN : 0,
 	};
+
+	if (!span_record_stands(walk->heap, head, &record) ||
+		!span_record_plausible(walk->heap, head, &record))
+		return 0;
+	if (record.purpose == SPAN_OBJECTS)
+		return walk_objects(walk, head, &record);
+	if (record.purpose != SPAN_LARGE)
+		return 0;
 	return walk->block(&block, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }
 

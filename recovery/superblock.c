@@ -140,7 +140,7 @@ static bool sane(const struct superblock *superblock, uint64_t bytes)
 {
 	uint64_t max = superblock->max_bytes;
 
-	return max >= CHUNK_BYTES && max % CHUNK_BYTES == 0 && max < UINT64_C(1) << 46 &&
+	return max >= CHUNK_BYTES && max % CHUNK_BYTES == 0 && max <= SPANS_TABLE_LIMIT_BYTES &&
 		superblock->thread_slot_count >= 2 &&
 		superblock->thread_slot_count <= TAG_SLOT_LIMIT &&
 		superblock->process_slot_count >= 1 &&

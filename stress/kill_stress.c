@@ -38,6 +38,7 @@
 struct options {
 	uint64_t seed;
 	uint64_t kills;
+	unsigned seconds;
 	unsigned limit_seconds;
 	const char *folder;
 };
@@ -205,6 +206,7 @@ static bool make_heap(struct supervisor *supervisor)
 {
 	memset(shared->seats, 0, sizeof(shared->seats));
 	memset(shared->entries, 0, sizeof(shared->entries));
+	shared->few_sizes = random_once_in(&supervisor->random, 2);
 	supervisor->heap_bytes = HEAP_MIN_BYTES +
 		random_below(&supervisor->random, HEAP_STEPS) * HEAP_STEP_BYTES;
 	if (!open_heap(supervisor, SH_CREATE | SH_EXCL, CHECK_CALLS))
@@ -338,7 +340,8 @@ static void run_round(struct supervisor *supervisor)
 
 /* --- ways to die --------------------------------------------------------------------------- */
 
-/* Reaps before or after the corpse is gone, or leaves it to the survivors and the successor. */
+/* Reaps before or after the corpse is gone, or leaves it to the survivors, for a while, and to the
+ * successor. */
 static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 {
 	uint64_t who_reaps = random_below(&supervisor->random, 4);
@@ -347,7 +350,9 @@ static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 	if (who_reaps == 0)
 		reap(supervisor);
 	bury(supervisor, worker, true);
-	if (who_reaps <= 2 || supervisor->unreaped >= UNREAPED_KILLS)
+	if (who_reaps == 3 && supervisor->unreaped < UNREAPED_KILLS)
+		spin_some(&supervisor->random, 4000);
+	else
 		reap(supervisor);
 }
 
@@ -543,7 +548,8 @@ static bool finished(const struct supervisor *supervisor)
 {
 	if (failed() || elapsed_s(supervisor) >= supervisor->options->limit_seconds)
 		return true;
-	return atomic_load(&shared->kills) >= supervisor->options->kills && seen_enough();
+	return elapsed_s(supervisor) >= supervisor->options->seconds &&
+		atomic_load(&shared->kills) >= supervisor->options->kills && seen_enough();
 }
 
 static void act(struct supervisor *supervisor)
@@ -786,11 +792,12 @@ static void print_summary(uint64_t longest)
 /* --- start --------------------------------------------------------------------------------- */
 
 static const char usage[] =
-	"usage: kill_stress [--seed N] [--kills N] [--limit SECONDS] [--folder PATH]\n"
-	"  --seed N         decides what is done (the environment's SH_SEED; else random)\n"
-	"  --kills N        how many processes are killed (2000)\n"
-	"  --limit SECONDS  when it gives up (150)\n"
-	"  --folder PATH    where the heap is made (/dev/shm, else /tmp)\n";
+	"usage: kill_stress [--seed N] [--kills N] [--seconds N] [--limit N] [--folder PATH]\n"
+	"  --seed N       decides what is done (the environment's SH_SEED; else random)\n"
+	"  --kills N      how many processes are killed, at least (2000)\n"
+	"  --seconds N    how long it runs, at least (30)\n"
+	"  --limit N      after how many seconds it gives up (150)\n"
+	"  --folder PATH  where the heap is made (/dev/shm, else /tmp)\n";
 
 static uint64_t number_of(const char *text)
 {
@@ -810,6 +817,7 @@ static struct options read_options(int argc, char **argv)
 	struct options options = {
 		.seed = seed != NULL ? number_of(seed) : now_ns() ^ (uint64_t)getpid() << 40,
 		.kills = 2000,
+		.seconds = 30,
 		.limit_seconds = 150,
 		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
 	};
@@ -821,6 +829,8 @@ static struct options read_options(int argc, char **argv)
 			options.seed = number_of(value);
 		} else if (strcmp(argv[i], "--kills") == 0) {
 			options.kills = number_of(value);
+		} else if (strcmp(argv[i], "--seconds") == 0) {
+			options.seconds = (unsigned)number_of(value);
 		} else if (strcmp(argv[i], "--limit") == 0) {
 			options.limit_seconds = (unsigned)number_of(value);
 		} else if (strcmp(argv[i], "--folder") == 0) {

@@ -9,6 +9,14 @@
 
 #define CLASS 5u /* a span class of 48 bytes, no offsets inside */
 
+/* Whether the record of the span can be true. */
+static bool plausible(const struct heap *heap, uint64_t head)
+{
+	struct span_record record = span_record_read(heap, head);
+
+	return span_record_plausible(heap, head, &record);
+}
+
 static uint64_t hot_of(const struct fixture *f, uint64_t head)
 {
 	return atomic_load(&span_of_head(f->heap, head)->hot);
@@ -86,7 +94,7 @@ static void test_create(void)
 	CU_ASSERT_EQUAL(span->pages, class_of(f)->pages);
 	CU_ASSERT_EQUAL(span->purpose, SPAN_OBJECTS);
 	CU_ASSERT_EQUAL(span->span_class, CLASS);
-	CU_ASSERT_TRUE(span_record_plausible(f->heap, head));
+	CU_ASSERT_TRUE(plausible(f->heap, head));
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(0));
 	CU_ASSERT_EQUAL(hot_class(hot_of(f, head)), CLASS);
 	CU_ASSERT_EQUAL(owned(thread, CLASS), head);
@@ -612,27 +620,27 @@ static void test_plausible(void)
 	struct span good;
 
 	memcpy(&good, span, sizeof(good));
-	CU_ASSERT_TRUE(span_record_plausible(f->heap, head));
+	CU_ASSERT_TRUE(plausible(f->heap, head));
 	span->pages = 0;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->pages = UINT32_MAX;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->pages = good.pages + 1;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	memcpy(span, &good, sizeof(good));
 	span->purpose = 0;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->purpose = SPAN_LARGE;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->span_class = SPAN_CLASS_LARGE;
 	span->bytes = span->pages * PAGE_BYTES;
-	CU_ASSERT_TRUE(span_record_plausible(f->heap, head));
+	CU_ASSERT_TRUE(plausible(f->heap, head));
 	span->bytes++;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->bytes = (span->pages - 1) * PAGE_BYTES;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	span->bytes = UINT64_MAX;
-	CU_ASSERT_FALSE(span_record_plausible(f->heap, head));
+	CU_ASSERT_FALSE(plausible(f->heap, head));
 	fixture_close(f);
 }
 

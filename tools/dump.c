@@ -3,7 +3,6 @@
 #include "tools/dump.h"
 
 #include "heap/page_bits.h"
-#include "heap/span.h"
 #include "recovery/check.h"
 
 #include <inttypes.h>
@@ -91,8 +90,7 @@ static bool arena_wanted(const struct dump *dump, uint64_t arena)
 	const struct arguments *arguments = dump->arguments;
 
 	return (arguments->arena == ANY || arguments->arena == arena) &&
-		(arguments->offset == ANY ||
-			page_arena(arguments->offset >> PAGE_SHIFT) == arena);
+		(arguments->offset == ANY || page_arena(arguments->offset >> PAGE_SHIFT) == arena);
 }
 
 bool dump_arenas(struct dump *dump)

@@ -3,6 +3,7 @@
 #ifndef SPANHEAP_DUMP_H
 #define SPANHEAP_DUMP_H
 
+#include "heap/span.h"
 #include "tools/view.h"
 
 /* Stack. One run of the verb. */
@@ -14,10 +15,11 @@ struct dump {
 	struct printer printer;
 };
 
-/* Stack. A span's record as it was at one moment; others may be changing it. */
+/* Stack. A span as it was at one moment; others may be changing it. */
 struct span_look {
 	uint64_t head;
-	struct span record;
+	uint64_t hot;
+	struct span_record record;
 	const struct size_class *size_class; /* NULL: not a span of objects */
 	bool plausible;
 	uint64_t used; /* live blocks */

@@ -1,11 +1,8 @@
 /* dump_spans.c -- spanheap dump: spans and blocks
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/page_bits.h"
-#include "heap/span.h"
 #include "recovery/check.h"
 #include "tools/dump.h"
-
-#include <string.h>
 
 /* --- one span ------------------------------------------------------------------------------ */
 
@@ -20,21 +17,36 @@ static uint64_t live_bits(const struct heap *heap, const struct span_look *look,
 	return allocated & ~freed & span_word_mask(look->size_class, word);
 }
 
-struct span_look dump_look(const struct heap *heap, uint64_t head)
+static struct span_look look_once(const struct heap *heap, uint64_t head)
 {
-	struct span_look look = { .head = head };
+	struct span_look look = {
+		.head = head,
+		.hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire),
+		.record = span_record_read(heap, head),
+	};
 
-	memcpy(&look.record, span_of_head(heap, head), sizeof(look.record));
-	look.plausible = span_record_plausible(heap, head);
+	look.plausible = span_record_plausible(heap, head, &look.record);
 	if (!look.plausible)
 		return look;
-	look.used = 1;
-	if (look.record.purpose != SPAN_OBJECTS || look.record.span_class >= SPAN_CLASS_COUNT)
+	if (look.record.purpose != SPAN_OBJECTS) {
+		look.used = 1;
 		return look;
+	}
 	look.size_class = span_size_class(heap, look.record.span_class);
-	look.used = 0;
 	for (unsigned word = 0; word < look.size_class->words; word++)
 		look.used += page_bits_count(live_bits(heap, &look, word));
+	return look;
+}
+
+/* How often a span is looked at that becomes another one meanwhile. */
+#define LOOKS 10
+
+struct span_look dump_look(const struct heap *heap, uint64_t head)
+{
+	struct span_look look = look_once(heap, head);
+
+	for (int i = 1; i < LOOKS && !span_record_stands(heap, head, &look.record); i++)
+		look = look_once(heap, head);
 	return look;
 }
 
@@ -89,11 +101,10 @@ struct ownership {
 
 static struct ownership ownership_of(const struct dump *dump, const struct span_look *look)
 {
-	uint64_t hot = atomic_load_explicit(&look->record.hot, memory_order_relaxed);
-	uint32_t owner = hot_owner(hot);
+	uint32_t owner = hot_owner(look->hot);
 	struct ownership ownership = { .state = cell_none(), .slot = cell_none() };
 
-	if (!dump->in_use || !hot_laid(hot, dump->heap->incarnation) || owner == HOT_NONE ||
+	if (!dump->in_use || !hot_laid(look->hot, dump->heap->incarnation) || owner == HOT_NONE ||
 		owner == HOT_LARGE)
 		return ownership;
 	if (owner == HOT_QUARANTINE) {

@@ -144,6 +144,7 @@ static void apply_step(struct sh_heap *heap, struct seat *seat, uint32_t index)
 		seat->root = step->count;
 		break;
 	case STEP_TEMPORARY:
+	case STEP_FILL:
 		break;
 	}
 }

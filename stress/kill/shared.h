@@ -110,6 +110,7 @@ enum step_kind {
 	STEP_ADOPT,     /* `block` of entry `at`, published in word `word` */
 	STEP_DROP,      /* `block` of entry `at` is freed */
 	STEP_TEMPORARY, /* a new block, freed by the same transaction */
+	STEP_FILL,      /* new blocks until there is no space */
 	STEP_ADD,       /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
 	STEP_WRITE,     /* the same by sh_txn_write() */
 	STEP_PAIR,      /* pair `at` becomes one more; `count` is what the seat has added then */
@@ -221,6 +222,8 @@ struct shared {
 	_Atomic uint64_t operations;
 	_Atomic uint64_t out_of_memory;
 	struct reported reported;
+	/* --- of the heap */
+	bool few_sizes; /* see pick_size() */
 	sh_off pairs[PAIRS];
 	struct seat seats[SEATS];
 	struct entry entries[ENTRIES];

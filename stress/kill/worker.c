@@ -18,6 +18,7 @@
 #define HELPER_OPERATIONS 400u
 #define CHURN_RUNS 40
 #define CHURN_BYTES (UINT64_C(600) << 10)
+#define FILL_BYTES (UINT64_C(256) << 10)
 
 /* Process. One thread in its seat. */
 struct actor {
@@ -80,12 +81,17 @@ static void leave_call(struct actor *actor)
 
 /* --- what to work on ----------------------------------------------------------------------- */
 
-/* Mostly small ones; one in twenty has a span of its own: deaths inside page operations are rare. */
+/* Mostly small ones; one in twenty has a span of its own: deaths inside page operations are rare. In
+ * some heaps all are of a few classes, of which most have few blocks per span: everybody is in the same
+ * spans, and collects again and again what the others freed. */
 static uint64_t pick_size(struct random *random)
 {
+	static const uint64_t few[] = { 48, 2048, 2048, 4096 };
 	uint64_t percent = random_below(random, 100);
 	uint64_t base = UINT64_C(16) << random_below(random, 6);
 
+	if (shared->few_sizes)
+		return few[percent % 4];
 	if (percent < 70)
 		return base + random_below(random, base + 1);
 	if (percent < 82)
@@ -498,6 +504,14 @@ static int run_temporary(struct actor *actor, struct sh_txn *txn, struct held bl
 	return error != 0 ? error : sh_txn_free(txn, block.off, 0);
 }
 
+/* Takes all that is left, so that the others find nothing. */
+static int run_fill(struct sh_txn *txn)
+{
+	while (sh_txn_alloc(txn, FILL_BYTES, 0) != 0)
+		;
+	return errno == ENOMEM ? 0 : errno;
+}
+
 static int run_data(struct actor *actor, struct sh_txn *txn, uint32_t index)
 {
 	const struct step *step = &actor->seat->record.steps[index];
@@ -546,6 +560,8 @@ static int run_step(struct actor *actor, struct sh_txn *txn, uint32_t index)
 		return run_free(actor, txn, &step->block);
 	case STEP_TEMPORARY:
 		return run_temporary(actor, txn, step->block);
+	case STEP_FILL:
+		return run_fill(txn);
 	case STEP_ADD:
 	case STEP_WRITE:
 		return run_data(actor, txn, index);
@@ -559,19 +575,34 @@ static int run_step(struct actor *actor, struct sh_txn *txn, uint32_t index)
 	}
 }
 
+/* Complains about what goes wrong, unless it is for want of space. */
 static int run_steps(struct actor *actor, struct sh_txn *txn)
 {
+	static const char *const names[] = {
+		[STEP_ALLOC] = "a block in a transaction",
+		[STEP_FREE] = "a free in a transaction",
+		[STEP_REPLACE] = "a replacement in a transaction",
+		[STEP_ADOPT] = "a store in a transaction",
+		[STEP_DROP] = "a free of an unpublished block in a transaction",
+		[STEP_TEMPORARY] = "alloc and free in a transaction",
+		[STEP_FILL] = "filling the heap in a transaction",
+		[STEP_ADD] = "sh_txn_add",
+		[STEP_WRITE] = "sh_txn_write",
+		[STEP_PAIR] = "a pair in a transaction",
+		[STEP_ROOT] = "sh_txn_root",
+	};
 	const struct record *record = &actor->seat->record;
 	struct directory *directory = seat_directory(actor->heap, actor->seat);
 	uint64_t sequence = record_sequence(actor->seat);
 	int error = sh_txn_write(txn, &directory->written, &sequence, sizeof(sequence));
 
-	for (uint32_t i = 0; i < record->step_count && error == 0; i++) {
-		error = run_step(actor, txn, i);
-		if (error != 0 && error != ENOMEM)
-			fprintf(stderr, "step %u of %u kind %d at %u word %u off %llx size %llu pub %llx\n", i, record->step_count, record->steps[i].kind, record->steps[i].at, record->steps[i].word, (unsigned long long)record->steps[i].block.off, (unsigned long long)record->steps[i].block.size, (unsigned long long)actor->seat->published[record->steps[i].at % 64].off);
-	}
-	return error != 0 ? error : sh_txn_store(txn, &directory->stored, sequence);
+	expect_ok(actor, error, "sh_txn_write of the sequence");
+	for (uint32_t i = 0; i < record->step_count && error == 0; i++)
+		error = expect_ok(actor, run_step(actor, txn, i), names[record->steps[i].kind]);
+	if (error == 0)
+		error = expect_ok(actor, sh_txn_store(txn, &directory->stored, sequence),
+			"sh_txn_store of the sequence");
+	return error;
 }
 
 /* The pair that the plan edits; NULL when it edits none. */
@@ -615,7 +646,7 @@ static enum outcome run_transaction(struct actor *actor)
 	if (pair != NULL && !lock_first)
 		lock_pair(actor, pair);
 	if (error == 0)
-		error = expect_ok(actor, run_steps(actor, txn), "a step of a transaction");
+		error = run_steps(actor, txn);
 	if (error == 0 && !actor->seat->record.aborts)
 		outcome = expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0 ?
 			OUTCOME_DONE :
@@ -629,7 +660,19 @@ static enum outcome run_transaction(struct actor *actor)
 
 static void do_transaction(struct actor *actor)
 {
-	plan(actor, random_once_in(&actor->random, 40));
+	plan(actor, random_once_in(&actor->random, 12));
+	record_begin(actor->seat);
+	end(actor, run_transaction(actor));
+}
+
+/* One that is rolled back, by itself or by its reaper: nobody could go on. */
+static void do_fill(struct actor *actor)
+{
+	struct record *record = &actor->seat->record;
+
+	plan(actor, false);
+	record->aborts = true;
+	plan_add(actor, (struct step){ .kind = STEP_FILL });
 	record_begin(actor->seat);
 	end(actor, run_transaction(actor));
 }
@@ -688,6 +731,8 @@ static void act(struct actor *actor)
 		do_reap(actor);
 	else if (random_once_in(&actor->random, 30))
 		do_churn(actor);
+	else if (random_once_in(&actor->random, 10000))
+		do_fill(actor);
 	else if (random_once_in(&actor->random, 60))
 		do_refused(actor);
 	else if (random_once_in(&actor->random, 60))
