@@ -88,11 +88,11 @@ sh_off sh_alloc(struct sh_heap *heap, size_t size)
 	/* The common case: the thread was here before and its span has a free block, so no lock is
 	 * taken and nothing can fail. A size of 0 wraps around. */
 	if (__builtin_expect(thread_is_on(state, heap) && size - 1 < SMALL_MAX_BYTES, 1)) {
-		unsigned span_class = span_class_make(size_class_of(size), false);
-		int error;
+		struct cursor *cursor =
+			&state->thread.cursors[span_class_make(size_class_of(size), false)];
 
-		if (__builtin_expect(state->thread.cursors[span_class].free_bits != 0, 1))
-			return object_allocate(&state->thread, span_class, &error);
+		if (__builtin_expect(cursor->free_bits != 0, 1))
+			return object_allocate_here(cursor);
 	}
 	return sh_alloc_ex(heap, size, 0, 0);
 }
@@ -112,7 +112,8 @@ static int transaction_refuses(const struct thread_state *state, sh_off off)
 	}
 }
 
-int sh_free(struct sh_heap *heap, sh_off off)
+/* What is not freed by object_free_here(). */
+__attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off off)
 {
 	int error = 0;
 	struct thread_state *state = thread_here(heap, &error);
@@ -127,6 +128,17 @@ int sh_free(struct sh_heap *heap, sh_off off)
 		error = object_free(&state->thread, off);
 	thread_done(state);
 	return error;
+}
+
+int sh_free(struct sh_heap *heap, sh_off off)
+{
+	struct thread_state *state = thread_current;
+
+	/* The common case: the block lies where the thread allocates. An offset of 0 does not. */
+	if (__builtin_expect(thread_is_on(state, heap) && !state->txn.open, 1) &&
+		object_free_here(&state->thread, off))
+		return 0;
+	return free_anywhere(heap, off);
 }
 
 /* --- looking ------------------------------------------------------------------------------- */

@@ -82,17 +82,24 @@ struct heap {
 /* Where a thread allocates within its span of one class. Process.
  *
  *   free_bits == ~(*allocated | *freed) of the word, less what the thread gave out since the last
- *   collect of the word, plus what it freed itself */
+ *   collect of the word, plus what it freed itself; object_free_here() leaves it to the collect */
 struct cursor {
 	uint64_t free_bits;
 	_Atomic uint64_t *allocated;
 	_Atomic uint64_t *freed;
 	uint64_t block_base; /* offset of the block of bit 0 of the word */
-	uint64_t bytes;      /* of a block */
 	uint64_t page;       /* of the span, 0: none */
+	uint64_t reciprocal; /* of bytes, see struct size_class */
+	uint32_t bytes;      /* of a block */
+	uint32_t word_bytes; /* of the word's blocks together; 0: no span */
 	uint32_t word;
 	uint32_t words;
 };
+
+static_assert(sizeof(struct cursor) == CACHE_LINE_BYTES, "the fast path indexes by shifting");
+
+/* How many pages the hint of a thread tells apart. */
+#define PAGE_HINTS 256u
 
 /* Process. One thread that works on the heap, or a reaper's view of itself. */
 struct thread {
@@ -107,6 +114,8 @@ struct thread {
 	uint64_t trim_page;        /* where span_trim goes on */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
 	struct cursor cursors[SPAN_CLASS_COUNT];
+	/* Span class of the thread's own span at a page, by the page's low bits. May be wrong. */
+	uint8_t class_of_page[PAGE_HINTS];
 };
 
 /* Sizes that follow from the slot counts. */

@@ -34,6 +34,8 @@ static int find_small(const struct heap *heap, struct block *block)
 	uint64_t delta = block->off - page_offset(block->head);
 	uint64_t index = delta * size_class->reciprocal >> 32;
 
+	if (delta >= size_class->pages * PAGE_BYTES)
+		return SH_EBADPTR;
 	if (index >= size_class->objects || index * size_class->bytes != delta)
 		return SH_EBADPTR;
 	block->word = (uint32_t)(index / 64);
@@ -54,9 +56,6 @@ static int find_in_span(const struct heap *heap, struct block *block, uint64_t h
 	}
 	if (owner == HOT_NONE || (owner >= HOT_DYING && owner != HOT_UNOWNED))
 		return gone_or_bad(heap, block->head, block->off);
-	if (block->off - page_offset(block->head) >=
-		span_size_class(heap, block->span_class)->pages * PAGE_BYTES)
-		return SH_EBADPTR;
 	return find_small(heap, block);
 }
 
@@ -68,20 +67,35 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block)
 	if (!page_is_data(heap, page))
 		return SH_EBADPTR;
 	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
-	if (head == 0 || head > page || !page_is_data(heap, head))
+	if (head == 0 || head > page)
+		return SH_EBADPTR;
+	/* In the chunk of the page it is data as that is. */
+	if ((head ^ page) >> CHUNK_PAGES_SHIFT != 0 && !page_is_data(heap, head))
 		return SH_EBADPTR;
 	block->off = off;
 	block->head = head;
+	block->span = span_of_head(heap, head);
 	return find_in_span(heap, block, span_hot(heap, head));
+}
+
+static _Atomic uint64_t *block_allocated(const struct heap *heap, const struct block *block)
+{
+	return block->word < SPAN_INLINE_WORDS ? &block->span->allocated[block->word]
+					       : span_allocated(heap, block->head, block->word);
+}
+
+static _Atomic uint64_t *block_freed(const struct heap *heap, const struct block *block)
+{
+	return block->word < SPAN_INLINE_WORDS ? &block->span->freed[block->word]
+					       : span_freed(heap, block->head, block->word);
 }
 
 static bool is_live_small(const struct heap *heap, const struct block *block)
 {
 	/* freed first, see object.h; acquire: pairs with the owner's collect. */
-	uint64_t freed = atomic_load_explicit(span_freed(heap, block->head, block->word),
-		memory_order_acquire);
-	uint64_t allocated = atomic_load_explicit(span_allocated(heap, block->head, block->word),
-		memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(block_freed(heap, block), memory_order_acquire);
+	uint64_t allocated =
+		atomic_load_explicit(block_allocated(heap, block), memory_order_acquire);
 
 	return (allocated & ~freed & block->bit) != 0;
 }
@@ -99,6 +113,10 @@ static void cursor_set(struct thread *thread, unsigned span_class, uint64_t head
 	const struct heap *heap = thread->heap;
 	const struct size_class *size_class = span_size_class(heap, span_class);
 
+	uint32_t rest = size_class->objects - word * 64;
+
+	for (uint32_t i = 0; i < size_class->pages; i++)
+		thread->class_of_page[(head + i) % PAGE_HINTS] = (uint8_t)span_class;
 	thread->cursors[span_class] = (struct cursor){
 		.free_bits = free_bits,
 		.allocated = span_allocated(heap, head, word),
@@ -106,6 +124,8 @@ static void cursor_set(struct thread *thread, unsigned span_class, uint64_t head
 		.block_base = page_offset(head) + (uint64_t)word * 64 * size_class->bytes,
 		.bytes = size_class->bytes,
 		.page = head,
+		.reciprocal = size_class->reciprocal,
+		.word_bytes = (rest < 64 ? rest : 64) * size_class->bytes,
 		.word = word,
 		.words = size_class->words,
 	};
@@ -139,8 +159,7 @@ static void cursor_drop(struct thread *thread, unsigned span_class)
 	if (cursor->page == 0)
 		return;
 	span_give_up(thread, cursor->page, span_class);
-	cursor->page = 0;
-	cursor->free_bits = 0;
+	*cursor = (struct cursor){ .page = 0 };
 }
 
 /* Points the cursor at the lowest free block of a span that the thread just got, collected. */
@@ -175,52 +194,16 @@ static bool refill(struct thread *thread, unsigned span_class, int *error)
 	return true;
 }
 
-/* A bit of freed in a block that is being given out: the second of two racing frees landed after
- * the block's collect. Dropped, or the new holder's block would look free. */
-static void drop_stray(const struct cursor *cursor, uint64_t bit)
-{
-	if (atomic_load_explicit(cursor->freed, memory_order_relaxed) & bit)
-		atomic_fetch_and_explicit(cursor->freed, ~bit, memory_order_relaxed);
-}
-
-static void publish_bit(const struct cursor *cursor, uint64_t bit)
-{
-	uint64_t allocated = atomic_load_explicit(cursor->allocated, memory_order_relaxed);
-
-	/* The commit of the allocation. Crash: allocated, and known to nobody or to a log.
-	 * release: who finds the block live sees the span's record. */
-	atomic_store_explicit(cursor->allocated, allocated | bit, memory_order_release);
-	drop_stray(cursor, bit);
-}
-
 static bool have_bits(struct thread *thread, unsigned span_class, int *error)
 {
 	return thread->cursors[span_class].free_bits != 0 || refill(thread, span_class, error);
 }
 
-static uint64_t take_bit(struct cursor *cursor)
-{
-	uint64_t bit = cursor->free_bits & -cursor->free_bits;
-
-	cursor->free_bits ^= bit;
-	return bit;
-}
-
-static uint64_t block_of_bit(const struct cursor *cursor, uint64_t bit)
-{
-	return cursor->block_base + (uint64_t)__builtin_ctzll(bit) * cursor->bytes;
-}
-
 uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error)
 {
-	struct cursor *cursor = &thread->cursors[span_class];
-	uint64_t bit;
-
 	if (!have_bits(thread, span_class, error))
 		return 0;
-	bit = take_bit(cursor);
-	publish_bit(cursor, bit);
-	return block_of_bit(cursor, bit);
+	return object_allocate_here(&thread->cursors[span_class]);
 }
 
 uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error)
@@ -229,7 +212,7 @@ uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error)
 
 	if (!have_bits(thread, span_class, error))
 		return 0;
-	return block_of_bit(cursor, take_bit(cursor));
+	return cursor_block(cursor, cursor_take_bit(cursor));
 }
 
 static uint64_t bit_of_block(const struct cursor *cursor, uint64_t off)
@@ -241,7 +224,7 @@ void object_publish(struct thread *thread, unsigned span_class, uint64_t off)
 {
 	struct cursor *cursor = &thread->cursors[span_class];
 
-	publish_bit(cursor, bit_of_block(cursor, off));
+	cursor_publish(cursor, bit_of_block(cursor, off));
 }
 
 void object_cancel(struct thread *thread, unsigned span_class, uint64_t off)
@@ -257,7 +240,7 @@ void object_cancel(struct thread *thread, unsigned span_class, uint64_t off)
 static int free_own(struct thread *thread, const struct block *block)
 {
 	struct cursor *cursor = &thread->cursors[block->span_class];
-	_Atomic uint64_t *allocated = span_allocated(thread->heap, block->head, block->word);
+	_Atomic uint64_t *allocated = block_allocated(thread->heap, block);
 
 	if (!is_live_small(thread->heap, block))
 		return SH_EDOUBLEFREE;
@@ -285,10 +268,10 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 
 	set_touching(thread, slot, block->head);
 	/* seq_cst: before the look at the hot word, see not_full() in span.c. */
-	before = atomic_fetch_or(span_freed(heap, block->head, block->word), block->bit);
+	before = atomic_fetch_or(block_freed(heap, block), block->bit);
 	/* Crash: freed, and in nobody's list; touching names it. So when the bit was set before, by
 	 * a dead thread for whose log this repeats it, the listing is repeated, too. */
-	if (hot_owner(atomic_load(&span_of_head(heap, block->head)->hot)) == HOT_UNOWNED)
+	if (hot_owner(atomic_load(&block->span->hot)) == HOT_UNOWNED)
 		span_list(heap, block->head, block->span_class);
 	set_touching(thread, slot, 0);
 	return before;
@@ -371,7 +354,6 @@ void object_give_back(struct thread *thread)
 			span_retire(thread, head, span_class);
 		else
 			span_give_up(thread, head, span_class);
-		cursor->page = 0;
-		cursor->free_bits = 0;
+		*cursor = (struct cursor){ .page = 0 };
 	}
 }

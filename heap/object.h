@@ -16,6 +16,7 @@
 struct block {
 	uint64_t off;
 	uint64_t head;       /* first page of its span */
+	struct span *span;   /* its record */
 	uint32_t span_class; /* or SPAN_CLASS_LARGE, SPAN_CLASS_LARGE - 1 */
 	uint32_t word;
 	uint64_t bit;   /* 0: a large block */
@@ -31,6 +32,66 @@ bool block_is_live(const struct heap *heap, const struct block *block);
 
 /* Allocates a small block of a class; 0 and *error when there is no page for it. */
 uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error);
+
+/* --- the fast halves: what the cursor alone can tell ---------------------------------------- */
+
+static inline uint64_t cursor_take_bit(struct cursor *cursor)
+{
+	uint64_t bit = cursor->free_bits & -cursor->free_bits;
+
+	cursor->free_bits ^= bit;
+	return bit;
+}
+
+static inline uint64_t cursor_block(const struct cursor *cursor, uint64_t bit)
+{
+	return cursor->block_base + (uint64_t)(unsigned)__builtin_ctzll(bit) * cursor->bytes;
+}
+
+static inline void cursor_publish(const struct cursor *cursor, uint64_t bit)
+{
+	uint64_t allocated = atomic_load_explicit(cursor->allocated, memory_order_relaxed);
+
+	/* The commit of the allocation. Crash: allocated, and known to nobody or to a log.
+	 * release: who finds the block live sees the span's record. */
+	atomic_store_explicit(cursor->allocated, allocated | bit, memory_order_release);
+	/* A bit of freed in a block that is being given out: the second of two racing frees landed
+	 * after the block's collect. Dropped, or the new holder's block would look free. */
+	if (__builtin_expect((atomic_load_explicit(cursor->freed, memory_order_relaxed) & bit) != 0,
+		    0))
+		atomic_fetch_and_explicit(cursor->freed, ~bit, memory_order_relaxed);
+}
+
+/* Allocates a block of the cursor's class; cursor->free_bits is not 0. */
+static inline uint64_t object_allocate_here(struct cursor *cursor)
+{
+	uint64_t bit = cursor_take_bit(cursor);
+
+	cursor_publish(cursor, bit);
+	return cursor_block(cursor, bit);
+}
+
+/* Frees a live block among those that the thread allocates from; false: it is none, or not live,
+ * and nothing was changed. For any `off`. Crash: freed or not. */
+static inline bool object_free_here(struct thread *thread, uint64_t off)
+{
+	struct cursor *cursor =
+		&thread->cursors[thread->class_of_page[(off >> PAGE_SHIFT) % PAGE_HINTS]];
+	uint64_t delta = off - cursor->block_base;
+	uint64_t index = delta * cursor->reciprocal >> 32;
+
+	if (delta >= cursor->word_bytes || index * cursor->bytes != delta)
+		return false;
+	/* freed first, see above. */
+	uint64_t freed = atomic_load_explicit(cursor->freed, memory_order_acquire);
+	uint64_t allocated = atomic_load_explicit(cursor->allocated, memory_order_acquire);
+	uint64_t bit = UINT64_C(1) << index;
+
+	if ((allocated & ~freed & bit) == 0)
+		return false;
+	atomic_store_explicit(cursor->allocated, allocated & ~bit, memory_order_release);
+	return true;
+}
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */
 uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error);

@@ -317,14 +317,21 @@ static uint64_t class_chunk_bit(uint64_t chunk)
 	return UINT64_C(1) << (chunk & (ARENA_CHUNKS - 1) & 63);
 }
 
+/* A look first: most often the bit is set. */
+static void set_bit(_Atomic uint64_t *word, uint64_t bit)
+{
+	if (!(atomic_load(word) & bit))
+		atomic_fetch_or(word, bit);
+}
+
 void span_list(struct heap *heap, uint64_t head, unsigned span_class)
 {
 	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
 
-	atomic_fetch_or(&heap->listed[head / 64], UINT64_C(1) << (head & 63));
+	set_bit(&heap->listed[head / 64], UINT64_C(1) << (head & 63));
 	/* Crash: listed, and perhaps not found by its class: whoever is in charge repeats this.
 	 * seq_cst: pairs with the clear and the second look in drop_class_chunk. */
-	atomic_fetch_or(class_chunk_word(heap, chunk, span_class), class_chunk_bit(chunk));
+	set_bit(class_chunk_word(heap, chunk, span_class), class_chunk_bit(chunk));
 }
 
 bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class)
