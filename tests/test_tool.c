@@ -158,10 +158,13 @@ static void test_later_verbs(void)
 static void test_full_output(void)
 {
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	int error = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	const char *const arguments[] = { "-h", NULL };
 
-	CU_ASSERT_FATAL(full >= 0);
-	CU_ASSERT_EQUAL(run_tool_into(full, (const char *const[]){ "-h", NULL }), ERROR);
+	CU_ASSERT_FATAL(full >= 0 && error >= 0);
+	CU_ASSERT_EQUAL(wait_for_tool(start_tool(full, error, arguments)), ERROR);
 	close(full);
+	close(error);
 }
 
 static CU_TestInfo command_line_tests[] = {
@@ -633,7 +636,46 @@ static void test_truncated(void)
 	fixture_close(f);
 }
 
+/* The tool is stopped by a full pipe in the middle of its output, and loses the file then. */
+static void test_truncated_meanwhile(void)
+{
+	static const char *const arguments[] = { "dump", "--json", "--blocks", PATH, NULL };
+	struct fixture *f = clean_heap();
+	int error = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	char buffer[4096];
+	int pipes[2];
+	pid_t tool;
+
+	write_image(f, LEFT_CLEAN);
+	CU_ASSERT_EQUAL_FATAL(pipe2(pipes, O_CLOEXEC), 0);
+	fcntl(pipes[1], F_SETPIPE_SZ, sizeof(buffer));
+	tool = start_tool(pipes[1], error, arguments);
+	close(pipes[1]);
+	CU_ASSERT_EQUAL(read(pipes[0], buffer, 1), 1);
+	CU_ASSERT_EQUAL(truncate(PATH, 0), 0);
+	while (read(pipes[0], buffer, sizeof(buffer)) > 0)
+		;
+	CU_ASSERT_EQUAL(wait_for_tool(tool), ERROR);
+	close(pipes[0]);
+	close(error);
+	fixture_close(f);
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+/* Of each kind of heap. A sanitized tool takes twenty times as long to start. */
+#ifdef SANITIZED
+#define MUTANTS 40
+#else
 #define MUTANTS 300
+#endif
 
 /* Somewhere in what describes the heap. */
 static uint64_t random_place(const struct fixture *f, struct random *random)
@@ -757,6 +799,7 @@ static void test_mutants(void)
 static CU_TestInfo damage_tests[] = {
 	{ "planted", test_planted_damage },
 	{ "truncated", test_truncated },
+	{ "truncated meanwhile", test_truncated_meanwhile },
 	{ "mutants", test_mutants },
 	CU_TEST_INFO_NULL,
 };

@@ -67,16 +67,24 @@ static void become_tool(const char *const *arguments, int out, int err)
 	_exit(127);
 }
 
-static int status_of_tool(const char *const *arguments, int out, int err)
+pid_t start_tool(int out, int err, const char *const *arguments)
 {
 	pid_t child;
-	int status;
 
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
 		become_tool(arguments, out, err);
-	if (child < 0 || waitpid(child, &status, 0) != child)
+	if (child < 0)
+		abort();
+	return child;
+}
+
+int wait_for_tool(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
 		abort();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
@@ -85,20 +93,11 @@ struct run run_tool(const char *const *arguments)
 {
 	int out = memfd_create("out", MFD_CLOEXEC);
 	int err = memfd_create("err", MFD_CLOEXEC);
-	struct run run = { .status = status_of_tool(arguments, out, err) };
+	struct run run = { .status = wait_for_tool(start_tool(out, err, arguments)) };
 
 	run.out = read_all(out);
 	run.err = read_all(err);
 	return run;
-}
-
-int run_tool_into(int out, const char *const *arguments)
-{
-	int err = memfd_create("err", MFD_CLOEXEC);
-	int status = status_of_tool(arguments, out, err);
-
-	close(err);
-	return status;
 }
 
 void run_free(struct run *run)

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Process. How the tool ended, and what it said; texts end with NUL. */
 struct run {
@@ -24,8 +25,10 @@ struct run {
 struct run run_tool(const char *const *arguments);
 void run_free(struct run *run);
 
-/* Runs it with `out` as its standard output; its exit status, as in struct run. */
-int run_tool_into(int out, const char *const *arguments);
+/* Starts it with these descriptors as its standard output and error; waits for its end, and returns
+ * its exit status as in struct run. */
+pid_t start_tool(int out, int err, const char *const *arguments);
+int wait_for_tool(pid_t child);
 
 /* Runs it, and asserts its exit status; a text that it said otherwise is shown. */
 #define EXPECT(status, ...) run_expect(status, (const char *const[]){ __VA_ARGS__, NULL })

@@ -48,7 +48,7 @@ static void catch_bus_errors(void)
 /* Memory that reads as zeros, like the holes of a file. */
 static int map_zeros(struct input *input)
 {
-	void *base = mmap(NULL, input->bytes, PROT_READ | PROT_WRITE,
+	void *base = mmap(NULL, input->bytes, PROT_READ,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (base == MAP_FAILED)
@@ -61,8 +61,8 @@ static int map_zeros(struct input *input)
 static int map_part(struct input *input, uint64_t from, uint64_t end)
 {
 	from -= from % (uint64_t)sysconf(_SC_PAGESIZE);
-	if (mmap(input->base + from, end - from, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, input->fd, (off_t)from) == MAP_FAILED)
+	if (mmap(input->base + from, end - from, PROT_READ, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+		    input->fd, (off_t)from) == MAP_FAILED)
 		return errno;
 	return 0;
 }
@@ -81,8 +81,8 @@ static bool next_part(const struct input *input, uint64_t *from, uint64_t *end)
 	return *from < *end;
 }
 
-/* On tmpfs a look into a hole through a mapping fills it, with a page of the machine's memory. So the
- * holes of a file that nobody is filling right now are left out. */
+/* On tmpfs a look into a hole through a mapping fills it with a page of the machine's memory. So
+ * the holes of a file that nobody is filling right now are left out. */
 static int map(struct input *input)
 {
 	bool in_use = input_in_use(input);
@@ -130,6 +130,11 @@ void input_close(struct input *input)
 	if (input->base != NULL)
 		munmap(input->base, input->bytes);
 	close(input->fd);
+}
+
+int input_allow_stores(const struct input *input, uint64_t bytes)
+{
+	return mprotect(input->base, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : errno;
 }
 
 bool input_in_use(const struct input *input)

@@ -1,12 +1,13 @@
 /* file.h -- a heap file, opened so that it cannot be changed
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * The file is opened for reading only and mapped privately. Stores to the mapping stay in this
- * process: recovery can be tried on it, and what the file holds can be pinned down by storing it.
- * Pages that nobody stored to show the file as it is.
+ * The file is opened for reading only and mapped privately. Where stores are allowed they stay in
+ * this process: recovery can be tried on the mapping, and what the file holds can be pinned down by
+ * storing it. Pages that nobody stored to show the file as it is.
  *
- * Exactly the file's bytes are mapped, holes as memory of zeros. When it is truncated afterwards, or its disk fails, the
- * process ends with a message and STATUS_ERROR instead of dying of SIGBUS. */
+ * Exactly the file's bytes are mapped, holes as memory of zeros. When the file is truncated
+ * afterwards, or its disk fails, the process ends with a message and STATUS_ERROR instead of dying
+ * of SIGBUS. */
 #ifndef SPANHEAP_TOOL_FILE_H
 #define SPANHEAP_TOOL_FILE_H
 
@@ -27,6 +28,9 @@ struct input {
 /* Opens and maps. 0, or an errno: EISDIR, ENOTSUP (no regular file), others of open(2), mmap(2). */
 int input_open(struct input *input, const char *path);
 void input_close(struct input *input);
+
+/* Allows stores to the first `bytes` of the mapping. 0 or an errno (memory). */
+int input_allow_stores(const struct input *input, uint64_t bytes);
 
 /* Whether a process is attached to the heap, or opens or closes it right then. Takes no lock. */
 bool input_in_use(const struct input *input);

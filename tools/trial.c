@@ -95,9 +95,11 @@ int trial_run(struct view *view, struct trial *trial)
 	struct superblock superblock = view->superblock;
 	struct heap heap = view->heap;
 	uint64_t bytes = heap_control_bytes(heap.max_bytes, heap.process_slots, heap.thread_slots);
-	int error;
+	int error = input_allow_stores(&view->input, view->input.bytes);
 
 	*trial = (struct trial){ .spans = 0 };
+	if (error != 0)
+		return error;
 	heap.control = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (heap.control == MAP_FAILED)

@@ -15,11 +15,16 @@
 
 /* --- superblock ---------------------------------------------------------------------------- */
 
+static uint64_t header_bytes(const struct superblock *superblock)
+{
+	return heap_header_bytes(superblock->max_bytes, superblock->thread_slot_count);
+}
+
 /* Whether a whole superblock stands at `offset`: one that is read though nothing else is there. */
 static bool copy_is_whole(const struct view *view, uint64_t offset)
 {
 	const struct superblock *superblock = &view->superblock;
-	uint64_t bytes = heap_header_bytes(superblock->max_bytes, superblock->thread_slot_count);
+	uint64_t bytes = header_bytes(superblock);
 	char *alone = calloc(1, bytes);
 	struct superblock found;
 	bool whole = false;
@@ -156,6 +161,8 @@ static int look(struct view *view, const char *path, bool *moves)
 		return error;
 	*moves = input_in_use(&view->input);
 	error = read_superblock(view);
+	if (error == 0)
+		error = input_allow_stores(&view->input, header_bytes(&view->superblock));
 	if (error != 0) {
 		input_close(&view->input);
 		return error;

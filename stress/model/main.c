@@ -437,6 +437,17 @@ static bool matches(int index, const char *part)
 	return part == NULL || strstr(operations[index].name, part) != NULL;
 }
 
+/* Whether another pair is the same exploration: a setting is the world's, so beside an operation that
+ * has it, the same operation without it is that one. */
+static bool is_repeated(int i, int j)
+{
+	const struct operation *first = &operations[i];
+	const struct operation *second = &operations[j];
+
+	return i != j && first->run == second->run && first->prepare == second->prepare &&
+		first->setting != second->setting;
+}
+
 static unsigned make_jobs(struct job *jobs, unsigned deaths, const char *first, const char *second)
 {
 	unsigned count = 0;
@@ -447,8 +458,9 @@ static unsigned make_jobs(struct job *jobs, unsigned deaths, const char *first, 
 		if (matches(i, first) && (second == NULL || strstr("recovery", second) != NULL))
 			jobs[count++] = (struct job){ i, RECOVERY, deaths ? deaths : 2 };
 		for (int j = 0; j <= i; j++)
-			if ((matches(i, first) && matches(j, second)) ||
-				(matches(j, first) && matches(i, second)))
+			if (!is_repeated(i, j) &&
+				((matches(i, first) && matches(j, second)) ||
+					(matches(j, first) && matches(i, second))))
 				jobs[count++] = (struct job){ i, j, deaths ? deaths : 1 };
 	}
 	return count;
