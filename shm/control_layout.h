@@ -76,7 +76,8 @@ static_assert(sizeof(struct process_slot) == 64, "format");
 struct thread_slot {
 	_Atomic uint64_t owner;
 	_Atomic uint64_t reaper;
-	_Atomic uint64_t liveness_tag; /* == owner: the liveness word tells of this thread's death */
+	_Atomic uint64_t
+		liveness_tag; /* == owner: the liveness word tells of this thread's death */
 	_Atomic uint32_t process;
 	uint32_t reserved32;
 	uint64_t reserved[4];

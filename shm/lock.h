@@ -27,9 +27,9 @@
 #define LOCK_PATIENCE_NS UINT64_C(2000000)
 
 enum lock_result {
-	LOCK_TAKEN,     /* from a live holder's unlock */
+	LOCK_TAKEN,      /* from a live holder's unlock */
 	LOCK_TAKEN_OVER, /* the last holder died inside: repair first */
-	LOCK_BUSY,      /* lock_try only */
+	LOCK_BUSY,       /* lock_try only */
 };
 
 /* Takes the lock if it is free or its holder is dead; never waits. */

@@ -45,8 +45,7 @@ void slot_confirm(struct thread_slot *slot, uint64_t tag, uint32_t process, bool
 {
 	assert(slot_is_claim(atomic_load(&slot->owner)));
 	atomic_store_explicit(&slot->process, process, memory_order_relaxed);
-	atomic_store_explicit(
-		&slot->liveness_tag, liveness_word ? tag : 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->liveness_tag, liveness_word ? tag : 0, memory_order_relaxed);
 	/* Crash: a claim of a dead process. release: who sees the tag sees process and word. */
 	atomic_store_explicit(&slot->owner, tag, memory_order_release);
 }
@@ -54,27 +53,26 @@ void slot_confirm(struct thread_slot *slot, uint64_t tag, uint32_t process, bool
 void slot_release(struct thread_slot *slot, uint64_t tag)
 {
 	uint64_t seen = tag;
-	bool mine = atomic_compare_exchange_strong_explicit(
-		&slot->owner, &seen, 0, memory_order_release, memory_order_relaxed);
+	bool mine = atomic_compare_exchange_strong_explicit(&slot->owner, &seen, 0,
+		memory_order_release, memory_order_relaxed);
 
 	assert(mine);
 	(void)mine;
 }
 
-static bool take_reaper_word(
-	struct thread_slot *slot, uint64_t reaper, const struct system *system)
+static bool take_reaper_word(struct thread_slot *slot, uint64_t reaper, const struct system *system)
 {
 	uint64_t seen = atomic_load_explicit(&slot->reaper, memory_order_acquire);
 
 	if (seen != 0 && system->alive(system->context, seen))
 		return false;
 	/* acquire: pairs with the release of the one before, dead or done. */
-	return atomic_compare_exchange_strong_explicit(
-		&slot->reaper, &seen, reaper, memory_order_acq_rel, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&slot->reaper, &seen, reaper,
+		memory_order_acq_rel, memory_order_relaxed);
 }
 
-bool slot_begin_reaping(
-	struct thread_slot *slot, uint64_t reaper, const struct system *system, uint64_t *tag)
+bool slot_begin_reaping(struct thread_slot *slot, uint64_t reaper, const struct system *system,
+	uint64_t *tag)
 {
 	*tag = atomic_load_explicit(&slot->owner, memory_order_acquire);
 	if (*tag == 0 || slot_is_claim(*tag) || system->alive(system->context, *tag))
@@ -92,8 +90,8 @@ void slot_end_reaping(struct thread_slot *slot, uint64_t tag)
 {
 	uint64_t seen = tag;
 
-	atomic_compare_exchange_strong_explicit(
-		&slot->owner, &seen, 0, memory_order_acq_rel, memory_order_relaxed);
+	atomic_compare_exchange_strong_explicit(&slot->owner, &seen, 0, memory_order_acq_rel,
+		memory_order_relaxed);
 	/* Crash: a free slot with the word of a dead reaper, which the next one takes over. */
 	atomic_store_explicit(&slot->reaper, 0, memory_order_release);
 }
@@ -102,9 +100,8 @@ bool slot_drop_dead_claim(struct thread_slot *slot, const struct system *system)
 {
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
 
-	if (!slot_is_claim(owner) ||
-		system->process_alive(system->context, (uint32_t)(owner >> 1)))
+	if (!slot_is_claim(owner) || system->process_alive(system->context, (uint32_t)(owner >> 1)))
 		return false;
-	return atomic_compare_exchange_strong_explicit(
-		&slot->owner, &owner, 0, memory_order_acq_rel, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&slot->owner, &owner, 0,
+		memory_order_acq_rel, memory_order_relaxed);
 }

@@ -37,8 +37,8 @@ void slot_release(struct thread_slot *slot, uint64_t tag);
 
 /* Takes the right to act for the dead thread of a slot. False when it lives, when the slot is free,
  * or when another live thread acts for it. *tag is the dead one's. */
-bool slot_begin_reaping(
-	struct thread_slot *slot, uint64_t reaper, const struct system *system, uint64_t *tag);
+bool slot_begin_reaping(struct thread_slot *slot, uint64_t reaper, const struct system *system,
+	uint64_t *tag);
 
 /* Frees the slot whose words are all clear, and lets go of the right. */
 void slot_end_reaping(struct thread_slot *slot, uint64_t tag);

@@ -19,7 +19,8 @@ struct system {
 	/* Whether the process in a process slot may still store. */
 	bool (*process_alive)(void *context, uint32_t process_slot);
 	/* Waits until *word != expected, a wake, or `limit_ns`; may return at any time. */
-	void (*futex_wait)(void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns);
+	void (*futex_wait)(void *context, const uint32_t *word, uint32_t expected,
+		uint64_t limit_ns);
 	/* Wakes at most `count` waiters. */
 	void (*futex_wake)(void *context, const uint32_t *word, int count);
 	uint64_t (*now_ns)(void *context);

@@ -175,8 +175,8 @@ static void lay_out(struct supervisor *supervisor)
 		shared->seats[seat].directory = make_block(supervisor, sizeof(struct directory),
 			root_of_directory(name, seat));
 	for (unsigned pair = 0; pair < PAIRS; pair++)
-		shared->pairs[pair] = make_block(
-			supervisor, sizeof(struct pair), root_of_pair(name, pair));
+		shared->pairs[pair] =
+			make_block(supervisor, sizeof(struct pair), root_of_pair(name, pair));
 }
 
 static void expect_root(struct supervisor *supervisor, const char *name, sh_off expected)
@@ -207,8 +207,8 @@ static bool make_heap(struct supervisor *supervisor)
 	memset(shared->seats, 0, sizeof(shared->seats));
 	memset(shared->entries, 0, sizeof(shared->entries));
 	shared->few_sizes = random_once_in(&supervisor->random, 2);
-	supervisor->heap_bytes = HEAP_MIN_BYTES +
-		random_below(&supervisor->random, HEAP_STEPS) * HEAP_STEP_BYTES;
+	supervisor->heap_bytes =
+		HEAP_MIN_BYTES + random_below(&supervisor->random, HEAP_STEPS) * HEAP_STEP_BYTES;
 	if (!open_heap(supervisor, SH_CREATE | SH_EXCL, CHECK_CALLS))
 		return false;
 	lay_out(supervisor);
@@ -516,7 +516,8 @@ static void kill_creator(struct supervisor *supervisor)
 		sh_close(heap);
 	}
 	if ((error != 0 && error != ENOENT) || problems != 0)
-		fail(CHECK_CREATIONS, "killed while it was created, it opens with %s, %llu problems",
+		fail(CHECK_CREATIONS,
+			"killed while it was created, it opens with %s, %llu problems",
 			sh_strerror(error), (unsigned long long)problems);
 	else
 		tally(CHECK_CREATIONS);
@@ -536,7 +537,8 @@ static bool seen_enough(void)
 	const struct reported *reported = &shared->reported;
 	uint64_t kills = atomic_load(&shared->kills);
 
-	return atomic_load(&reported->rolled_back) > 0 && atomic_load(&reported->rolled_forward) > 0 &&
+	return atomic_load(&reported->rolled_back) > 0 &&
+		atomic_load(&reported->rolled_forward) > 0 &&
 		atomic_load(&reported->operations_finished) > 0 &&
 		atomic_load(&reported->operations_undone) > 0 &&
 		atomic_load(&reported->inside) >= 100 &&
@@ -773,14 +775,16 @@ static void print_summary(uint64_t longest)
 	uint64_t kills = atomic_load(&shared->kills);
 	uint64_t percent = kills == 0 ? 1 : kills;
 
-	say("kills %llu; inside an operation: %llu (%llu %%) by the journals, %llu (%llu %%) by the "
+	say("kills %llu; inside an operation: %llu (%llu %%) by the journals, %llu (%llu %%) by "
+	    "the "
 	    "reports of %llu threads",
 		(unsigned long long)kills, (unsigned long long)atomic_load(&shared->kills_inside),
 		(unsigned long long)(atomic_load(&shared->kills_inside) * 100 / percent),
 		(unsigned long long)atomic_load(&shared->reported.inside),
 		(unsigned long long)(atomic_load(&shared->reported.inside) * 100 / percent),
 		(unsigned long long)atomic_load(&shared->reported.threads));
-	say("operations %llu; %llu records told by the heap; %llu blocks leaked by sh_alloc(), freed; "
+	say("operations %llu; %llu records told by the heap; %llu blocks leaked by sh_alloc(), "
+	    "freed; "
 	    "%llu times no space; longest time without progress %llu ms",
 		(unsigned long long)atomic_load(&shared->operations),
 		(unsigned long long)atomic_load(&shared->doubts),
@@ -845,7 +849,8 @@ static struct options read_options(int argc, char **argv)
 
 static void make_shared(uint64_t seed)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		0);
 	if (shared == MAP_FAILED) {
 		perror("kill_stress: mmap");
 		exit(2);

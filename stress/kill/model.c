@@ -85,8 +85,8 @@ static void clear_entry(const struct step *step, uint64_t who)
 {
 	uint64_t holder = step->holder;
 
-	atomic_compare_exchange_strong(
-		&shared->entries[step->at].holder, &holder, holder_make(holder, who));
+	atomic_compare_exchange_strong(&shared->entries[step->at].holder, &holder,
+		holder_make(holder, who));
 }
 
 static void fill_entry(struct sh_heap *heap, const struct seat *seat, const struct step *step)
@@ -104,8 +104,8 @@ static void fill_entry(struct sh_heap *heap, const struct seat *seat, const stru
 }
 
 /* The block that word `at` names, as the step planned it. */
-static struct held published_by(
-	struct sh_heap *heap, const struct seat *seat, const struct step *step)
+static struct held published_by(struct sh_heap *heap, const struct seat *seat,
+	const struct step *step)
 {
 	struct held block = step->block;
 
@@ -181,8 +181,10 @@ static void note_leak(struct seat *seat)
 	if (count > 0 && seat->leaks[count - 1].sequence == sequence)
 		return;
 	if (count == LEAKS) {
-		fail(CHECK_MODEL, "seat %u: more deaths in sh_alloc() between two rounds than the "
-			"model has room for", seat_number(seat));
+		fail(CHECK_MODEL,
+			"seat %u: more deaths in sh_alloc() between two rounds than the "
+			"model has room for",
+			seat_number(seat));
 		return;
 	}
 	seat->leaks[count] = (struct leak){ sequence, seat->record.steps[0].block.size };
@@ -244,9 +246,10 @@ static enum outcome decide_word(struct sh_heap *heap, const struct seat *seat, b
 	if (now == before)
 		return OUTCOME_NOTHING;
 	if (frees && now != 0)
-		fail(CHECK_TAKE_OVERS, "seat %u: a death in sh_free_from() left %#llx in a word, which "
-			"held %#llx", seat_number(seat), (unsigned long long)now,
-			(unsigned long long)before);
+		fail(CHECK_TAKE_OVERS,
+			"seat %u: a death in sh_free_from() left %#llx in a word, which "
+			"held %#llx",
+			seat_number(seat), (unsigned long long)now, (unsigned long long)before);
 	return OUTCOME_DONE;
 }
 
@@ -319,8 +322,10 @@ static bool versions_agree(struct sh_heap *heap, const struct seat *seat)
 
 	if (directory->stored == seat->version && directory->written == seat->version)
 		return true;
-	fail(CHECK_TAKE_OVERS, "seat %u: transaction %llu by its stored word, %llu by its written one, "
-		"%llu by the model", seat_number(seat), (unsigned long long)directory->stored,
+	fail(CHECK_TAKE_OVERS,
+		"seat %u: transaction %llu by its stored word, %llu by its written one, "
+		"%llu by the model",
+		seat_number(seat), (unsigned long long)directory->stored,
 		(unsigned long long)directory->written, (unsigned long long)seat->version);
 	return false;
 }
@@ -331,7 +336,8 @@ static bool data_agree(struct sh_heap *heap, const struct seat *seat)
 
 	for (unsigned i = 0; i < DATA_WORDS; i++)
 		if (directory->data[i] != seat->data[i]) {
-			fail(CHECK_TAKE_OVERS, "seat %u: data word %u is %#llx, and %#llx by the model",
+			fail(CHECK_TAKE_OVERS,
+				"seat %u: data word %u is %#llx, and %#llx by the model",
 				seat_number(seat), i, (unsigned long long)directory->data[i],
 				(unsigned long long)seat->data[i]);
 			return false;
@@ -373,7 +379,8 @@ static bool root_agrees(struct sh_heap *heap, const struct seat *seat)
 
 void seat_verify(struct sh_heap *heap, const struct seat *seat)
 {
-	bool agrees = versions_agree(heap, seat) && data_agree(heap, seat) && root_agrees(heap, seat);
+	bool agrees =
+		versions_agree(heap, seat) && data_agree(heap, seat) && root_agrees(heap, seat);
 
 	for (unsigned at = 0; agrees && at < DIRECTORY_WORDS; at++)
 		agrees = word_agrees(heap, seat, at);

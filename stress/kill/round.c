@@ -69,11 +69,11 @@ static void expect_all(struct comparison *comparison)
 
 /* --- what the heap holds ------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static void disagree(
-	struct comparison *comparison, const struct held *block, const char *format, ...);
+__attribute__((format(printf, 3, 4))) static void disagree(struct comparison *comparison,
+	const struct held *block, const char *format, ...);
 
-static void disagree(
-	struct comparison *comparison, const struct held *block, const char *format, ...)
+static void disagree(struct comparison *comparison, const struct held *block, const char *format,
+	...)
 {
 	char text[128];
 	va_list arguments;
@@ -125,8 +125,7 @@ static bool claim_doubtful(struct sh_heap *heap, const struct sh_block *block)
 
 		if ((holder & 255) == HOLDER_DOUBT && entry->block.off == block->off &&
 			entry->block.size <= block->size && pattern_holds(heap, &entry->block)) {
-			atomic_store(&entry->holder,
-				holder_of_seat(holder, i / ENTRIES_PER_SEAT));
+			atomic_store(&entry->holder, holder_of_seat(holder, i / ENTRIES_PER_SEAT));
 			return true;
 		}
 	}
@@ -236,8 +235,10 @@ static void settle_seat(struct sh_heap *heap, struct seat *seat)
 		return;
 	}
 	if (error == 0 && record_unsettled(seat))
-		fail(CHECK_TAKE_OVERS, "seat %u: its mutex was free, and its holder died inside "
-			"operation %d", seat_number(seat), (int)seat->record.operation);
+		fail(CHECK_TAKE_OVERS,
+			"seat %u: its mutex was free, and its holder died inside "
+			"operation %d",
+			seat_number(seat), (int)seat->record.operation);
 	record_resolve(heap, seat);
 	seat_verify(heap, seat);
 	error = sh_mutex_unlock(heap, mutex);

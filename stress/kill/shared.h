@@ -111,10 +111,10 @@ enum step_kind {
 	STEP_DROP,      /* `block` of entry `at` is freed */
 	STEP_TEMPORARY, /* a new block, freed by the same transaction */
 	STEP_FILL,      /* new blocks until there is no space */
-	STEP_ADD,       /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
-	STEP_WRITE,     /* the same by sh_txn_write() */
-	STEP_PAIR,      /* pair `at` becomes one more; `count` is what the seat has added then */
-	STEP_ROOT,      /* the seat's root becomes `count` */
+	STEP_ADD,   /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
+	STEP_WRITE, /* the same by sh_txn_write() */
+	STEP_PAIR,  /* pair `at` becomes one more; `count` is what the seat has added then */
+	STEP_ROOT,  /* the seat's root becomes `count` */
 };
 
 /* Model. */
@@ -178,7 +178,8 @@ struct reported {
 	_Atomic uint64_t rolled_forward;
 	_Atomic uint64_t operations_finished;
 	_Atomic uint64_t operations_undone;
-	_Atomic uint64_t inside; /* deaths for which a report shows that there was something to do */
+	_Atomic uint64_t
+		inside; /* deaths for which a report shows that there was something to do */
 };
 
 enum check {
@@ -208,10 +209,10 @@ struct shared {
 	_Atomic uint64_t failures;
 	_Atomic uint64_t rounds[CHECKS]; /* how often each check was made */
 	_Atomic uint64_t failed[CHECKS];
-	_Atomic uint32_t stop;   /* workers leave in order */
-	_Atomic uint32_t pause;  /* workers park between operations */
+	_Atomic uint32_t stop;    /* workers leave in order */
+	_Atomic uint32_t pause;   /* workers park between operations */
 	_Atomic uint32_t opening; /* one who opens, and nothing else, is inside sh_open() */
-	_Atomic uint64_t steps;  /* of the supervisor: its progress */
+	_Atomic uint64_t steps;   /* of the supervisor: its progress */
 	_Atomic int64_t pids[WORKERS];
 	_Atomic uint64_t generations[WORKERS];
 	_Atomic uint64_t kills;

@@ -55,15 +55,16 @@ static void expect_error(const struct actor *actor, int error, int expected, con
 	if (error == expected)
 		tally(CHECK_CALLS);
 	else
-		fail(CHECK_CALLS, "seat %u: %s gave %d, not %s", seat_number(actor->seat), call, error,
-			sh_strerror(expected));
+		fail(CHECK_CALLS, "seat %u: %s gave %d, not %s", seat_number(actor->seat), call,
+			error, sh_strerror(expected));
 }
 
 static void expect_pattern(const struct actor *actor, const struct held *block)
 {
 	if (sh_usable_size(actor->heap, block->off) < block->size ||
 		!pattern_holds(actor->heap, block))
-		fail(CHECK_CALLS, "seat %u: block %#llx of %llu bytes, id %#llx, is not what it was",
+		fail(CHECK_CALLS,
+			"seat %u: block %#llx of %llu bytes, id %#llx, is not what it was",
 			seat_number(actor->seat), (unsigned long long)block->off,
 			(unsigned long long)block->size, (unsigned long long)block->id);
 }
@@ -182,8 +183,8 @@ static void do_alloc(struct actor *actor)
 
 	if (at == ENTRIES)
 		return;
-	step.holder = holder_next(
-		atomic_load(&shared->entries[at].holder), seat_number(actor->seat));
+	step.holder =
+		holder_next(atomic_load(&shared->entries[at].holder), seat_number(actor->seat));
 	begin(actor, OPERATION_ALLOC, step);
 	off = sh_alloc(actor->heap, step.block.size);
 	atomic_store(&actor->seat->record.result, off);
@@ -240,8 +241,8 @@ static void do_give(struct actor *actor)
 	_Atomic uint64_t *holder = &shared->entries[at].holder;
 
 	if (at != ENTRIES)
-		atomic_store(holder, holder_of_seat(atomic_load(holder),
-			random_below(&actor->random, WORKERS)));
+		atomic_store(holder,
+			holder_of_seat(atomic_load(holder), random_below(&actor->random, WORKERS)));
 }
 
 static void do_alloc_to(struct actor *actor)
@@ -269,8 +270,7 @@ static void do_free_from(struct actor *actor)
 		return;
 	expect_pattern(actor, &actor->seat->published[at]);
 	begin(actor, OPERATION_FREE_FROM, (struct step){ .kind = STEP_FREE, .at = at });
-	error = sh_free_from(
-		actor->heap, &seat_directory(actor->heap, actor->seat)->block[at]);
+	error = sh_free_from(actor->heap, &seat_directory(actor->heap, actor->seat)->block[at]);
 	expect_ok(actor, error, "sh_free_from");
 	end(actor, error == 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
 }
@@ -391,11 +391,12 @@ static void plan_data(struct actor *actor, enum step_kind kind)
 {
 	uint64_t first = random_below(&actor->random, DATA_WORDS);
 
-	plan_add(actor, (struct step){
-		.kind = kind,
-		.at = (uint32_t)first,
-		.count = 1 + random_below(&actor->random, DATA_WORDS - first),
-	});
+	plan_add(actor,
+		(struct step){
+			.kind = kind,
+			.at = (uint32_t)first,
+			.count = 1 + random_below(&actor->random, DATA_WORDS - first),
+		});
 }
 
 static void plan_pair(struct actor *actor)
@@ -403,11 +404,12 @@ static void plan_pair(struct actor *actor)
 	uint32_t pair = (uint32_t)random_below(&actor->random, PAIRS);
 
 	if (!plans(&actor->seat->record, STEP_PAIR))
-		plan_add(actor, (struct step){
-			.kind = STEP_PAIR,
-			.at = pair,
-			.count = actor->seat->added[pair] + 1,
-		});
+		plan_add(actor,
+			(struct step){
+				.kind = STEP_PAIR,
+				.at = pair,
+				.count = actor->seat->added[pair] + 1,
+			});
 }
 
 static void plan_step(struct actor *actor)
@@ -418,10 +420,11 @@ static void plan_step(struct actor *actor)
 	case 0:
 		return plan_entry(actor, STEP_DROP, 0);
 	case 1:
-		return plan_add(actor, (struct step){
-			.kind = STEP_TEMPORARY,
-			.block = plan_block(actor, record->step_count),
-		});
+		return plan_add(actor,
+			(struct step){
+				.kind = STEP_TEMPORARY,
+				.block = plan_block(actor, record->step_count),
+			});
 	case 2:
 		return plan_data(actor, STEP_ADD);
 	case 3:
@@ -434,8 +437,7 @@ static void plan_step(struct actor *actor)
 			plan_add(actor, plan_root(actor));
 		return;
 	default:
-		return plan_word(
-			actor, (uint32_t)random_below(&actor->random, DIRECTORY_WORDS));
+		return plan_word(actor, (uint32_t)random_below(&actor->random, DIRECTORY_WORDS));
 	}
 }
 
@@ -568,8 +570,7 @@ static int run_step(struct actor *actor, struct sh_txn *txn, uint32_t index)
 	case STEP_PAIR:
 		return run_pair(actor, txn, step->at);
 	case STEP_ROOT:
-		return sh_txn_root(
-			txn, root_of_seat(name, seat_number(actor->seat)), step->count);
+		return sh_txn_root(txn, root_of_seat(name, seat_number(actor->seat)), step->count);
 	default:
 		return run_word(actor, txn, step);
 	}
@@ -648,9 +649,9 @@ static enum outcome run_transaction(struct actor *actor)
 	if (error == 0)
 		error = run_steps(actor, txn);
 	if (error == 0 && !actor->seat->record.aborts)
-		outcome = expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0 ?
-			OUTCOME_DONE :
-			OUTCOME_NOTHING;
+		outcome = expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0
+			? OUTCOME_DONE
+			: OUTCOME_NOTHING;
 	else
 		sh_txn_abort(txn);
 	if (pair != NULL)
@@ -690,8 +691,10 @@ static void take_seat(struct actor *actor)
 	if (error != 0 && error != SH_EOWNERDIED)
 		expect_ok(actor, error, "sh_mutex_lock of its seat");
 	else if (error == 0 && record_unsettled(seat))
-		fail(CHECK_TAKE_OVERS, "seat %u: its mutex was free, and its holder died inside "
-			"operation %d", seat_number(seat), (int)seat->record.operation);
+		fail(CHECK_TAKE_OVERS,
+			"seat %u: its mutex was free, and its holder died inside "
+			"operation %d",
+			seat_number(seat), (int)seat->record.operation);
 	record_resolve(actor->heap, seat);
 	seat_verify(actor->heap, seat);
 }
@@ -721,10 +724,27 @@ static void park_if_asked(struct actor *actor)
 
 static void act(struct actor *actor)
 {
-	static void (*const acts[])(struct actor *actor) = {
-		do_alloc, do_alloc, do_alloc, do_alloc, do_free, do_free, do_free, do_free, do_give,
-		do_give, do_alloc_to, do_alloc_to, do_free_from, do_free_from, do_transaction,
-		do_transaction, do_transaction, do_transaction, do_transaction, do_root,
+	static void (*const acts[])(struct actor * actor) = {
+		do_alloc,
+		do_alloc,
+		do_alloc,
+		do_alloc,
+		do_free,
+		do_free,
+		do_free,
+		do_free,
+		do_give,
+		do_give,
+		do_alloc_to,
+		do_alloc_to,
+		do_free_from,
+		do_free_from,
+		do_transaction,
+		do_transaction,
+		do_transaction,
+		do_transaction,
+		do_transaction,
+		do_root,
 	};
 
 	if (random_once_in(&actor->random, 200))
@@ -799,7 +819,8 @@ static void open_heap(struct worker *worker)
 	if (expect_ok(actor, sh_open(worker->path, 0, NULL, &actor->heap), "sh_open") != 0)
 		_exit(1);
 	leave_call(actor);
-	if (expect_ok(actor, sh_recovery_report(actor->heap, &report, NULL), "sh_recovery_report") == 0)
+	if (expect_ok(actor, sh_recovery_report(actor->heap, &report, NULL),
+		    "sh_recovery_report") == 0)
 		tally_report(&report, report.threads);
 }
 

@@ -7,7 +7,7 @@
 
 /* Runs in a fork child that inherited the open heap, and does not return. The worker's number and its
  * generation determine its decisions. */
-__attribute__((noreturn)) void worker_main(
-	struct sh_heap *heap, const char *path, unsigned worker, uint64_t generation);
+__attribute__((noreturn)) void worker_main(struct sh_heap *heap, const char *path, unsigned worker,
+	uint64_t generation);
 
 #endif
