@@ -75,6 +75,17 @@ int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 
 /* --- alone --------------------------------------------------------------------------------- */
 
+/* Where the backed part of an arena ends. One that was made, and has no chunk yet, is backed to the
+ * end of its zone's head only. */
+static uint64_t arena_end(const struct heap *heap, uint64_t arena)
+{
+	uint64_t frontier = arena_frontier(heap, arena);
+
+	return frontier > arena_first_chunk(heap, arena)
+		? frontier * CHUNK_BYTES
+		: arena_zone(heap, arena) + ARENA_HEAD_BYTES;
+}
+
 /* Whether the directory leads nowhere outside the file. */
 static bool directory_inside(const struct heap *heap, uint64_t bytes)
 {
@@ -82,8 +93,7 @@ static bool directory_inside(const struct heap *heap, uint64_t bytes)
 		heap->max_arenas)
 		return false;
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
-		if (arena_zone(heap, arena) + ARENA_HEAD_BYTES > bytes ||
-			arena_frontier(heap, arena) * CHUNK_BYTES > bytes ||
+		if (arena_end(heap, arena) > bytes ||
 			arena_frontier(heap, arena) < arena_first_chunk(heap, arena))
 			return false;
 	return true;
@@ -132,11 +142,9 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 	uint64_t needed = 0;
 
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
-		uint64_t zone = arena_zone(&heap->heap, arena) + ARENA_HEAD_BYTES;
-		uint64_t data = arena_frontier(&heap->heap, arena) * CHUNK_BYTES;
+		uint64_t end = arena_end(&heap->heap, arena);
 
-		needed = zone > needed ? zone : needed;
-		needed = data > needed ? data : needed;
+		needed = end > needed ? end : needed;
 	}
 	if (needed <= opening->bytes)
 		return 0;

@@ -73,19 +73,18 @@ static void view(struct image *image, const struct superblock *superblock)
 	heap_view_init(&image->heap);
 }
 
-/* What stands in a damaged directory must not lead outside the buffer. */
+/* What stands in a damaged directory must not lead outside the buffer. An arena that was made, and has
+ * no chunk yet, is backed to the end of its zone's head only. */
 static bool directory_inside(const struct image *image)
 {
 	const struct heap *heap = &image->heap;
 
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t first = arena_first_chunk(heap, arena);
 		uint64_t frontier = arena_frontier(heap, arena);
 
-		/* An arena that was made and has no chunk yet ends with its head. */
-		if (frontier < arena << ARENA_CHUNKS_SHIFT ||
-			arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes ||
-			(frontier > arena_first_chunk(heap, arena) &&
-				frontier * CHUNK_BYTES > image->bytes))
+		if (frontier < first || arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes ||
+			(frontier > first && frontier * CHUNK_BYTES > image->bytes))
 			return false;
 	}
 	return true;
