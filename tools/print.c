@@ -87,8 +87,10 @@ void print_bytes(struct printer *printer, const char *key, const char *label, ui
 	}
 	write_label(printer, label);
 	printf("%" PRIu64 " bytes", bytes);
-	for (; scaled >= 1024; scaled /= 1024)
+	while (scaled >= 1024) {
+		scaled /= 1024;
 		unit++;
+	}
 	if (bytes >= 1024)
 		printf(" (%.4g %s)", scaled, units[unit]);
 	fputc('\n', stdout);

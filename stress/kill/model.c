@@ -181,9 +181,7 @@ static void note_leak(struct seat *seat)
 	if (count > 0 && seat->leaks[count - 1].sequence == sequence)
 		return;
 	if (count == LEAKS) {
-		fail(CHECK_MODEL,
-			"seat %u: more deaths in sh_alloc() between two rounds than the "
-			"model has room for",
+		fail(CHECK_MODEL, "seat %u: too many deaths in sh_alloc() between two rounds",
 			seat_number(seat));
 		return;
 	}
@@ -247,8 +245,7 @@ static enum outcome decide_word(struct sh_heap *heap, const struct seat *seat, b
 		return OUTCOME_NOTHING;
 	if (frees && now != 0)
 		fail(CHECK_TAKE_OVERS,
-			"seat %u: a death in sh_free_from() left %#llx in a word, which "
-			"held %#llx",
+			"seat %u: a death in sh_free_from() left %#llx in a word that held %#llx",
 			seat_number(seat), (unsigned long long)now, (unsigned long long)before);
 	return OUTCOME_DONE;
 }
@@ -303,7 +300,7 @@ static enum outcome decide(struct sh_heap *heap, const struct seat *seat)
 	return OUTCOME_NOTHING;
 }
 
-void record_resolve(struct sh_heap *heap, struct seat *seat)
+static void resolve(struct sh_heap *heap, struct seat *seat)
 {
 	if (!record_unsettled(seat))
 		return;
@@ -323,8 +320,7 @@ static bool versions_agree(struct sh_heap *heap, const struct seat *seat)
 	if (directory->stored == seat->version && directory->written == seat->version)
 		return true;
 	fail(CHECK_TAKE_OVERS,
-		"seat %u: transaction %llu by its stored word, %llu by its written one, "
-		"%llu by the model",
+		"seat %u: transaction %llu by what it stored, %llu by what it wrote, not %llu",
 		seat_number(seat), (unsigned long long)directory->stored,
 		(unsigned long long)directory->written, (unsigned long long)seat->version);
 	return false;
@@ -386,4 +382,21 @@ void seat_verify(struct sh_heap *heap, const struct seat *seat)
 		agrees = word_agrees(heap, seat, at);
 	if (agrees)
 		tally(CHECK_TAKE_OVERS);
+}
+
+/* --- taking over --------------------------------------------------------------------------- */
+
+void seat_take(struct sh_heap *heap, struct seat *seat)
+{
+	int error = sh_mutex_lock(heap, &seat_directory(heap, seat)->mutex);
+
+	if (error != 0 && error != SH_EOWNERDIED)
+		fail(CHECK_CALLS, "seat %u: sh_mutex_lock: %s", seat_number(seat),
+			sh_strerror(error));
+	/* Who died inside an operation died with the mutex. */
+	if (error == 0 && record_unsettled(seat))
+		fail(CHECK_TAKE_OVERS, "seat %u: its mutex was free after a death in operation %d",
+			seat_number(seat), (int)seat->record.operation);
+	resolve(heap, seat);
+	seat_verify(heap, seat);
 }

@@ -23,11 +23,6 @@ void record_begin(struct seat *seat);
 /* Ends it: what came of it is stored, then the model is made to say the same. */
 void record_end(struct sh_heap *heap, struct seat *seat, enum outcome outcome);
 
-/* Brings the seat of a dead occupant in order, whose transaction is settled: finds out from the heap
- * what became of the operation that it was in, if it was in one, and has the model say so. May be
- * interrupted by death and repeated. */
-void record_resolve(struct sh_heap *heap, struct seat *seat);
-
 static inline uint64_t record_sequence(const struct seat *seat)
 {
 	return atomic_load(&seat->record.intent);
@@ -54,6 +49,11 @@ uint64_t data_value(uint64_t sequence, uint32_t step, uint64_t word);
  * under CHECK_TAKE_OVERS, or counts it. */
 void seat_verify(struct sh_heap *heap, const struct seat *seat);
 
+/* Takes the seat over from whoever left it or died in it: locks its mutex, finds out from the heap
+ * what became of the operation that the dead was in, has the model say so, and verifies. May be
+ * interrupted by death and repeated. */
+void seat_take(struct sh_heap *heap, struct seat *seat);
+
 /* The number of the seat. */
 static inline unsigned seat_number(const struct seat *seat)
 {
@@ -62,7 +62,7 @@ static inline unsigned seat_number(const struct seat *seat)
 
 static inline struct directory *seat_directory(struct sh_heap *heap, const struct seat *seat)
 {
-	return sh_ptr(heap, seat->directory);
+	return (void *)(sh_base(heap) + seat->directory);
 }
 
 /* Names of roots. */

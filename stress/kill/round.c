@@ -223,25 +223,13 @@ static void compare_pair(struct sh_heap *heap, unsigned number)
 
 /* --- seats of the dead --------------------------------------------------------------------- */
 
-/* As a successor would: the mutex comes when the transaction of the dead is settled. */
+/* As a successor would. */
 static void settle_seat(struct sh_heap *heap, struct seat *seat)
 {
-	struct sh_mutex *mutex = &seat_directory(heap, seat)->mutex;
-	int error = sh_mutex_lock(heap, mutex);
+	int error;
 
-	if (error != 0 && error != SH_EOWNERDIED) {
-		fail(CHECK_TAKE_OVERS, "seat %u: its mutex cannot be locked: %s", seat_number(seat),
-			sh_strerror(error));
-		return;
-	}
-	if (error == 0 && record_unsettled(seat))
-		fail(CHECK_TAKE_OVERS,
-			"seat %u: its mutex was free, and its holder died inside "
-			"operation %d",
-			seat_number(seat), (int)seat->record.operation);
-	record_resolve(heap, seat);
-	seat_verify(heap, seat);
-	error = sh_mutex_unlock(heap, mutex);
+	seat_take(heap, seat);
+	error = sh_mutex_unlock(heap, &seat_directory(heap, seat)->mutex);
 	if (error != 0)
 		fail(CHECK_CALLS, "sh_mutex_unlock: %s", sh_strerror(error));
 }

@@ -1,0 +1,181 @@
+/* operation.c -- what a worker does, one call at a time
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "stress/kill/actor.h"
+
+#include <errno.h>
+
+#define CHURN_RUNS 40
+#define CHURN_BYTES (UINT64_C(600) << 10)
+
+/* --- single calls -------------------------------------------------------------------------- */
+
+static void call_alloc(struct actor *actor)
+{
+	uint32_t at = find_empty(actor);
+	struct step step = { .kind = STEP_ALLOC, .at = at, .block = plan_block(actor, 0) };
+	sh_off off;
+
+	if (at == ENTRIES)
+		return;
+	step.holder =
+		holder_next(atomic_load(&shared->entries[at].holder), seat_number(actor->seat));
+	begin_step(actor, OPERATION_ALLOC, step);
+	off = sh_alloc(actor->heap, step.block.size);
+	atomic_store(&actor->seat->record.result, off);
+	if (off == 0)
+		expect_ok(actor, errno, "sh_alloc");
+	end(actor, off != 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
+}
+
+static void call_free(struct actor *actor)
+{
+	uint32_t at = find_held(actor, 0);
+	struct step step;
+
+	if (at == ENTRIES)
+		return;
+	step = plan_entry(STEP_DROP, at);
+	expect_pattern(actor, &step.block);
+	begin_step(actor, OPERATION_FREE, step);
+	expect_ok(actor, sh_free(actor->heap, step.block.off), "sh_free");
+	end(actor, OUTCOME_DONE);
+}
+
+/* Runs come and go, in the thread's own pages and under the page lock. One of them may leak. */
+static void call_churn(struct actor *actor)
+{
+	uint64_t size = 32768 + random_below(&actor->random, CHURN_BYTES);
+	struct step step = { .kind = STEP_TEMPORARY, .block = { .size = size } };
+	int error = 0;
+
+	begin_step(actor, OPERATION_CHURN, step);
+	for (int i = 0; i < CHURN_RUNS && error == 0; i++) {
+		sh_off off = sh_alloc(actor->heap, size);
+
+		error = off == 0 ? errno : sh_free(actor->heap, off);
+	}
+	expect_ok(actor, error, "allocating and freeing a run");
+	end(actor, OUTCOME_NOTHING);
+}
+
+/* Passes a block on: its next holder frees what this process allocated. */
+static void call_give(struct actor *actor)
+{
+	uint32_t at = find_held(actor, 0);
+	uint64_t to = random_below(&actor->random, WORKERS);
+	_Atomic uint64_t *holder;
+
+	if (at == ENTRIES)
+		return;
+	holder = &shared->entries[at].holder;
+	atomic_store(holder, holder_of_seat(atomic_load(holder), to));
+}
+
+static void call_alloc_to(struct actor *actor)
+{
+	uint32_t at = find_word(actor, false);
+	struct step step = { .kind = STEP_ALLOC, .at = at, .block = plan_block(actor, 0) };
+	sh_off off;
+
+	if (at == DIRECTORY_WORDS)
+		return;
+	begin_step(actor, OPERATION_ALLOC_TO, step);
+	off = sh_alloc_to(actor->heap, &seat_directory(actor->heap, actor->seat)->block[at],
+		step.block.size, 0);
+	if (off == 0)
+		expect_ok(actor, errno, "sh_alloc_to");
+	end(actor, off != 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
+}
+
+static void call_free_from(struct actor *actor)
+{
+	uint32_t at = find_word(actor, true);
+	int error;
+
+	if (at == DIRECTORY_WORDS)
+		return;
+	expect_pattern(actor, &actor->seat->published[at]);
+	begin_step(actor, OPERATION_FREE_FROM, (struct step){ .kind = STEP_FREE, .at = at });
+	error = sh_free_from(actor->heap, &seat_directory(actor->heap, actor->seat)->block[at]);
+	expect_ok(actor, error, "sh_free_from");
+	end(actor, error == 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
+}
+
+static void call_root(struct actor *actor)
+{
+	struct step step = plan_root(actor);
+	char name[ROOT_TEXT_BYTES];
+	int error;
+
+	begin_step(actor, OPERATION_ROOT, step);
+	error = sh_root_set(actor->heap, root_of_seat(name, seat_number(actor->seat)), step.count);
+	expect_ok(actor, error, "sh_root_set");
+	end(actor, error == 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
+}
+
+/* What must be refused, and change nothing. */
+static void call_refused(struct actor *actor)
+{
+	uint32_t at = find_held(actor, 0);
+	struct sh_mutex *mutex = &seat_directory(actor->heap, actor->seat)->mutex;
+	sh_off off;
+
+	expect_error(actor, sh_mutex_lock(actor->heap, mutex), EDEADLK, "sh_mutex_lock of its own");
+	if (at == ENTRIES)
+		return;
+	off = shared->entries[at].block.off;
+	expect_error(actor, sh_free(actor->heap, off + 8), SH_EBADPTR, "sh_free of block + 8");
+	expect_error(actor, sh_free(actor->heap, 16), SH_EBADPTR, "sh_free of the superblock");
+}
+
+static void call_verify(struct actor *actor)
+{
+	uint32_t at = find_held(actor, 0);
+
+	if (at != ENTRIES)
+		expect_pattern(actor, &shared->entries[at].block);
+	seat_verify(actor->heap, actor->seat);
+}
+
+static void call_reap(struct actor *actor)
+{
+	struct sh_reap_report report;
+
+	enter_call(actor);
+	if (expect_ok(actor, sh_reap(actor->heap, &report), "sh_reap") == 0)
+		tally_report(&report, report.threads);
+	leave_call(actor);
+}
+
+/* --- the mix ------------------------------------------------------------------------------- */
+
+/* By weight, roughly the other way round than by cost. */
+static const struct {
+	uint64_t weight;
+	void (*run)(struct actor *actor);
+} mix[] = {
+	{ 1800, call_alloc },
+	{ 1800, call_free },
+	{ 900, call_give },
+	{ 900, call_alloc_to },
+	{ 900, call_free_from },
+	{ 2300, operation_transaction },
+	{ 500, call_root },
+	{ 400, call_churn },
+	{ 200, call_refused },
+	{ 200, call_verify },
+	{ 99, call_reap },
+	{ 1, operation_fill },
+};
+
+#define MIX_WEIGHTS 10000u
+
+void operation_any(struct actor *actor)
+{
+	uint64_t left = random_below(&actor->random, MIX_WEIGHTS);
+	unsigned i = 0;
+
+	while (left >= mix[i].weight)
+		left -= mix[i++].weight;
+	mix[i].run(actor);
+}

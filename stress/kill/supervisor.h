@@ -1,0 +1,21 @@
+/* supervisor.h -- starts workers, kills, stops and replaces them, and compares heap and model
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KILL_SUPERVISOR_H
+#define KILL_SUPERVISOR_H
+
+#include <stdint.h>
+
+/* Process. */
+struct options {
+	uint64_t seed;
+	uint64_t kills;
+	unsigned seconds;
+	unsigned limit_seconds;
+	const char *folder;
+};
+
+/* Runs until the options are met or a check failed. In a process of its own, whose children die with
+ * it. */
+void supervise(const struct options *options);
+
+#endif
