@@ -18,8 +18,8 @@ int growth_extend(struct thread *thread, uint64_t npages);
  * holds the growth lock, or the heap alone. 0 or an errno. */
 int growth_make_arena(struct heap *heap, uint64_t arena);
 
-/* Marks both files as changed by attach, detach or growth. The caller holds the growth lock or the
- * opening lock. */
+/* Marks both files as changed by attach, detach or growth. The caller holds the growth lock, or the
+ * heap alone: two at once would part the stamps. */
 void growth_bump_stamp(struct heap *heap);
 
 #endif

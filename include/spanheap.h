@@ -27,6 +27,7 @@
  * - int results: 0 is success, a positive value is an errno, a negative one an SH_E... code.
  * - Functions that return an offset return 0 on failure and set errno (ENOMEM: the heap is at its
  *   maximum size; ENOSPC: the disk is full; EINVAL; EROFS; EAGAIN: no thread slot is free).
+ * - A fork child that could not attach gets ECHILD from every call, and its mapping is gone.
  * - All functions may be called from any thread of any attached process at once, unless their
  *   comment says otherwise. None may be called from a signal handler, and a thread must not be
  *   cancelled asynchronously inside one.
@@ -127,8 +128,8 @@ struct sh_options {
  *
  * `options` may be NULL. On success *heap is the handle, on failure NULL.
  *
- * Errors: ENOENT, EEXIST, EACCES, EROFS, EISDIR, ENOSPC and others of open(2), mmap(2) and
- * fallocate(2); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
+ * Errors: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
+ * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
  * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
@@ -289,7 +290,7 @@ struct sh_problem {
 typedef int sh_problem_fn(const struct sh_problem *problem, void *argument);
 
 /* Checks that page bitmaps, span records, spans table, object bits, free pages, logs, roots and
- * counters agree. `flags` is 0; `problem` may be NULL; *problems is the count.
+ * counters agree. `flags` is 0; `problem` and `problems` may be NULL; *problems is the count.
  *
  * May run while others work: page by page it takes the page lock for moments, and looks a second
  * time at what moved meanwhile. Returns 0 when it ran to the end, whatever it found. */
