@@ -331,7 +331,7 @@ static enum outcome run_transaction(struct actor *actor)
 		outcome = expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0
 			? OUTCOME_DONE
 			: OUTCOME_NOTHING;
-	else
+	else if (txn != NULL)
 		sh_txn_abort(txn);
 	if (pair != NULL)
 		expect_ok(actor, sh_mutex_unlock(actor->heap, &pair->mutex), "sh_mutex_unlock");
