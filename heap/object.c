@@ -303,7 +303,7 @@ static bool owned_by(const struct thread *thread, const struct block *block)
 
 int object_free(struct thread *thread, uint64_t off)
 {
-	struct block block;
+	struct block block = { .bit = 0 };
 	int error = block_find(thread->heap, off, &block);
 
 	if (error != 0)

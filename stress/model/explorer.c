@@ -480,6 +480,7 @@ static bool choose(struct frame *frame)
 		first = (unsigned)(fingerprint_mix(search.seed + frame->number) % choices);
 	while (frame->next < choices) {
 		unsigned choice = (first + frame->next++) % choices;
+		/* NOLINTNEXTLINE(clang-analyzer-*): there is a choice, so there are processes */
 		frame->taken.process = (uint8_t)(choice % processes);
 		frame->taken.action = choice < processes ? TRACE_DIE : TRACE_RUN;
 		if (may_choose(frame, choice % processes, frame->taken.action))

@@ -259,6 +259,7 @@ static void body(unsigned process)
 	else if (process < WORLD_WORKERS)
 		work(process);
 	else
+		/* cppcheck-suppress arrayIndexOutOfBoundsCond ; there are WORLD_PROCESSES */
 		reap_all(&world.threads[process]);
 }
 
@@ -322,6 +323,7 @@ static const char *check_promises(struct heap *heap)
 		const char *broken = chosen[i]->promise(&world, i, heap, &blocks);
 
 		if (broken != NULL)
+			/* cppcheck-suppress returnDanglingLifetime ; a text, not a part of blocks */
 			return broken;
 		least += blocks.least;
 		most += blocks.most;

@@ -35,6 +35,7 @@ static bool use_copies(unsigned char *bytes, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		expected[i] = (unsigned char)i;
+	/* cppcheck-suppress uninitvar ; count is the length of the array */
 	memcpy(bytes, expected, count);
 	memmove(bytes + 3, bytes, 30);
 	memmove(expected + 3, expected, 30);
