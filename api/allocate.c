@@ -143,47 +143,14 @@ int sh_free(struct sh_heap *heap, sh_off off)
 
 /* --- looking ------------------------------------------------------------------------------- */
 
-/* From truth alone: a process that may not write cannot lay a span's hot word. */
-static size_t usable_by_record(const struct heap *heap, sh_off off)
-{
-	uint64_t head = span_find(heap, off >> PAGE_SHIFT);
-	uint64_t delta = off - page_offset(head);
-	const struct size_class *size_class;
-	struct span_record record;
-	uint64_t index;
-
-	if (head == 0)
-		return 0;
-	record = span_record_read(heap, head);
-	if (!span_record_plausible(heap, head, &record))
-		return 0;
-	if (record.purpose == SPAN_LARGE)
-		return delta == 0 ? record.bytes : 0;
-	if (record.purpose != SPAN_OBJECTS)
-		return 0;
-	size_class = span_size_class(heap, record.span_class);
-	index = delta / size_class->bytes;
-	if (index >= size_class->objects || index * size_class->bytes != delta)
-		return 0;
-	/* freed first, see heap/object.h. */
-	uint64_t freed = atomic_load_explicit(span_freed(heap, head, (unsigned)(index / 64)),
-		memory_order_acquire);
-	uint64_t allocated =
-		atomic_load_explicit(span_allocated(heap, head, (unsigned)(index / 64)),
-			memory_order_acquire);
-
-	return (allocated & ~freed) >> (index & 63) & 1 ? size_class->bytes : 0;
-}
-
 size_t sh_usable_size(struct sh_heap *heap, sh_off off)
 {
 	struct block block;
+	int error;
 
 	if (heap->lost)
 		return 0;
-	if (heap->read_only)
-		return usable_by_record(&heap->heap, off);
-	if (block_find(&heap->heap, off, &block) != 0 || !block_is_live(&heap->heap, &block))
-		return 0;
-	return block.bytes;
+	error = heap->read_only ? block_find_by_record(&heap->heap, off, &block)
+				: block_find(&heap->heap, off, &block);
+	return error == 0 && block_is_live(&heap->heap, &block) ? block.bytes : 0;
 }

@@ -4,6 +4,7 @@
 #include "api/control.h"
 #include "api/open.h"
 #include "api/table.h"
+#include "recovery/proof.h"
 #include "recovery/reap.h"
 #include "recovery/recover.h"
 #include "shm/slot.h"
@@ -75,40 +76,6 @@ int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 
 /* --- alone --------------------------------------------------------------------------------- */
 
-/* Where the backed part of an arena ends. One that was made, and has no chunk yet, is backed to the
- * end of its zone's head only. */
-static uint64_t arena_end(const struct heap *heap, uint64_t arena)
-{
-	uint64_t frontier = arena_frontier(heap, arena);
-
-	return frontier > arena_first_chunk(heap, arena)
-		? frontier * CHUNK_BYTES
-		: arena_zone(heap, arena) + ARENA_HEAD_BYTES;
-}
-
-/* Whether the directory leads nowhere outside the file. */
-static bool directory_inside(const struct heap *heap, uint64_t bytes)
-{
-	if (atomic_load_explicit(&heap->running->arena_count, memory_order_relaxed) >
-		heap->max_arenas)
-		return false;
-	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
-		if (arena_end(heap, arena) > bytes ||
-			arena_frontier(heap, arena) < arena_first_chunk(heap, arena))
-			return false;
-	return true;
-}
-
-static bool same_boot(const struct superblock *superblock)
-{
-	static const char unknown[BOOT_ID_BYTES];
-	char boot_id[BOOT_ID_BYTES];
-
-	superblock_boot_id(boot_id);
-	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
-		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
-}
-
 /* P2, proved: see open.h. */
 static bool is_same_run(const struct sh_heap *heap, const struct opening *opening)
 {
@@ -116,17 +83,13 @@ static bool is_same_run(const struct sh_heap *heap, const struct opening *openin
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
 	struct control_header header;
 
-	return control_read_left(opening, &header) && same_boot(superblock) &&
-		memcmp(header.heap_id, superblock->heap_id, sizeof(header.heap_id)) == 0 &&
-		memcmp(header.nonce, superblock->nonce, sizeof(header.nonce)) == 0 &&
-		memcmp(header.boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0 &&
-		(header.stamp == stamp || header.stamp + 1 == stamp);
+	return control_read_left(opening, &header) && proof_gap(superblock, stamp, &header) == NULL;
 }
 
 static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
 {
 	return opening->superblock.clean == 1 && opening->copies == 2 &&
-		directory_inside(&heap->heap, opening->bytes) &&
+		proof_directory_inside(&heap->heap, opening->bytes) &&
 		recover_arenas_older(&heap->heap, &opening->superblock);
 }
 
@@ -142,7 +105,7 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 	uint64_t needed = 0;
 
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
-		uint64_t end = arena_end(&heap->heap, arena);
+		uint64_t end = proof_arena_end(&heap->heap, arena);
 
 		needed = end > needed ? end : needed;
 	}
@@ -188,7 +151,7 @@ static int judge(const struct sh_heap *heap, struct opening *opening)
 	}
 	opening->recovers = true;
 	if (is_same_run(heap, opening)) {
-		if (directory_inside(&heap->heap, opening->bytes))
+		if (proof_directory_inside(&heap->heap, opening->bytes))
 			return 0;
 		if (!(opening->flags & SH_SALVAGE))
 			return SH_EBADHEAP;
@@ -256,7 +219,7 @@ int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool a
 		return error;
 	heap_view_init(&heap->heap);
 	/* While others run, the files only ever grow, and the arena count follows the backing. */
-	if (!directory_inside(&heap->heap, opening->bytes) && !attached)
+	if (!proof_directory_inside(&heap->heap, opening->bytes) && !attached)
 		return opening->superblock.clean == 1 ? SH_EBADHEAP : EROFS;
 	if (!attached && !is_clean(heap, opening))
 		return EROFS;

@@ -78,6 +78,28 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block)
 	return find_in_span(heap, block, span_hot(heap, head));
 }
 
+int block_find_by_record(const struct heap *heap, uint64_t off, struct block *block)
+{
+	uint64_t head = span_find(heap, off >> PAGE_SHIFT);
+	struct span_record record;
+
+	if (head == 0)
+		return SH_EBADPTR;
+	record = span_record_read(heap, head);
+	if (!span_record_plausible(heap, head, &record) || record.purpose == SPAN_LOG)
+		return SH_EBADPTR;
+	*block = (struct block){
+		.off = off,
+		.head = head,
+		.span = span_of_head(heap, head),
+		.span_class = record.span_class,
+		.bytes = record.bytes,
+	};
+	if (record.purpose == SPAN_LARGE)
+		return off == page_offset(head) ? 0 : SH_EBADPTR;
+	return find_small(heap, block);
+}
+
 static _Atomic uint64_t *block_allocated(const struct heap *heap, const struct block *block)
 {
 	return block->word < SPAN_INLINE_WORDS ? &block->span->allocated[block->word]

@@ -27,6 +27,10 @@ struct block {
  * SH_EDOUBLEFREE when one did and its span is gone. For any value of `off`. */
 int block_find(const struct heap *heap, uint64_t off, struct block *block);
 
+/* The same from the span's record alone, for a process that may not write: it cannot lay the hot word.
+ * 0 or SH_EBADPTR; a block of a span that is gone is none. */
+int block_find_by_record(const struct heap *heap, uint64_t off, struct block *block);
+
 /* Whether the block is allocated and not freed. Right only if its owner keeps it. */
 bool block_is_live(const struct heap *heap, const struct block *block);
 

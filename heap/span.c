@@ -261,7 +261,7 @@ void span_free_end(struct thread *thread, uint32_t slot, unsigned which)
 	pages_close_intent(log, which);
 }
 
-static void unlist(struct heap *heap, uint64_t head)
+void span_unlist(struct heap *heap, uint64_t head)
 {
 	atomic_fetch_and_explicit(&heap->listed[head / 64], ~(UINT64_C(1) << (head & 63)),
 		memory_order_relaxed);
@@ -279,7 +279,7 @@ void span_retire(struct thread *thread, uint64_t head, unsigned index)
 	set_hot(heap, head, hot_dying_by(thread->slot), span->span_class);
 	crash_order();
 	head_clear(heap, head);
-	unlist(heap, head);
+	span_unlist(heap, head);
 	pages_to_limbo(thread, thread->slot, head, span->pages);
 	set_owned(thread, index, 0);
 	pages_close_intent(thread->log, 0);
@@ -361,7 +361,7 @@ bool span_claim(struct thread *thread, uint64_t head, unsigned index)
 		return false;
 	}
 	/* Crash: the dead one's; the reaper makes it unowned and lists it. */
-	unlist(heap, head);
+	span_unlist(heap, head);
 	return true;
 }
 

@@ -126,6 +126,9 @@ static inline uint64_t span_searching(uint64_t chunk, unsigned span_class)
 /* Puts a span into the listed bitmap. Somebody is in charge (rule C). */
 void span_list(struct heap *heap, uint64_t head, unsigned span_class);
 
+/* Takes it out: by the span's owner, or when it is gone. */
+void span_unlist(struct heap *heap, uint64_t head);
+
 /* Makes an owned span of slot `dead` unowned, or lists an unowned one that is not full: what a
  * reaper does with every span that owned and touching name. */
 void span_release_dead(struct thread *thread, uint32_t dead, uint64_t head);

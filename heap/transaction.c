@@ -636,18 +636,17 @@ void transaction_abort(struct transaction *transaction)
 	end(transaction, LOG_ABORTING);
 }
 
-enum settled transaction_settle(struct thread *thread, uint32_t slot)
+void transaction_settle(struct thread *thread, uint32_t slot)
 {
 	struct replay replay = replay_of(thread, slot);
-	enum settled settled = SETTLED_NOTHING;
+	enum log_state found = replay.word.state;
 
-	if (replay.word.state == LOG_OPEN)
+	if (found == LOG_OPEN)
 		replay_set_state(&replay, LOG_ABORTING);
-	if (replay.word.state == LOG_COMMITTED || replay.word.state == LOG_FREEING)
-		settled = SETTLED_FORWARD;
-	else if (replay.word.state != LOG_EMPTY)
-		settled = SETTLED_BACK;
 	finish_open_free(&replay);
 	carry_out(&replay);
-	return settled;
+	if (found == LOG_COMMITTED || found == LOG_FREEING)
+		thread->counts.rolled_forward++;
+	else if (found != LOG_EMPTY)
+		thread->counts.rolled_back++;
 }

@@ -53,11 +53,9 @@ int transaction_root(struct transaction *transaction, const char *name, uint64_t
 void transaction_commit(struct transaction *transaction);
 void transaction_abort(struct transaction *transaction);
 
-/* What was done for a dead slot's log. */
-enum settled { SETTLED_NOTHING, SETTLED_BACK, SETTLED_FORWARD };
-
 /* Finishes or undoes the log of `slot`, whose one writer the caller is and whose thread is dead; the
- * log is EMPTY afterwards. Uses intent[1]. Crash: whoever comes next goes on. */
-enum settled transaction_settle(struct thread *thread, uint32_t slot);
+ * log is EMPTY afterwards. Counts it in thread->counts. Uses intent[1]. Crash: whoever comes next
+ * goes on. */
+void transaction_settle(struct thread *thread, uint32_t slot);
 
 #endif

@@ -119,17 +119,6 @@ static uint64_t word_live(const struct heap *heap, uint64_t head, unsigned word)
 		~freed;
 }
 
-uint64_t check_live_blocks(const struct heap *heap, uint64_t head)
-{
-	const struct size_class *size_class =
-		span_size_class(heap, span_of_head(heap, head)->span_class);
-	uint64_t live = 0;
-
-	for (unsigned word = 0; word < size_class->words; word++)
-		live += page_bits_count(word_live(heap, head, word));
-	return live;
-}
-
 static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_class)
 {
 	const struct size_class *size_class = span_size_class(heap, span_class);

@@ -27,7 +27,4 @@ int walk_heap(struct heap *heap, sh_block_fn *block, void *argument);
 int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
 	void *argument);
 
-/* Live blocks of a span of objects. */
-uint64_t check_live_blocks(const struct heap *heap, uint64_t head);
-
 #endif

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/image.h"
 
+#include "recovery/proof.h"
 #include "recovery/reap.h"
 #include "recovery/superblock.h"
 #include "shm/slot.h"
@@ -73,23 +74,6 @@ static void view(struct image *image, const struct superblock *superblock)
 	heap_view_init(&image->heap);
 }
 
-/* What stands in a damaged directory must not lead outside the buffer. An arena that was made, and has
- * no chunk yet, is backed to the end of its zone's head only. */
-static bool directory_inside(const struct image *image)
-{
-	const struct heap *heap = &image->heap;
-
-	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
-		uint64_t first = arena_first_chunk(heap, arena);
-		uint64_t frontier = arena_frontier(heap, arena);
-
-		if (frontier < first || arena_zone(heap, arena) + ARENA_HEAD_BYTES > image->bytes ||
-			(frontier > first && frontier * CHUNK_BYTES > image->bytes))
-			return false;
-	}
-	return true;
-}
-
 int image_open(struct image *image, const struct system *system)
 {
 	struct superblock superblock;
@@ -102,7 +86,7 @@ int image_open(struct image *image, const struct system *system)
 	superblock.incarnation++;
 	superblock.clean = 0;
 	view(image, &superblock);
-	if (!directory_inside(image))
+	if (!proof_directory_inside(&image->heap, image->bytes))
 		return SH_EBADHEAP;
 	if (heap_control_fixed_bytes(&image->heap) > image->control_bytes)
 		return ENOMEM;

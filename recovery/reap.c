@@ -47,8 +47,7 @@ static bool settle_free(struct thread *thread, uint32_t slot, uint64_t run)
 	crash_order();
 	if (head_is_set(heap, head))
 		head_clear(heap, head);
-	atomic_fetch_and_explicit(&heap->listed[head / 64], ~(UINT64_C(1) << (head & 63)),
-		memory_order_relaxed);
+	span_unlist(heap, head);
 	thread->counts.operations_finished++;
 	return true;
 }
@@ -64,25 +63,11 @@ static bool settle_intent(struct thread *thread, uint32_t slot, unsigned which)
 					       : settle_free(thread, slot, run);
 }
 
-static void settle_log(struct thread *thread, uint32_t slot)
-{
-	switch (transaction_settle(thread, slot)) {
-	case SETTLED_BACK:
-		thread->counts.rolled_back++;
-		break;
-	case SETTLED_FORWARD:
-		thread->counts.rolled_forward++;
-		break;
-	case SETTLED_NOTHING:
-		break;
-	}
-}
-
 static void settle_slot(struct thread *thread, uint32_t slot)
 {
 	unsigned returned = 0;
 
-	settle_log(thread, slot);
+	transaction_settle(thread, slot);
 	for (unsigned which = 0; which < 2; which++)
 		if (settle_intent(thread, slot, which))
 			returned |= 1u << which;

@@ -90,18 +90,8 @@ static void settle_logs(struct thread *thread, struct recovery *recovery)
 		if (recovery->progress != NULL && slot % 64 == 0)
 			recovery->progress("logs", slot, heap->thread_slots,
 				recovery->progress_argument);
-		if (log_idle(&heap->logs[slot]))
-			continue;
-		switch (transaction_settle(thread, slot)) {
-		case SETTLED_BACK:
-			thread->counts.rolled_back++;
-			break;
-		case SETTLED_FORWARD:
-			thread->counts.rolled_forward++;
-			break;
-		case SETTLED_NOTHING:
-			break;
-		}
+		if (!log_idle(&heap->logs[slot]))
+			transaction_settle(thread, slot);
 	}
 }
 

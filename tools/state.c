@@ -2,11 +2,10 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/state.h"
 
+#include "recovery/proof.h"
 #include "recovery/recover.h"
-#include "recovery/superblock.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Why the file is not clean; NULL when it is. */
 static const char *why_unclean(const struct view *view)
@@ -22,40 +21,18 @@ static const char *why_unclean(const struct view *view)
 	return NULL;
 }
 
-static bool same_boot(const struct superblock *superblock)
-{
-	static const char unknown[BOOT_ID_BYTES];
-	char boot_id[BOOT_ID_BYTES];
-
-	superblock_boot_id(boot_id);
-	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
-		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
-}
-
 /* Why the control file does not prove that all users died in this boot, and nothing else happened
  * to the heap file; NULL when it does. */
 static const char *why_unproved(const struct view *view)
 {
-	const struct superblock *superblock = &view->superblock;
 	struct control_header header;
 	int error = input_control_header(&view->input, &header);
-	uint64_t stamp;
 
 	if (error == ENOENT)
 		return "there is no control file beside it";
 	if (error != 0)
 		return "the control file beside it cannot be read";
-	if (memcmp(header.heap_id, superblock->heap_id, sizeof(header.heap_id)) != 0)
-		return "the control file beside it is another heap's";
-	if (memcmp(header.nonce, superblock->nonce, sizeof(header.nonce)) != 0)
-		return "the control file beside it is of another run";
-	if (memcmp(header.boot_id, superblock->boot_id, BOOT_ID_BYTES) != 0 ||
-		!same_boot(superblock))
-		return "the machine was restarted since";
-	stamp = atomic_load_explicit(&header.stamp, memory_order_relaxed);
-	if (stamp != view->stamp && stamp + 1 != view->stamp)
-		return "the file was copied or put back while the heap was in use";
-	return NULL;
+	return proof_gap(&view->superblock, view->stamp, &header);
 }
 
 void state_find(struct view *view, bool in_use)

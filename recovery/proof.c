@@ -1,0 +1,55 @@
+/* proof.c -- what an opener, a tool and a test ask of a heap file before they trust it
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "recovery/proof.h"
+
+#include "recovery/superblock.h"
+
+#include <string.h>
+
+uint64_t proof_arena_end(const struct heap *heap, uint64_t arena)
+{
+	uint64_t frontier = arena_frontier(heap, arena);
+
+	return frontier > arena_first_chunk(heap, arena)
+		? frontier * CHUNK_BYTES
+		: arena_zone(heap, arena) + ARENA_HEAD_BYTES;
+}
+
+bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
+{
+	if (atomic_load_explicit(&heap->running->arena_count, memory_order_relaxed) >
+		heap->max_arenas)
+		return false;
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
+		if (proof_arena_end(heap, arena) > bytes ||
+			arena_frontier(heap, arena) < arena_first_chunk(heap, arena))
+			return false;
+	return true;
+}
+
+static bool same_boot(const struct superblock *superblock)
+{
+	static const char unknown[BOOT_ID_BYTES];
+	char boot_id[BOOT_ID_BYTES];
+
+	superblock_boot_id(boot_id);
+	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
+		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
+}
+
+const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
+	const struct control_header *header)
+{
+	uint64_t theirs = atomic_load_explicit(&header->stamp, memory_order_relaxed);
+
+	if (memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) != 0)
+		return "the control file beside it is another heap's";
+	if (memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) != 0)
+		return "the control file beside it is of another run";
+	if (memcmp(header->boot_id, superblock->boot_id, BOOT_ID_BYTES) != 0 ||
+		!same_boot(superblock))
+		return "the machine was restarted since";
+	if (theirs != stamp && theirs + 1 != stamp)
+		return "the file was copied or put back while the heap was in use";
+	return NULL;
+}
