@@ -8,6 +8,7 @@
 #include "stress/model/machine.h"
 
 #include <execinfo.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -143,8 +144,8 @@ static _Noreturn void refuse_store(const void *address, const void *caller)
 	set_mode(MODE_EXPLORER);
 	machine.failed_caller = caller;
 	snprintf(machine.failure, sizeof machine.failure,
-		"process %u stores to %p, which is not tracked (%s+0x%zx)", machine.current,
-		address, before == NULL ? "" : before->name,
+		"process %u stores to %p, which is not tracked (%s+0x%" PRIxPTR ")",
+		machine.current, address, before == NULL ? "" : before->name,
 		before == NULL ? (uintptr_t)address : (uintptr_t)address - (uintptr_t)before->base);
 	leave();
 }
