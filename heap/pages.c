@@ -69,13 +69,32 @@ static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t hig
 	return taken;
 }
 
+/* The pages of the word that the span covers. */
+static uint64_t covered_mask(const struct heap *heap, uint64_t base, uint64_t head)
+{
+	uint64_t covered = 0;
+
+	if (hot_owner(span_hot(heap, head)) != HOT_QUARANTINE)
+		return run_mask(run_make(RUN_PLAIN, head, span_of_head(heap, head)->pages), base);
+	/* Its record is damaged; the table says what it may cover. */
+	for (unsigned i = 0; i < WORD_PAGES; i++)
+		if (span_find(heap, base + i) == head)
+			covered |= UINT64_C(1) << i;
+	return covered;
+}
+
+/* One look at the word's head bits: a span made later has its pages in a cache or an intent that were
+ * seen before, and one freed later in an intent that is seen after. */
 static uint64_t span_mask(const struct heap *heap, uint64_t base)
 {
-	uint64_t taken = 0;
+	uint64_t first = span_find(heap, base);
+	uint64_t taken = first != 0 ? covered_mask(heap, base, first) : 0;
+	uint64_t heads = page_is_data(heap, base)
+		? atomic_load_explicit(head_word(heap, base), memory_order_acquire)
+		: 0;
 
-	for (unsigned i = 0; i < WORD_PAGES; i++)
-		if (span_find(heap, base + i) != 0)
-			taken |= UINT64_C(1) << i;
+	for (; heads != 0; heads &= heads - 1)
+		taken |= covered_mask(heap, base, base + page_bits_lowest(heads));
 	return taken;
 }
 

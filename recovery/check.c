@@ -302,6 +302,37 @@ static bool unlisted_and_forgotten(const struct heap *heap, uint64_t head)
 		!named_by_somebody(heap, head, hot_class(hot));
 }
 
+static bool named_by_intent(const struct heap *heap, uint64_t head)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		for (unsigned which = 0; which < 2; which++)
+			if (run_page(atomic_load_explicit(&heap->logs[slot].intent[which],
+				    memory_order_acquire)) == head)
+				return true;
+	return false;
+}
+
+static bool named_by_log(const struct heap *heap, uint64_t head)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		for (unsigned k = 0; k < LOG_EXTENSIONS; k++)
+			if (atomic_load_explicit(&heap->logs[slot].extension[k],
+				    memory_order_acquire) == page_offset(head))
+				return true;
+	return false;
+}
+
+/* A span that a slot is freeing, or a log's run, which no slot knows: gone only after a restart. */
+static bool dying_and_forgotten(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
+
+	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
+		hot_owner(hot) >= HOT_DYING && hot_owner(hot) < HOT_QUARANTINE &&
+		!named_by_intent(heap, head) && !named_by_log(heap, head) &&
+		atomic_load(&span_of_head(heap, head)->hot) == hot && head_is_set(heap, head);
+}
+
 /* Rule B: whom the hot word names knows it. */
 static bool owned_and_unnamed(const struct heap *heap, uint64_t head)
 {
@@ -330,6 +361,10 @@ static int check_owner(void *argument, uint64_t head)
 	if (stands(check->heap, head, unlisted_and_forgotten))
 		report(check, page_offset(head),
 			"span at page %llu: unowned and not full, but not listed for its class",
+			(unsigned long long)head);
+	if (stands(check->heap, head, dying_and_forgotten))
+		report(check, page_offset(head),
+			"span at page %llu: being freed, or a log's, and no slot knows it",
 			(unsigned long long)head);
 	if (stands(check->heap, head, owned_and_unnamed))
 		report(check, page_offset(head),

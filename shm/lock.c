@@ -54,35 +54,30 @@ enum lock_result lock_acquire_settled(_Atomic uint64_t *word, uint64_t tag,
 	const struct system *system, void (*settle)(void *argument, uint64_t dead), void *argument)
 {
 	uint64_t mark = 0;
-	uint64_t seen = 0;
+	uint64_t waited_for = 0;
 
-	if (take(word, &seen, tag, 0))
-		return LOCK_TAKEN;
 	for (;;) {
-		if (seen == 0) {
+		uint64_t seen = 0;
+
+		if (take(word, &seen, tag, mark))
+			return LOCK_TAKEN;
+		assert((seen & ~TAG_WAITERS) != tag);
+		if (seen == waited_for && holder_dead(seen, system)) {
+			if (settle != NULL)
+				settle(argument, seen & ~TAG_WAITERS);
 			if (take(word, &seen, tag, mark))
-				return LOCK_TAKEN;
+				return LOCK_TAKEN_OVER;
 			continue;
 		}
-		assert((seen & ~TAG_WAITERS) != tag);
 		if (!(seen & TAG_WAITERS) &&
 			!atomic_compare_exchange_strong_explicit(word, &seen, seen | TAG_WAITERS,
 				memory_order_relaxed, memory_order_relaxed))
 			continue;
-		seen |= TAG_WAITERS;
 		/* From here on others may sleep beside us: whoever gets the word keeps the mark. */
 		mark = TAG_WAITERS;
-		system->futex_wait(system->context, lock_futex(word), (uint32_t)seen,
+		waited_for = seen | TAG_WAITERS;
+		system->futex_wait(system->context, lock_futex(word), (uint32_t)waited_for,
 			LOCK_PATIENCE_NS);
-		uint64_t before = seen;
-
-		seen = atomic_load_explicit(word, memory_order_relaxed);
-		if (seen != before || !holder_dead(seen, system))
-			continue;
-		if (settle != NULL)
-			settle(argument, seen & ~TAG_WAITERS);
-		if (take(word, &seen, tag, mark))
-			return LOCK_TAKEN_OVER;
 	}
 }
 

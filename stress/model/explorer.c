@@ -25,6 +25,7 @@
 #include "stress/model/fingerprint.h"
 #include "stress/model/machine.h"
 #include "stress/model/memory.h"
+#include "stress/model/site.h"
 #include "stress/model/stack.h"
 #include "stress/model/trace.h"
 
@@ -36,6 +37,14 @@
 /* A pass that has found a new conflict goes on for as long as it took to find it, and this many
  * transitions, to find more of them at once. */
 #define VOID_PASS_TRANSITIONS 1000
+
+/* Before a pass: schedules at random, until so many in a row have found no conflict, or a tenth of
+ * what the pass before took. */
+#define QUIET_WALKS 64
+#define TRANSITIONS_PER_QUIET_WALK 1500
+#define WALK_STEPS 4096
+#define WALK_SWITCHES 8 /* one access in so many, on average, or a multiple */
+#define WALK_MULTIPLES 8
 
 /* Counterexamples are searched again with 0, 1, ... preemptions, up to this many. */
 #define PREEMPTION_LIMIT 8
@@ -73,6 +82,7 @@ static struct {
 	uint64_t seed;
 	unsigned death_limit;
 	unsigned preemption_limit;
+	bool count_sites;
 
 	bool over;
 	enum outcome outcome;
@@ -396,6 +406,8 @@ static void run(unsigned process, unsigned preemptions)
 		}
 	}
 	count_transition(false);
+	if (search.count_sites)
+		site_note(&machine_process(process)->pending);
 	arrive(process, preemptions);
 }
 
@@ -555,6 +567,7 @@ static void reset_pass(void)
 		fingerprint_set_clear(&search.truth_images);
 	search.frames.count = 0;
 	search.saved_stacks.count = 0;
+	site_reset();
 	component_reset();
 	search.over = false;
 	search.outcome = PASS_COMPLETE;
@@ -604,12 +617,99 @@ static enum outcome pass(void)
 	return search.outcome;
 }
 
+/* --- walks ----------------------------------------------------------------------------------- */
+
+static unsigned roll(uint64_t *dice, unsigned sides)
+{
+	*dice += UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned)(fingerprint_mix(*dice) % sides);
+}
+
+/* One of the mask, which is not empty. */
+static unsigned pick(uint64_t *dice, unsigned mask)
+{
+	unsigned process;
+
+	do {
+		process = roll(dice, EXPLORER_PROCESS_LIMIT);
+	} while ((mask & 1u << process) == 0);
+	return process;
+}
+
+static void walk_on(uint64_t *dice, unsigned process, unsigned patience)
+{
+	enum machine_event event;
+
+	machine_wake(process);
+	do {
+		event = machine_step(process);
+	} while (event == MACHINE_RETURNING ||
+		(event == MACHINE_ACCESS && roll(dice, patience) != 0));
+}
+
+/* One schedule from the start, for the sake of the conflicts that machine_step() notes. */
+static void walk(uint64_t *dice)
+{
+	unsigned multiple = 1u << roll(dice, WALK_MULTIPLES);
+
+	machine_reset();
+	for (unsigned steps = 0; steps < WALK_STEPS; steps++) {
+		struct frame frame = { .is_state = true };
+
+		find_choices(&frame);
+		if (frame.run_mask == 0)
+			return;
+		machine_set_active(frame.active_mask);
+		/* The longer a process goes on, the fewer the chances to die. */
+		if (frame.die_mask != 0 && roll(dice, (1u << WALK_MULTIPLES) / multiple) == 0)
+			machine_kill(pick(dice, frame.die_mask));
+		else
+			walk_on(dice, pick(dice, frame.run_mask), WALK_SWITCHES * multiple);
+	}
+}
+
+/* Process. */
+struct walks {
+	uint64_t dice;
+	uint64_t quiet;
+};
+
+static void walk_about(void *argument)
+{
+	struct walks *walks = argument;
+
+	for (uint64_t quiet = 0; quiet < walks->quiet; quiet++) {
+		uint64_t before = machine_conflicts_found();
+
+		walk(&walks->dice);
+		if (machine_conflicts_found() != before)
+			quiet = 0;
+	}
+}
+
+/* What is broken here the passes find again, and report. */
+static void find_conflicts(void)
+{
+	uint64_t quiet = search.result->transitions / TRANSITIONS_PER_QUIET_WALK;
+	struct walks walks = {
+		.dice = search.result->passes,
+		.quiet = quiet > QUIET_WALKS ? quiet : QUIET_WALKS,
+	};
+	bool in_body = false;
+
+	if (search.switches != EXPLORER_AT_EVERY_ACCESS)
+		machine_try(walk_about, &walks, &in_body);
+}
+
+/* --- passes ---------------------------------------------------------------------------------- */
+
 /* Passes until one is valid. */
 static enum outcome explore(void)
 {
 	enum outcome outcome;
 
 	do {
+		find_conflicts();
 		outcome = pass();
 	} while (outcome == PASS_VOID);
 	return outcome;
@@ -692,6 +792,7 @@ static void begin(const struct explorer_scenario *scenario, struct explorer_resu
 	search.switches = choose_switches(scenario);
 	search.seed = seed == NULL ? scenario->seed : strtoull(seed, NULL, 0);
 	search.preemption_limit = NO_LIMIT;
+	search.count_sites = getenv("EXPLORER_SITES") != NULL;
 	search.transition_limit = UINT64_MAX;
 	search.frames.record_bytes = sizeof(struct frame);
 	search.saved_stacks.record_bytes = 1;
@@ -726,6 +827,8 @@ void explorer_run(const struct explorer_scenario *scenario, struct explorer_resu
 			break;
 	}
 	result->complete = outcome == PASS_COMPLETE;
+	if (search.count_sites)
+		site_print(stdout);
 	result->conflict_words = memory_conflict_count();
 	result->seconds = seconds_now() - start;
 	if (outcome == PASS_VIOLATION && scenario->report != NULL) {

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #define EXPLORER_PROCESS_LIMIT 4
+#define EXPLORER_LOCK_LIMIT 7
 #define EXPLORER_TEXT_BYTES 256
 
 enum explorer_kind {
@@ -66,6 +67,12 @@ struct explorer_scenario {
 	/* Asked of a process that is not dead, idle ones included: may it die here? NULL: when it
 	 * runs or is blocked. */
 	bool (*may_die)(unsigned process);
+
+	/* Mask of the locks, of EXPLORER_LOCK_LIMIT, that the process holds: what the words of the
+	 * locks say, and nothing else. A lock is held from the store of its holder's name until the
+	 * holder's next store to it, or its death. Words that are only used under a lock are no
+	 * conflicts. May be NULL. */
+	unsigned (*locks_held)(unsigned process);
 
 	/* What the kernel does at a death: stores of its own to tracked memory. May be NULL. */
 	void (*on_death)(unsigned process);

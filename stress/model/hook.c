@@ -13,16 +13,21 @@
 
 const struct hook_client *hook_client;
 
+static inline bool sees(enum hook_kind kind)
+{
+	return hook_client != NULL && (kind != HOOK_LOAD || hook_client->sees_loads);
+}
+
 static inline void show(const volatile void *address, size_t bytes, enum hook_kind kind,
 	const void *caller)
 {
-	if (hook_client != NULL)
+	if (sees(kind))
 		hook_client->on_access((void *)(uintptr_t)address, bytes, kind, caller);
 }
 
 static bool watched(const void *address, size_t bytes, enum hook_kind kind)
 {
-	return hook_client != NULL && bytes > 0 && hook_client->watches(address, kind);
+	return sees(kind) && bytes > 0 && hook_client->watches(address, kind);
 }
 
 void __tsan_init(void);

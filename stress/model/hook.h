@@ -22,6 +22,7 @@ struct hook_client {
 	void (*on_access)(void *address, size_t bytes, enum hook_kind kind, const void *caller);
 	/* Whether copies to or from here are to be taken apart into accesses of at most 8 bytes. */
 	bool (*watches)(const void *address, enum hook_kind kind);
+	bool sees_loads; /* else on_access() is not called for loads, and copies from are whole */
 };
 
 /* NULL, as at the start of the program: accesses take place unseen. Process. */

@@ -18,7 +18,7 @@
 #include "stress/model/symbol.h"
 
 /* After so many accesses without a switch point a process may be in an endless loop. */
-#define SUSPICIOUS_ACCESSES 65536u
+#define SUSPICIOUS_ACCESSES (1u << 22)
 #define PRIVATE_LIMIT (1u << 27)
 #define SIGNAL_STACK_BYTES 65536
 #define BACKTRACE_LIMIT 32
@@ -64,10 +64,18 @@ static bool watches(const void *address, enum hook_kind kind);
 
 static void set_mode(enum mode mode)
 {
-	static const struct hook_client client = { .on_access = on_access, .watches = watches };
+	static const struct hook_client client = {
+		.on_access = on_access,
+		.watches = watches,
+		.sees_loads = true,
+	};
+	static const struct hook_client check_client = {
+		.on_access = on_access,
+		.watches = watches,
+	};
 
 	machine.mode = mode;
-	hook_client = mode == MODE_EXPLORER ? NULL : &client;
+	hook_client = mode == MODE_EXPLORER ? NULL : mode == MODE_CHECK ? &check_client : &client;
 }
 
 /* Leads back to machine_try(), whichever stack this is. Whoever calls it has set the mode:
@@ -80,16 +88,21 @@ static _Noreturn void leave(void)
 }
 
 static void note(struct memory_region *region, const void *address, size_t bytes,
-	enum hook_kind kind)
+	enum hook_kind kind, unsigned locks)
 {
 	if (region->kind == EXPLORER_PRIVATE)
 		return;
 	if (kind != HOOK_STORE)
-		machine.conflicts_found +=
-			memory_note(region, address, bytes, machine.current, false, machine.active);
+		machine.conflicts_found += memory_note(region, address, bytes, machine.current,
+			false, machine.active, locks);
 	if (kind != HOOK_LOAD)
-		machine.conflicts_found +=
-			memory_note(region, address, bytes, machine.current, true, machine.active);
+		machine.conflicts_found += memory_note(region, address, bytes, machine.current,
+			true, machine.active, locks);
+}
+
+static unsigned locks_held(unsigned process)
+{
+	return machine.scenario->locks_held == NULL ? 0 : machine.scenario->locks_held(process);
 }
 
 /* Keeps the callers from `caller` on outwards: what lies further in is the hook. The outermost is
@@ -152,9 +165,6 @@ static _Noreturn void refuse_store(const void *address, const void *caller)
 
 static void on_access(void *address, size_t bytes, enum hook_kind kind, const void *caller)
 {
-	if (machine.mode == MODE_CHECK && kind == HOOK_LOAD)
-		return;
-
 	struct memory_region *region = memory_find(address);
 
 	if (region == NULL) {
@@ -175,16 +185,13 @@ static void on_access(void *address, size_t bytes, enum hook_kind kind, const vo
 		return;
 	}
 	if (machine.mode == MODE_CALLBACK || machine.mode == MODE_GUARD)
-		note(region, address, bytes, kind);
+		note(region, address, bytes, kind, 0);
 	if (kind != HOOK_LOAD)
 		memory_will_write(region, address, bytes);
 }
 
 static bool watches(const void *address, enum hook_kind kind)
 {
-	if (machine.mode == MODE_CHECK && kind == HOOK_LOAD)
-		return false;
-
 	const struct memory_region *region = memory_find(address);
 
 	if (region == NULL)
@@ -348,6 +355,7 @@ static bool call_guard(bool (*guard)(unsigned process), unsigned process)
 {
 	struct memory_digest digest = memory_digest();
 	size_t mark = memory_mark();
+	unsigned stepped = machine.current;
 
 	machine.current = process;
 	set_mode(MODE_GUARD);
@@ -355,6 +363,7 @@ static bool call_guard(bool (*guard)(unsigned process), unsigned process)
 	bool answer = guard(process);
 
 	set_mode(MODE_EXPLORER);
+	machine.current = stepped;
 	memory_rollback(mark, &digest);
 	return answer;
 }
@@ -508,7 +517,8 @@ enum machine_event machine_step(unsigned process)
 	look_for_starts();
 	if (machine.event == MACHINE_ACCESS) {
 		const struct machine_access *pending = &stepped->pending;
-		note(pending->region, pending->address, pending->bytes, pending->kind);
+		note(pending->region, pending->address, pending->bytes, pending->kind,
+			locks_held(process));
 		look_for_endless_loop(pending);
 	}
 	stepped->returning = machine.event == MACHINE_RETURNING;

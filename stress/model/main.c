@@ -1,11 +1,13 @@
 /* main.c -- explores every operation of the library, alone and in pairs, under deaths
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	model_checker [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
+ *	model_checker [-a] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
- * dying, and the recovery of everything dying in turn; each pair of operations with one death. FIRST
- * and SECOND are parts of operations' names; SECOND may be "recovery". The last line is "N passed, N failed". */
+ * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
+ * variants of an operation are paired with their rivals only (world.h). With -a: all pairs. FIRST and
+ * SECOND are names of operations, or parts of names; SECOND may be "alone" or "recovery". The last
+ * line is "N passed, N failed". */
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
 
@@ -14,6 +16,7 @@
 #include "heap/span.h"
 #include "recovery/check.h"
 #include "recovery/reap.h"
+#include "shm/lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,7 @@
 
 #define THREAD_SLOTS (WORLD_PROCESSES + 3u) /* one for `slot`, one to check with, recovery's */
 #define CHECK_SLOT (WORLD_PROCESSES + 1u)
-#define CHUNKS_BACKED 2u
+#define CHUNKS_BACKED 3u
 
 static struct world world;
 static struct ghost ghosts[WORLD_PROCESSES];
@@ -65,9 +68,14 @@ static bool model_process_alive(void *context, uint32_t process)
 static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
 	uint64_t limit_ns)
 {
+	uint32_t slot = tag_slot(expected); /* the futex is the low half of a tag's word */
+
 	(void)context;
 	(void)limit_ns;
-	explorer_block(word, expected);
+	/* Whoever begins to wait for the dead wakes by the limit, not when the others have returned:
+	 * what follows a take-over runs beside them. */
+	if (model_process_alive(NULL, slot))
+		explorer_block(word, expected);
 }
 
 static void model_futex_wake(void *context, const uint32_t *word, int count)
@@ -83,10 +91,33 @@ static uint64_t model_now(void *context)
 	return 0;
 }
 
+/* Which of an arena's chunks are backed, and whose metadata. Tracked as truth. */
+static struct {
+	uint64_t chunks;
+	uint64_t metadata;
+} backed;
+
+static void back(uint64_t *mask, uint64_t first, uint64_t count)
+{
+	explorer_will_write(mask, sizeof(*mask));
+	for (uint64_t i = first; i < first + count; i++)
+		*mask |= UINT64_C(1) << i;
+}
+
 static int model_back_heap(void *context, uint64_t offset, uint64_t bytes)
 {
+	const struct heap *heap = &world.image.heap;
+	uint64_t first = arena_first_chunk(heap, 0);
+	uint64_t metadata = offset - chunk_meta_offset(heap, 0);
+
 	(void)context;
-	return offset + bytes <= world.image.bytes ? 0 : 28; /* ENOSPC */
+	if (offset + bytes > world.image.bytes)
+		return 28; /* ENOSPC */
+	if (offset >= first * CHUNK_BYTES)
+		back(&backed.chunks, offset / CHUNK_BYTES, bytes / CHUNK_BYTES);
+	else if (metadata < ARENA_CHUNKS * META_STRIDE)
+		back(&backed.metadata, metadata / META_STRIDE, bytes / META_STRIDE);
+	return 0;
 }
 
 static int model_back_control(void *context, uint64_t offset, uint64_t bytes)
@@ -206,6 +237,7 @@ static void track_world(void)
 {
 	explorer_track("heap", world.image.base, buffer_bytes, EXPLORER_TRUTH);
 	explorer_track("control", world.image.control, world.image.control_bytes, EXPLORER_SHARED);
+	explorer_track("backed", &backed, sizeof(backed), EXPLORER_TRUTH);
 	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
 	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
 	explorer_track("transactions", world.transactions, sizeof(world.transactions),
@@ -291,6 +323,35 @@ static void on_death(unsigned process)
 	ghosts[process].dead = 1;
 }
 
+#define SLOT_LOCKS 3u /* the first of WORLD_PROCESSES */
+static_assert(SLOT_LOCKS + WORLD_PROCESSES <= EXPLORER_LOCK_LIMIT, "locks have numbers");
+
+/* A slot's words are its thread's, or his who has the reaper word. */
+static bool holds_slot(unsigned process, unsigned slot)
+{
+	const struct thread_slot *words = &world.image.heap.thread_slot[slot];
+	uint64_t tag = world.threads[process].tag;
+	uint64_t reaper = atomic_load(&words->reaper);
+
+	return reaper != 0 ? reaper == tag : slot == process && atomic_load(&words->owner) == tag;
+}
+
+static unsigned locks_held(unsigned process)
+{
+	struct derived_header *derived = world.image.heap.derived;
+	_Atomic uint64_t *const words[SLOT_LOCKS] = { &derived->page_lock, &derived->growth_lock,
+		&derived->root_lock };
+	unsigned held = 0;
+
+	for (unsigned i = 0; i < SLOT_LOCKS; i++)
+		if (lock_held_by(words[i], world.threads[process].tag))
+			held |= 1u << i;
+	for (unsigned slot = 0; slot < WORLD_PROCESSES; slot++)
+		if (holds_slot(process, slot))
+			held |= 1u << (SLOT_LOCKS + slot);
+	return held;
+}
+
 /* --- oracle -------------------------------------------------------------------------------- */
 
 static char problem_text[200];
@@ -336,10 +397,21 @@ static const char *check_promises(struct heap *heap)
 	return problem_text;
 }
 
+static const char *check_backing(const struct heap *heap)
+{
+	for (uint64_t chunk = arena_first_chunk(heap, 0); chunk < arena_frontier(heap, 0); chunk++)
+		if (!(backed.chunks & backed.metadata & UINT64_C(1) << chunk))
+			return "a chunk below the frontier is not backed";
+	return NULL;
+}
+
 static const char *check_whole(struct heap *heap, struct thread *thread)
 {
+	const char *broken = check_backing(heap);
 	uint64_t problems;
 
+	if (broken != NULL)
+		return broken;
 	check_heap(heap, thread, keep_problem, NULL, &problems);
 	return problems != 0 ? problem_text : check_promises(heap);
 }
@@ -372,15 +444,34 @@ static const char *check_recovered(void)
 	return NULL;
 }
 
+/* What a living thread allocates from is its own. */
+static const char *check_cursors(void)
+{
+	const struct heap *heap = &world.image.heap;
+
+	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
+		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !ghosts[i].dead; c++) {
+			uint64_t head = world.threads[i].cursors[c].page;
+
+			if (head != 0 && hot_owner(span_hot(heap, head)) != hot_owned_by(i))
+				return "a thread allocates from a span that is not its own";
+		}
+	return NULL;
+}
+
 static const char *check_final(void)
 {
 	struct thread thread;
+	const char *broken;
 
 	if (recovering)
 		return check_recovered();
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++)
 		if (!ghosts[i].dead && ghosts[i].progress != DONE)
 			return "an operation did not end";
+	broken = check_cursors();
+	if (broken != NULL)
+		return broken;
 	image_attach_thread(&world.image, &thread, CHECK_SLOT);
 	return check_whole(&world.image.heap, &thread);
 }
@@ -412,6 +503,7 @@ static int explore(const struct job *job)
 		.report = stdout,
 		.body = body,
 		.may_start = may_start,
+		.locks_held = locks_held,
 		.on_death = on_death,
 		.check_truth = check_truth,
 		.check_final = check_final,
@@ -434,9 +526,15 @@ static int explore(const struct job *job)
 	return result.violated || !result.complete;
 }
 
+/* A whole name means that operation and no other. */
 static bool matches(int index, const char *part)
 {
-	return part == NULL || strstr(operations[index].name, part) != NULL;
+	if (part == NULL)
+		return true;
+	for (int i = 0; i < (int)operation_count; i++)
+		if (strcmp(operations[i].name, part) == 0)
+			return i == index;
+	return strstr(operations[index].name, part) != NULL;
 }
 
 /* Whether another pair is the same exploration: a setting is the world's, so beside an operation that
@@ -450,20 +548,47 @@ static bool is_repeated(int i, int j)
 		first->setting != second->setting;
 }
 
-static unsigned make_jobs(struct job *jobs, unsigned deaths, const char *first, const char *second)
+/* Process. What the command line asks for. */
+struct wish {
+	unsigned parallel;
+	unsigned deaths; /* 0: as many as usual */
+	bool all_pairs;
+	const char *first; /* NULL: all */
+	const char *second;
+};
+
+static bool is_wished(const struct wish *wish, int i, int j)
 {
+	return (matches(i, wish->first) && matches(j, wish->second)) ||
+		(matches(j, wish->first) && matches(i, wish->second));
+}
+
+static bool is_paired(const struct wish *wish, int i, int j)
+{
+	enum role first = operations[i].role;
+	enum role second = operations[j].role;
+
+	return wish->all_pairs || wish->second != NULL || i == j || first == RIVAL ||
+		second == RIVAL || (first == ORDINARY && second == ORDINARY);
+}
+
+static unsigned make_jobs(struct job *jobs, const struct wish *wish)
+{
+	const char *second = wish->second;
+	unsigned alone_deaths = wish->deaths ? wish->deaths : 2;
+	unsigned pair_deaths = wish->deaths ? wish->deaths : 1;
 	unsigned count = 0;
 
 	for (int i = 0; i < (int)operation_count; i++) {
-		if (matches(i, first) && second == NULL)
-			jobs[count++] = (struct job){ i, ALONE, deaths ? deaths : 2 };
-		if (matches(i, first) && (second == NULL || strstr("recovery", second) != NULL))
-			jobs[count++] = (struct job){ i, RECOVERY, deaths ? deaths : 2 };
+		bool here = matches(i, wish->first);
+
+		if (here && (second == NULL || strcmp("alone", second) == 0))
+			jobs[count++] = (struct job){ i, ALONE, alone_deaths };
+		if (here && (second == NULL || strcmp("recovery", second) == 0))
+			jobs[count++] = (struct job){ i, RECOVERY, alone_deaths };
 		for (int j = 0; j <= i; j++)
-			if (!is_repeated(i, j) &&
-				((matches(i, first) && matches(j, second)) ||
-					(matches(j, first) && matches(i, second))))
-				jobs[count++] = (struct job){ i, j, deaths ? deaths : 1 };
+			if (is_wished(wish, i, j) && is_paired(wish, i, j) && !is_repeated(i, j))
+				jobs[count++] = (struct job){ i, j, pair_deaths };
 	}
 	return count;
 }
@@ -497,25 +622,27 @@ static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parall
 int main(int argc, char **argv)
 {
 	static struct job jobs[1024];
-	unsigned parallel = 2;
-	unsigned deaths = 0;
+	struct wish wish = { .parallel = 2 };
 	unsigned count;
 	unsigned failed;
 	int option;
 
-	while ((option = getopt(argc, argv, "j:s:d:")) != -1) {
-		if (option == 'j')
-			parallel = (unsigned)atoi(optarg);
+	while ((option = getopt(argc, argv, "aj:s:d:")) != -1) {
+		if (option == 'a')
+			wish.all_pairs = true;
+		else if (option == 'j')
+			wish.parallel = (unsigned)atoi(optarg);
 		else if (option == 's')
 			state_limit = strtoull(optarg, NULL, 10);
 		else if (option == 'd')
-			deaths = (unsigned)atoi(optarg);
+			wish.deaths = (unsigned)atoi(optarg);
 		else
 			return 2;
 	}
-	count = make_jobs(jobs, deaths, optind < argc ? argv[optind] : NULL,
-		optind + 1 < argc ? argv[optind + 1] : NULL);
-	failed = run_jobs(jobs, count, parallel == 0 ? 1 : parallel);
+	wish.first = optind < argc ? argv[optind] : NULL;
+	wish.second = optind + 1 < argc ? argv[optind + 1] : NULL;
+	count = make_jobs(jobs, &wish);
+	failed = run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel);
 	printf("%u passed, %u failed\n", count - failed, failed);
 	return failed != 0;
 }

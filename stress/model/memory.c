@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 
 #define WORD_BYTES sizeof(uint64_t)
-#define CONFLICTS 0xf0000u
-#define LOGGED 0x100000u /* will_write was told of the word */
+#define USED 0x80u
+#define ALL_LOCKS ((1u << EXPLORER_LOCK_LIMIT) - 1)
 #define REGION_KEY_SHIFT 48
 
 /* Process. */
@@ -41,6 +41,9 @@ static void *allocate(size_t bytes)
 	}
 	return pages;
 }
+
+static_assert(ALL_LOCKS < USED, "uses have a bit for each lock");
+static_assert(EXPLORER_PROCESS_LIMIT <= 8, "conflicts has a bit for each process");
 
 static size_t words_bytes(const struct memory_region *region)
 {
@@ -147,68 +150,52 @@ static struct fingerprint fingerprint_of(const struct memory_region *region, siz
 	return fingerprint_of_word(key, content);
 }
 
-static uint32_t load_flag(unsigned process)
+/* Both happen, and of each lock one of the two goes without it. */
+static bool meet(unsigned use, unsigned other)
 {
-	return UINT32_C(1) << process;
+	return (use & other & USED) != 0 && ((use | other) & ALL_LOCKS) == ALL_LOCKS;
 }
 
-static uint32_t store_flag(unsigned process)
+static bool conflicts_for(const uint8_t uses[MEMORY_USES])
 {
-	return UINT32_C(1) << (4 + process);
+	return meet(uses[MEMORY_STORES], uses[MEMORY_OTHERS_STORE]) ||
+		meet(uses[MEMORY_STORES], uses[MEMORY_OTHERS_LOAD]) ||
+		meet(uses[MEMORY_LOADS], uses[MEMORY_OTHERS_STORE]);
 }
 
-static uint32_t others_load_flag(unsigned process)
+/* Adds to one kind of use of one process; `use` is new. */
+static void add_use(struct memory_word *word, unsigned process, enum memory_use kind, unsigned use)
 {
-	return UINT32_C(1) << (8 + 2 * process);
+	word->uses[process][kind] |= (uint8_t)use;
+	if (conflicts_for(word->uses[process]))
+		word->conflicts |= (uint8_t)(1u << process);
 }
 
-static uint32_t others_store_flag(unsigned process)
+static bool note_word(struct memory_word *word, unsigned process, bool stores, unsigned active,
+	unsigned use)
 {
-	return UINT32_C(1) << (9 + 2 * process);
-}
+	uint8_t before = word->conflicts;
+	enum memory_use own = stores ? MEMORY_STORES : MEMORY_LOADS;
+	enum memory_use others = stores ? MEMORY_OTHERS_STORE : MEMORY_OTHERS_LOAD;
 
-static uint32_t conflict_flag(unsigned process)
-{
-	return UINT32_C(1) << (16 + process);
-}
-
-static bool conflicts_for(uint32_t flags, unsigned process)
-{
-	bool loads = (flags & load_flag(process)) != 0;
-	bool stores = (flags & store_flag(process)) != 0;
-	bool others_load = (flags & others_load_flag(process)) != 0;
-	bool others_store = (flags & others_store_flag(process)) != 0;
-
-	return (stores && (others_load || others_store)) || (loads && others_store);
-}
-
-/* The flags of a word after an access to it. */
-static uint32_t flags_after(uint32_t flags, unsigned process, bool stores, unsigned active)
-{
-	flags |= stores ? store_flag(process) : load_flag(process);
-	for (unsigned p = 0; p < EXPLORER_PROCESS_LIMIT; p++)
-		if (p != process && (active >> p & 1) != 0)
-			flags |= stores ? others_store_flag(p) : others_load_flag(p);
-	for (unsigned p = 0; p < EXPLORER_PROCESS_LIMIT; p++)
-		if (conflicts_for(flags, p))
-			flags |= conflict_flag(p);
-	return flags;
+	for (unsigned p = 0; p < EXPLORER_PROCESS_LIMIT; p++) {
+		enum memory_use kind = p == process ? own : others;
+		if ((p == process || (active >> p & 1) != 0) && (use & ~word->uses[p][kind]) != 0)
+			add_use(word, p, kind, use);
+	}
+	conflict_count += before == 0 && word->conflicts != 0;
+	return word->conflicts != before;
 }
 
 bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-	bool stores, unsigned active)
+	bool stores, unsigned active, unsigned locks)
 {
 	bool found = false;
 	size_t last = last_word_of(region, address, bytes);
+	unsigned use = USED | (ALL_LOCKS & ~locks);
 
-	for (size_t word = word_of(region, address); word <= last; word++) {
-		uint32_t before = region->words[word];
-		uint32_t after = flags_after(before, process, stores, active);
-
-		found = found || (before & CONFLICTS) != (after & CONFLICTS);
-		conflict_count += (before & CONFLICTS) == 0 && (after & CONFLICTS) != 0;
-		region->words[word] = after;
-	}
+	for (size_t word = word_of(region, address); word <= last; word++)
+		found = note_word(&region->words[word], process, stores, active, use) || found;
 	return found;
 }
 
@@ -218,7 +205,7 @@ bool memory_is_conflict(const struct memory_region *region, const void *address,
 	size_t last = last_word_of(region, address, bytes);
 
 	for (size_t word = word_of(region, address); word <= last; word++)
-		if ((region->words[word] & conflict_flag(process)) != 0)
+		if ((region->words[word].conflicts & 1u << process) != 0)
 			return true;
 	return false;
 }
@@ -228,8 +215,8 @@ void memory_set_conflict(struct memory_region *region, const void *address, size
 	size_t last = last_word_of(region, address, bytes);
 
 	for (size_t word = word_of(region, address); word <= last; word++) {
-		conflict_count += (region->words[word] & CONFLICTS) == 0;
-		region->words[word] |= CONFLICTS;
+		conflict_count += region->words[word].conflicts == 0;
+		region->words[word].conflicts = UINT8_MAX;
 	}
 }
 
@@ -257,7 +244,7 @@ void memory_will_write(struct memory_region *region, const void *address, size_t
 	memory_settle();
 	for (size_t word = word_of(region, address); word <= last; word++) {
 		reserve_history();
-		region->words[word] |= LOGGED;
+		region->words[word].logged = true;
 		history[history_count++] = (struct undo){
 			.region = region,
 			.word = word,
@@ -325,7 +312,7 @@ static const uint64_t *first_unlogged(const struct memory_region *region, struct
 		memcpy(&before, region->image + word * WORD_BYTES, WORD_BYTES);
 		if (content == before)
 			continue;
-		if ((region->words[word] & LOGGED) == 0)
+		if (!region->words[word].logged)
 			return content_of(region, word);
 		*sum = fingerprint_add(*sum, fingerprint_of(region, word, content));
 		*sum = fingerprint_subtract(*sum, fingerprint_of(region, word, before));

@@ -15,16 +15,34 @@
 
 #define MEMORY_REGION_LIMIT 64
 
-/* Process. Word flags, p a process: bit p, it loads the word; 4 + p, it stores; 8 + 2p and 9 + 2p,
- * somebody else loads, or stores, while p is active; 16 + p, the word is in conflict for p: p uses
- * it and another one may, at the same time, and one of them stores. */
+/* Of a process p: its own uses of a word, and those of others while p is active. */
+enum memory_use {
+	MEMORY_LOADS,
+	MEMORY_STORES,
+	MEMORY_OTHERS_LOAD,
+	MEMORY_OTHERS_STORE,
+	MEMORY_USES,
+};
+
+/* Process. A word of 8 bytes. Of each use of each process: bit 7 says that there was one, bit i that
+ * lock i was not held during one.
+ *
+ * Bit p of `conflicts`: p uses the word, another one may at the same time, one of the two stores, and
+ * no lock that both always hold keeps them apart. */
+struct memory_word {
+	uint8_t uses[EXPLORER_PROCESS_LIMIT][MEMORY_USES];
+	uint8_t conflicts;
+	bool logged; /* will_write was told of it */
+};
+
+/* Process. */
 struct memory_region {
 	const char *name;
 	unsigned char *base;
 	size_t bytes;
 	enum explorer_kind kind;
 	unsigned char *image; /* content at memory_begin() */
-	uint32_t *words;      /* flags of each word */
+	struct memory_word *words;
 };
 
 /* Process. One fingerprint for each kind of memory. */
@@ -47,10 +65,11 @@ struct memory_region *memory_find(const void *address);
 /* The last region that ends at or below the address; NULL: none. */
 const struct memory_region *memory_before(const void *address);
 
-/* Notes that the process loads or stores there while the processes of the mask are active
- * (README.md says who is). True: a word of it was in no conflict for some process, and is. */
+/* Notes that the process, holding the locks of the mask, loads or stores there while the processes
+ * of the mask are active (README.md says who is). True: a word of it was in no conflict for some
+ * process, and is. */
 bool memory_note(struct memory_region *region, const void *address, size_t bytes, unsigned process,
-	bool stores, unsigned active);
+	bool stores, unsigned active, unsigned locks);
 
 /* Whether others may use a word of it, against the process's access, while the process is
  * active. */

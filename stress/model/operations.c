@@ -97,6 +97,17 @@ static void prepare_cached(struct world *world, unsigned process)
 	span_retire(thread, head, other_class());
 }
 
+/* Others' free pages stand in the word of bits that the page cache was filled from. */
+static void prepare_cached_beside(struct world *world, unsigned process)
+{
+	struct thread *other = thread_of(world, WORLD_WORKERS);
+	uint64_t large = world_allocate_large(world, WORLD_WORKERS, LARGE_BYTES);
+
+	prepare_cached(world, process);
+	object_free(other, large);
+	pages_give_back(other);
+}
+
 static uint64_t run_large(struct world *world, unsigned process)
 {
 	struct thread *thread = thread_of(world, process);
@@ -142,6 +153,15 @@ static uint64_t run_allocate(struct world *world, unsigned process)
 	int error;
 
 	return object_allocate(thread_of(world, process), block_class(), &error);
+}
+
+/* The worker, too, reaps. */
+static uint64_t run_reap(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+
+	heap->reap(thread_of(world, process));
+	return run_allocate(world, process);
 }
 
 /* One block of the thread's own span is kept by the process; the span has room. */
@@ -232,13 +252,145 @@ static uint64_t run_trim(struct world *world, unsigned process)
 	return 0;
 }
 
+/* The pages of what was trimmed are used again. */
+static uint64_t run_trim_allocate(struct world *world, unsigned process)
+{
+	run_trim(world, process);
+	pages_give_back(thread_of(world, process));
+	return run_allocate(world, process);
+}
+
+static uint64_t run_claim_give_back(struct world *world, unsigned process)
+{
+	uint64_t off = run_allocate(world, process);
+
+	object_give_back(thread_of(world, process));
+	return off;
+}
+
+/* --- users' errors -------------------------------------------------------------------------- */
+
+#define SHARED UINT64_MAX /* kept[2]: both workers free the block that process 0 keeps */
+
+static bool block_shared(const struct world *world)
+{
+	return kept(world, 0, 2) == SHARED && kept(world, 1, 2) == SHARED;
+}
+
+static void prepare_same(struct world *world, unsigned process,
+	void (*prepare)(struct world *world, unsigned process))
+{
+	if (kept(world, 0, 2) == SHARED)
+		world->ghosts[process].kept[0] = kept(world, 0, 0);
+	else
+		prepare(world, process);
+	world->ghosts[process].kept[2] = SHARED;
+}
+
+static void prepare_same_block(struct world *world, unsigned process)
+{
+	prepare_same(world, process, prepare_unowned_block);
+}
+
+static void prepare_same_large(struct world *world, unsigned process)
+{
+	prepare_same(world, process, prepare_free_large);
+}
+
+/* Of two frees of one block one is refused. */
+static const char *promise_freed_once(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	bool begun = false;
+	bool freed = false;
+	unsigned done = 0;
+	unsigned first = block_shared(world) ? 0 : process;
+	unsigned last = block_shared(world) ? 1 : process;
+
+	(void)heap;
+	for (unsigned i = first; i <= last; i++) {
+		begun |= world_progress(world, i) != NOT_STARTED;
+		done += world_progress(world, i) == DONE;
+		freed |= world_progress(world, i) == DONE && world->ghosts[i].result == 0;
+	}
+	if (process == first) {
+		blocks->least = begun ? 0 : 1;
+		blocks->most = freed ? 0 : 1;
+	}
+	return done == 2 && (world->ghosts[0].result == 0) == (world->ghosts[1].result == 0)
+		? "of two frees of one block not one was refused"
+		: NULL;
+}
+
+/* Two blocks of the other worker's span, which is full: kept[0] below kept[1]. */
+static void prepare_free_twice(struct world *world, unsigned process)
+{
+	prepare_others_block(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, 1 - process, BLOCK_BYTES);
+}
+
+/* The owner gives out the lower block first. So the higher one stays free, and freeing it again is
+ * refused. */
+static uint64_t run_free_twice(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	object_free(thread, kept(world, process, 0));
+	object_free(thread, kept(world, process, 1));
+	return (uint64_t)object_free(thread, kept(world, process, 1));
+}
+
+static const char *promise_refused(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t result = world->ghosts[process].result;
+
+	(void)heap;
+	blocks->least = world_progress(world, process) == NOT_STARTED ? 2 : 0;
+	blocks->most = world_progress(world, process) == DONE ? 0 : 2;
+	/* SH_EBADPTR: the span is gone meanwhile. */
+	return world_progress(world, process) == DONE && result != (uint64_t)SH_EDOUBLEFREE &&
+			result != (uint64_t)SH_EBADPTR
+		? "a second free of a block was not refused"
+		: NULL;
+}
+
 /* --- transactions --------------------------------------------------------------------------- */
+
+/* An earlier transaction, whose entry is still in the log. */
+static void prepare_used_log(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_allocate(transaction, 64, false, &error);
+	transaction_commit(transaction);
+	world->bystanders++;
+}
 
 /* kept[0]: a block to free, kept[1]: a bystander with a word at its start, kept[2]: an edited word's
  * place. */
 static void prepare_transaction(struct world *world, unsigned process)
 {
 	prepare_unowned_block(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+	prepare_used_log(world, process);
+}
+
+/* The same with a block of the thread's own span. */
+static void prepare_transaction_own(struct world *world, unsigned process)
+{
+	prepare_own_block(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+}
+
+/* The same with a block of the other worker's span. */
+static void prepare_transaction_others(struct world *world, unsigned process)
+{
+	prepare_others_block(world, process);
 	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
 	world->bystanders++;
 }
@@ -315,6 +467,97 @@ static const char *promise_abort(const struct world *world, unsigned process,
 	return world_live(heap, kept(world, process, 0)) ? NULL : "an aborted free was carried out";
 }
 
+/* The block belongs to a span that a reaper owns. */
+static void prepare_reapers_block(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate(world, WORLD_WORKERS, BLOCK_BYTES);
+	/* Two caches hold all pages that there are. */
+	pages_give_back(thread_of(world, WORLD_WORKERS));
+}
+
+static uint64_t run_commit_free(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_commit(transaction);
+	return 0;
+}
+
+/* Two blocks of the other worker's span are freed: kept[0] and kept[2]. */
+static void prepare_two_frees(struct world *world, unsigned process)
+{
+	prepare_transaction_others(world, process);
+	world->ghosts[process].kept[2] = world_allocate(world, 1 - process, BLOCK_BYTES);
+}
+
+/* The last two of a span that nobody owns. */
+static void prepare_last_two(struct world *world, unsigned process)
+{
+	/* The lower one is freed last: whoever gets the pages gets it first. */
+	world->ghosts[process].kept[2] = world_allocate(world, process, BLOCK_BYTES);
+	world->ghosts[process].kept[0] = world_allocate(world, process, BLOCK_BYTES);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+	object_give_back(thread_of(world, process));
+}
+
+static uint64_t run_two_frees(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_free(transaction, kept(world, process, 2));
+	transaction_store(transaction, kept(world, process, 1), 1);
+	transaction_commit(transaction);
+	return 0;
+}
+
+static const char *promise_two_frees(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	bool stored = *word_of(heap, kept(world, process, 1)) != 0;
+
+	blocks->least = stored ? 0 : 2;
+	blocks->most = stored ? 0 : 2;
+	if (!stored &&
+		(!world_live(heap, kept(world, process, 0)) ||
+			!world_live(heap, kept(world, process, 2))))
+		return "half a transaction: rolled back, but a freed block is gone";
+	return world_progress(world, process) == DONE && !stored
+		? "a committed transaction was not carried out"
+		: NULL;
+}
+
+/* The span of the allocated block is given up before the transaction ends. */
+static uint64_t run_abort_given_up(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct thread *thread = thread_of(world, process);
+	int error;
+
+	transaction_begin(transaction, thread);
+	transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	object_give_back(thread);
+	transaction_abort(transaction);
+	return 0;
+}
+
+/* Two large blocks are allocated, and neither stays. */
+static uint64_t run_abort_large(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_allocate(transaction, LARGE_BYTES, false, &error);
+	transaction_allocate(transaction, LARGE_BYTES, false, &error);
+	transaction_abort(transaction);
+	return 0;
+}
+
 /* Large blocks: kept[0] is freed, another is allocated and published in kept[1]'s word. */
 static void prepare_transaction_large(struct world *world, unsigned process)
 {
@@ -373,13 +616,31 @@ static void root_words(unsigned process, uint64_t name[ROOT_NAME_BYTES / 8])
 	root_name("shared", name);
 }
 
-static uint64_t run_root(struct world *world, unsigned process)
+#define ROOT_BEFORE 64u
+
+static uint64_t root_value(unsigned process)
+{
+	return 16 * (process + 1);
+}
+
+static void prepare_root(struct world *world, unsigned process)
 {
 	uint64_t name[ROOT_NAME_BYTES / 8];
 
 	root_words(process, name);
-	root_set(thread_of(world, process), name, 16 * (process + 1));
-	return 0;
+	root_set(thread_of(world, process), name, ROOT_BEFORE);
+}
+
+/* Returns the value that it found. */
+static uint64_t run_root(struct world *world, unsigned process)
+{
+	uint64_t name[ROOT_NAME_BYTES / 8];
+	uint64_t before;
+
+	root_words(process, name);
+	root_get(&world->image.heap, name, &before);
+	root_set(thread_of(world, process), name, root_value(process));
+	return before;
 }
 
 static const char *promise_root(const struct world *world, unsigned process,
@@ -391,11 +652,17 @@ static const char *promise_root(const struct world *world, unsigned process,
 	(void)blocks;
 	root_words(process, name);
 	root_get(heap, name, &value);
-	if (value > 32 || value % 16 != 0)
+	if (value != root_value(0) && value != root_value(1) && value != ROOT_BEFORE)
 		return "a root has a value that nobody set";
-	if (world_progress(world, process) == DONE && value == 0)
-		return "a root that was set is not there";
-	return NULL;
+	if (world_progress(world, process) != DONE)
+		return NULL;
+	if (value == ROOT_BEFORE)
+		return "a root that was set has its old value";
+	/* Set after the other worker's value was seen. */
+	return world->ghosts[process].result == root_value(1 - process) &&
+			value != root_value(process)
+		? "a root's older value came back"
+		: NULL;
 }
 
 static uint64_t run_root_transaction(struct world *world, unsigned process)
@@ -479,33 +746,61 @@ static uint64_t run_slot(struct world *world, unsigned process)
 	return 0;
 }
 
+/* Of a pair the later one in the table is prepared first, as process 0. So what leaves listed spans,
+ * which other preparations would claim, comes early. */
 const struct operation operations[] = {
-	{ "take pages from the cache", 0, prepare_cached, run_take_pages, promise_span },
-	{ "fill the cache, take pages", 0, NULL, run_take_pages, promise_span },
-	{ "grow, take pages", SETTING_GROWTH, NULL, run_large, promise_allocated },
-	{ "allocate large", 0, NULL, run_large, promise_allocated },
-	{ "free large", 0, prepare_free_large, run_free, promise_freed },
-	{ "give spans and pages back", 0, prepare_own_span, run_give_back, promise_nothing },
-	{ "allocate from own span", 0, prepare_own_span, run_allocate, promise_allocated },
-	{ "hand over full span", 0, prepare_full_span, run_allocate, promise_allocated },
-	{ "claim listed span", 0, prepare_listed, run_allocate, promise_allocated },
-	{ "free own block", 0, prepare_own_block, run_free, promise_freed },
-	{ "free another owner's block", 0, prepare_others_block, run_free, promise_freed },
-	{ "free unowned block", 0, prepare_unowned_block, run_free, promise_freed },
-	{ "free last block, retire", 0, prepare_last_block, run_free, promise_freed },
-	{ "thread leaves", 0, prepare_own_span, run_leave, promise_nothing },
-	{ "free after restart", SETTING_RESTART, prepare_restart, run_free, promise_freed },
+	{ "claim listed span", 0, prepare_listed, run_allocate, promise_allocated, ORDINARY },
+	{ "claim listed span, give it back", 0, prepare_listed, run_claim_give_back,
+		promise_allocated, VARIANT },
+	{ "free last block, retire", 0, prepare_last_block, run_free, promise_freed, ORDINARY },
+	{ "trim", 0, prepare_listed, run_trim, promise_nothing, ORDINARY },
+	{ "trim, allocate", 0, NULL, run_trim_allocate, promise_allocated, VARIANT },
+	{ "commit last two frees", 0, prepare_last_two, run_two_frees, promise_two_frees, VARIANT },
+	{ "take pages from the cache", 0, prepare_cached, run_take_pages, promise_span, ORDINARY },
+	{ "take cached pages, others free beside", 0, prepare_cached_beside, run_take_pages,
+		promise_span, VARIANT },
+	{ "fill the cache, take pages", 0, NULL, run_take_pages, promise_span, RIVAL },
+	{ "grow, take pages", SETTING_GROWTH, NULL, run_large, promise_allocated, ORDINARY },
+	{ "allocate large", 0, NULL, run_large, promise_allocated, RIVAL },
+	{ "free large", 0, prepare_free_large, run_free, promise_freed, ORDINARY },
+	{ "give spans and pages back", 0, prepare_own_span, run_give_back, promise_nothing,
+		ORDINARY },
+	{ "allocate from own span", 0, prepare_own_span, run_allocate, promise_allocated,
+		ORDINARY },
+	{ "hand over full span", 0, prepare_full_span, run_allocate, promise_allocated, RIVAL },
+	{ "free own block", 0, prepare_own_block, run_free, promise_freed, ORDINARY },
+	{ "free another owner's block", 0, prepare_others_block, run_free, promise_freed,
+		ORDINARY },
+	{ "free unowned block", 0, prepare_unowned_block, run_free, promise_freed, ORDINARY },
+	{ "thread leaves", 0, prepare_own_span, run_leave, promise_nothing, ORDINARY },
+	{ "free after restart", SETTING_RESTART, prepare_restart, run_free, promise_freed,
+		ORDINARY },
 	{ "allocate after restart", SETTING_RESTART, prepare_own_span, run_allocate,
-		promise_allocated },
-	{ "trim", 0, prepare_listed, run_trim, promise_nothing },
-	{ "commit", 0, prepare_transaction, run_commit, promise_commit },
-	{ "abort", 0, prepare_transaction, run_abort, promise_abort },
-	{ "commit large", 0, prepare_transaction_large, run_commit_large, promise_commit },
-	{ "commit long log", 0, prepare_long_log, run_long_log, promise_commit },
-	{ "set root", 0, NULL, run_root, promise_root },
-	{ "set root in transaction", 0, NULL, run_root_transaction, promise_root },
-	{ "mutex", 0, prepare_mutex, run_mutex, promise_mutex },
-	{ "claim and release slot", 0, NULL, run_slot, promise_nothing },
+		promise_allocated, ORDINARY },
+	{ "commit", 0, prepare_transaction, run_commit, promise_commit, ORDINARY },
+	{ "abort", 0, prepare_transaction, run_abort, promise_abort, ORDINARY },
+	{ "commit large", 0, prepare_transaction_large, run_commit_large, promise_commit,
+		ORDINARY },
+	{ "commit long log", 0, prepare_long_log, run_long_log, promise_commit, ORDINARY },
+	{ "commit, own block", 0, prepare_transaction_own, run_commit, promise_commit, VARIANT },
+	{ "commit, another owner's block", 0, prepare_transaction_others, run_commit,
+		promise_commit, VARIANT },
+	{ "commit, a reaper's block", 0, prepare_reapers_block, run_commit_free, promise_freed,
+		VARIANT },
+	{ "commit two frees", 0, prepare_two_frees, run_two_frees, promise_two_frees, VARIANT },
+	{ "reap, allocate", 0, prepare_full_span, run_reap, promise_allocated, RIVAL },
+	{ "abort, span given up", 0, prepare_own_span, run_abort_given_up, promise_nothing,
+		VARIANT },
+	{ "abort two large", 0, NULL, run_abort_large, promise_nothing, VARIANT },
+	{ "free the same block", 0, prepare_same_block, run_free, promise_freed_once, VARIANT },
+	{ "free the same large block", 0, prepare_same_large, run_free, promise_freed_once,
+		VARIANT },
+	{ "free twice", 0, prepare_free_twice, run_free_twice, promise_refused, VARIANT },
+	{ "set root", 0, prepare_root, run_root, promise_root, ORDINARY },
+	{ "set root in transaction", 0, prepare_root, run_root_transaction, promise_root,
+		ORDINARY },
+	{ "mutex", 0, prepare_mutex, run_mutex, promise_mutex, ORDINARY },
+	{ "claim and release slot", 0, NULL, run_slot, promise_nothing, ORDINARY },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

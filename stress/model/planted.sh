@@ -4,9 +4,7 @@
 #
 #	stress/model/planted.sh BUILD_ROOT [PLANT...]
 #
-# Copies the sources into BUILD_ROOT, adds the operations and looks of stress/model/planted.patch (they
-# show plants that the checker's own table does not, and take longer than its share of ./dev test),
-# breaks one rule of the copy as stress/model/planted.list says,
+# Copies the sources into BUILD_ROOT, breaks one rule of the copy as stress/model/planted.list says,
 # builds the checker and runs it on the operations that must show it. Without names: every plant. A
 # plant whose old text does not occur exactly once is an error: the code has moved on, and the list
 # must follow it. BUILD_ROOT/logs/PLANT.log keeps what the checker printed. The last line is
@@ -39,8 +37,6 @@ copy_sources()
 		rm -rf "${tree:?}/$part"
 		cp -R "$root/$part" "$tree/$part"
 	done
-	patch -s -p1 -d "$tree" <"$here/planted.patch" ||
-		die "planted.patch does not fit the sources any more"
 }
 
 # Warnings are no errors: a plant may leave a function without a caller.

@@ -210,6 +210,87 @@ static const char *check_unlocked(void)
 	return locks.guarded[0] <= 3 ? NULL : "a guarded update was made twice";
 }
 
+static unsigned toy_locks_held(unsigned process)
+{
+	return (locks.words[0] == process + 1 ? 1u : 0) | (locks.words[1] == process + 1 ? 2u : 0);
+}
+
+static void lock_or_add(unsigned process)
+{
+	if (process == 0)
+		lock_once(process);
+	else
+		add_guarded(0);
+}
+
+static void lock_or_rob(unsigned process)
+{
+	if (process == 0) {
+		lock_once(process);
+		return;
+	}
+	explorer_will_write(&locks.words[0], sizeof locks.words[0]);
+	locks.words[0] = process + 1;
+	add_guarded(0);
+	toy_unlock(&locks, 0);
+}
+
+static void lock_one_of_two(unsigned process)
+{
+	toy_lock(&locks, process % 2, process);
+	add_guarded(0);
+	toy_unlock(&locks, process % 2);
+}
+
+static const char *check_two_guarded(void)
+{
+	return locks.guarded[0] == 2 ? NULL : "a guarded update was lost";
+}
+
+/* Knowing the locks must change nothing but the number of states. */
+static void expect_same_with_locks(const struct explorer_scenario *scenario)
+{
+	struct explorer_scenario variant = *scenario;
+
+	variant.locks_held = NULL;
+	struct explorer_result without = explore(&variant);
+	variant.locks_held = toy_locks_held;
+	struct explorer_result with = explore(&variant);
+
+	expect(with.violated == without.violated, "verdicts must agree", scenario->name);
+	if (with.violated)
+		return;
+	expect(with.complete && without.complete, "must be complete", scenario->name);
+	expect(with.terminal_images == without.terminal_images &&
+			with.terminal_digest == without.terminal_digest,
+		"images at the end must agree", scenario->name);
+	expect(with.truth_images == without.truth_images, "truth must agree", scenario->name);
+	expect(with.states < without.states && with.conflict_words < without.conflict_words,
+		"what a lock guards must be no conflict", scenario->name);
+}
+
+/* Guards that do not guard, known as locks. */
+static void test_broken_guards(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "an addition past the lock",
+		.process_count = 2,
+		.body = lock_or_add,
+		.locks_held = toy_locks_held,
+		.check_final = check_two_guarded,
+	};
+
+	explorer_track("locks", &locks, sizeof locks, EXPLORER_SHARED);
+	expect_violation(&scenario, "a guarded update was lost");
+	scenario.name = "a lock that is robbed from the living";
+	scenario.body = lock_or_rob;
+	expect_violation(&scenario, "a guarded update was lost");
+	scenario.name = "two locks for one word";
+	scenario.body = lock_one_of_two;
+	expect_violation(&scenario, "a guarded update was lost");
+	explorer_untrack_all();
+}
+
 /* Process 1 waits for a word that nobody stores, and 2 finds the wait over: only the return of 0
  * ends it while 2 can still run. */
 static void wait_and_look(unsigned process)
@@ -288,6 +369,7 @@ static void test_locks(void)
 	scenario.check_final = check_guarded;
 	expect_complete(&scenario);
 	expect_agreement(&scenario);
+	expect_same_with_locks(&scenario);
 
 	scenario.name = "a lock whose holder may die";
 	scenario.death_limit = 1;
@@ -307,6 +389,7 @@ static void test_locks(void)
 	scenario.body = lock_once_with_takeover;
 	expect_complete(&scenario);
 	expect_agreement(&scenario);
+	expect_same_with_locks(&scenario);
 	explorer_untrack_all();
 }
 
@@ -909,6 +992,7 @@ int main(void)
 	test_operations();
 	test_counters();
 	test_locks();
+	test_broken_guards();
 	test_waits();
 	test_records();
 	test_replace();

@@ -45,6 +45,13 @@ struct contribution {
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
 #define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
 
+/* Beside which others an operation is explored when not all pairs are. */
+enum role {
+	ORDINARY, /* beside all but variants */
+	RIVAL,    /* beside all: it takes what others give up */
+	VARIANT,  /* beside rivals and itself: another way into an operation that is ordinary */
+};
+
 /* One operation of the library. Everything is told by the process's number. */
 struct operation {
 	const char *name;
@@ -57,6 +64,7 @@ struct operation {
 	 * operation stopped: NULL or what is broken. */
 	const char *(*promise)(const struct world *world, unsigned process, const struct heap *heap,
 		struct contribution *blocks);
+	enum role role;
 };
 
 extern const struct operation operations[];
