@@ -66,11 +66,17 @@ uint64_t superblock_abi(void)
 	return hash;
 }
 
+/* Of this build's classes; worked out once. */
 static uint64_t class_hash(void)
 {
+	static _Atomic uint64_t known;
+	uint64_t hash = atomic_load_explicit(&known, memory_order_relaxed);
 	struct size_class_table table;
 
+	if (hash != 0)
+		return hash;
 	size_class_table_init(&table);
+	atomic_store_explicit(&known, table.hash, memory_order_relaxed);
 	return table.hash;
 }
 

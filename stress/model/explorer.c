@@ -34,7 +34,7 @@
 #define NO_IMAGE ((struct fingerprint){ .low = 1 })
 #define SEEN_BY_OTHERS (1u << EXPLORER_SHARED | 1u << EXPLORER_TRUTH)
 
-/* A pass that has found a new conflict goes on for as long as it took to find it, and this many
+/* A pass that has found a new conflict goes on for an eighth of what it took to find it, and this many
  * transitions, to find more of them at once. */
 #define VOID_PASS_TRANSITIONS 1000
 
@@ -199,7 +199,8 @@ static void count_transition(bool by_death)
 	if (result->all_transitions >= search.transition_limit)
 		end_pass(PASS_LIMIT);
 	if (!is_void())
-		search.void_after = result->transitions * 2 + VOID_PASS_TRANSITIONS;
+		search.void_after =
+			result->transitions + result->transitions / 8 + VOID_PASS_TRANSITIONS;
 	else if (result->transitions >= search.void_after)
 		end_pass(PASS_VOID);
 }

@@ -5,7 +5,7 @@
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * variants of an operation are paired with their rivals only (world.h). With -a: all pairs. FIRST and
+ * some operations are paired with few (enum role). With -a: all pairs. FIRST and
  * SECOND are names of operations, or parts of names; SECOND may be "alone" or "recovery". The last
  * line is "N passed, N failed". */
 #include "stress/model/explorer.h"
@@ -31,6 +31,8 @@
 
 static struct world world;
 static struct ghost ghosts[WORLD_PROCESSES];
+static uint64_t
+	dead[WORLD_PROCESSES]; /* no truth: what is promised of it holds for all in it alive */
 static const struct operation *chosen[WORLD_WORKERS];
 static struct image recovered; /* check_truth's view, over the same heap buffer */
 static bool recovering;        /* processes 1 and 2 recover the heap after process 0's death */
@@ -52,8 +54,8 @@ static bool model_alive(void *context, uint64_t tag)
 		return false;
 	if (slot >= WORLD_PROCESSES)
 		return true;
-	explorer_will_read(&ghosts[slot].dead, sizeof(uint64_t));
-	return ghosts[slot].dead == 0;
+	explorer_will_read(&dead[slot], sizeof(uint64_t));
+	return dead[slot] == 0;
 }
 
 static bool model_process_alive(void *context, uint32_t process)
@@ -61,8 +63,8 @@ static bool model_process_alive(void *context, uint32_t process)
 	(void)context;
 	if (process >= WORLD_PROCESSES)
 		return true;
-	explorer_will_read(&ghosts[process].dead, sizeof(uint64_t));
-	return ghosts[process].dead == 0;
+	explorer_will_read(&dead[process], sizeof(uint64_t));
+	return dead[process] == 0;
 }
 
 static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
@@ -169,6 +171,7 @@ static void make_heap(bool growth)
 	first = image->heap.zone_chunks[0];
 	image->bytes = (first + CHUNKS_BACKED + (growth ? 1 : 0)) * CHUNK_BYTES;
 	world.ghosts = ghosts;
+	world.dead = dead;
 }
 
 /* Backs the first chunks, so that no operation but growth grows. */
@@ -239,6 +242,7 @@ static void track_world(void)
 	explorer_track("control", world.image.control, world.image.control_bytes, EXPLORER_SHARED);
 	explorer_track("backed", &backed, sizeof(backed), EXPLORER_TRUTH);
 	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
+	explorer_track("dead", dead, sizeof(dead), EXPLORER_SHARED);
 	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
 	explorer_track("transactions", world.transactions, sizeof(world.transactions),
 		EXPLORER_PRIVATE);
@@ -298,7 +302,7 @@ static void body(unsigned process)
 static bool somebody_to_reap(void)
 {
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
-		if (ghosts[i].dead &&
+		if (dead[i] &&
 			atomic_load(&world.image.heap.thread_slot[i].owner) == world.threads[i].tag)
 			return true;
 	return false;
@@ -307,20 +311,20 @@ static bool somebody_to_reap(void)
 static bool may_start(unsigned process)
 {
 	if (recovering && process > 0)
-		return process < WORLD_PROCESSES - 1 && ghosts[process - 1].dead &&
+		return process < WORLD_PROCESSES - 1 && dead[process - 1] &&
 			explorer_status(process) == EXPLORER_FRESH;
 	if (process < WORLD_WORKERS)
 		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
 	/* The second reaper is there for the first one's death. */
-	if (process == WORLD_PROCESSES - 1 && !ghosts[process - 1].dead)
+	if (process == WORLD_PROCESSES - 1 && !dead[process - 1])
 		return false;
 	return somebody_to_reap();
 }
 
 static void on_death(unsigned process)
 {
-	explorer_will_write(&ghosts[process].dead, sizeof(uint64_t));
-	ghosts[process].dead = 1;
+	explorer_will_write(&dead[process], sizeof(uint64_t));
+	dead[process] = 1;
 }
 
 #define SLOT_LOCKS 3u /* the first of WORLD_PROCESSES */
@@ -450,7 +454,7 @@ static const char *check_cursors(void)
 	const struct heap *heap = &world.image.heap;
 
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
-		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !ghosts[i].dead; c++) {
+		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !dead[i]; c++) {
 			uint64_t head = world.threads[i].cursors[c].page;
 
 			if (head != 0 && hot_owner(span_hot(heap, head)) != hot_owned_by(i))
@@ -467,7 +471,7 @@ static const char *check_final(void)
 	if (recovering)
 		return check_recovered();
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++)
-		if (!ghosts[i].dead && ghosts[i].progress != DONE)
+		if (!dead[i] && ghosts[i].progress != DONE)
 			return "an operation did not end";
 	broken = check_cursors();
 	if (broken != NULL)
@@ -568,8 +572,11 @@ static bool is_paired(const struct wish *wish, int i, int j)
 	enum role first = operations[i].role;
 	enum role second = operations[j].role;
 
-	return wish->all_pairs || wish->second != NULL || i == j || first == RIVAL ||
-		second == RIVAL || (first == ORDINARY && second == ORDINARY);
+	if (wish->all_pairs || wish->second != NULL)
+		return true;
+	if (first == TWIN || second == TWIN)
+		return i == j;
+	return first == RIVAL || second == RIVAL || (first == ORDINARY && second == ORDINARY);
 }
 
 static unsigned make_jobs(struct job *jobs, const struct wish *wish)

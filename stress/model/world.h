@@ -20,12 +20,11 @@
 
 enum progress { NOT_STARTED, RUNNING, DONE };
 
-/* What one process has done: part of the truth that is compared, so it is tracked as truth. */
+/* What one process has done: what is promised of the truth depends on it, so it is tracked as truth. */
 struct ghost {
 	uint64_t progress;         /* enum progress */
 	uint64_t result;           /* of the operation: an offset or a code */
 	uint64_t kept[WORLD_KEPT]; /* what prepare left for run and promise */
-	uint64_t dead;
 };
 
 struct world {
@@ -33,7 +32,8 @@ struct world {
 	struct thread threads[WORLD_PROCESSES];
 	struct transaction transactions[WORLD_PROCESSES];
 	struct ghost *ghosts;
-	uint64_t bystanders; /* live blocks that no operation touches */
+	const uint64_t *dead; /* by process: what the kernel knows */
+	uint64_t bystanders;  /* live blocks that no operation touches */
 };
 
 /* How many blocks are live because of an operation, at least and at most. */
@@ -49,7 +49,8 @@ struct contribution {
 enum role {
 	ORDINARY, /* beside all but variants */
 	RIVAL,    /* beside all: it takes what others give up */
-	VARIANT,  /* beside rivals and itself: another way into an operation that is ordinary */
+	VARIANT,  /* beside rivals: another way into an operation that is ordinary */
+	TWIN,     /* beside itself: the two have one block */
 };
 
 /* One operation of the library. Everything is told by the process's number. */
