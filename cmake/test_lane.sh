@@ -121,7 +121,7 @@ kill_lane()
 		return
 	fi
 	build_preset gcc || return
-	run_counted build/gcc/stress/kill_stress
+	run_counted build/gcc/stress/kill_stress --seconds 15
 }
 
 run_lane()

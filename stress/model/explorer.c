@@ -5,6 +5,10 @@
  * kill point in the middle of a step, where one process dies or goes on. Nothing of a state is
  * copied but the stack of the process that leaves it: tracked memory comes back by undo.
  *
+ * When no death is left, one process may freeze at a kill point. What the others do beside it shows
+ * no more than the truth, which is checked as if all died there: with two of them between two switch
+ * points, too.
+ *
  * A search consists of passes. A pass that finds words in conflict which it did not know of is void
  * as a proof, since it did not stop before them everywhere; the next pass does.
  *
@@ -56,7 +60,9 @@ struct frame {
 	bool was_left;
 	bool limits_passed; /* those who are blocked here had their turn */
 	uint8_t process;    /* of a kill point */
-	uint8_t run_mask;   /* of a state: who may run, who may die */
+	bool may_stop;      /* there */
+	bool may_freeze;
+	uint8_t run_mask; /* of a state: who may run, who may die */
 	uint8_t die_mask;
 	uint8_t active_mask;            /* of a state: for machine_set_active() */
 	uint8_t next;                   /* choice to try next */
@@ -67,6 +73,7 @@ struct frame {
 	struct trace_choice taken;
 	struct machine_state machine;
 	struct fingerprint offered;
+	struct fingerprint offered_frost;
 	uint8_t stack_process; /* who last ran from here, and where its stack is saved */
 	size_t stack_offset;
 	size_t stack_bytes;
@@ -86,11 +93,14 @@ static struct {
 
 	bool over;
 	enum outcome outcome;
-	uint64_t conflicts_before;  /* machine_conflicts_found() at the start of the pass */
-	uint64_t void_after;        /* transitions */
-	uint64_t verify_after;      /* transitions */
-	uint64_t transition_limit;  /* of all passes */
-	struct fingerprint offered; /* shared memory when the running process could last die */
+	uint64_t conflicts_before; /* machine_conflicts_found() at the start of the pass */
+	uint64_t void_after;       /* transitions */
+	uint64_t verify_after;     /* transitions */
+	uint64_t transition_limit; /* of all passes */
+	/* Memory when the running process could last die, and when it could last freeze or the others
+	 * run: not here, if nothing has been stored since. */
+	struct fingerprint offered;
+	struct fingerprint offered_frost;
 	struct fingerprint truth_checked;
 	bool hang_suspected;
 	bool hang_found;
@@ -257,6 +267,7 @@ static void push_frame(const struct frame *frame)
 
 	*pushed = *frame;
 	pushed->offered = search.offered;
+	pushed->offered_frost = search.offered_frost;
 	pushed->stack_offset = search.saved_stacks.count;
 	machine_save(&pushed->machine);
 }
@@ -278,6 +289,23 @@ static bool may_die(unsigned process)
 	bool death_is_due = machine_process(process)->stopped;
 
 	return (death_is_due || machine_deaths() < search.death_limit) && machine_may_die(process);
+}
+
+/* Whether somebody else has something left to do. */
+static bool is_alone(unsigned process)
+{
+	for (unsigned i = 0; i < search.scenario->process_count; i++)
+		if (i != process &&
+			(machine_may_run(i) || machine_process(i)->stopped ||
+				machine_process(i)->status == EXPLORER_BLOCKED))
+			return false;
+	return true;
+}
+
+static bool may_freeze(unsigned process)
+{
+	return search.scenario->check_truth != NULL && !machine_process(process)->stopped &&
+		!machine_is_frozen() && !is_alone(process);
 }
 
 /* Returns whether the state is an end. */
@@ -310,13 +338,15 @@ static struct fingerprint visit_fingerprint(const struct frame *frame)
 static void enter_state(struct frame *frame)
 {
 	bool is_end = find_choices(frame);
+	bool frozen = machine_is_frozen();
 
-	if (is_end)
+	if (is_end && !frozen)
 		check_end();
 	if (search.over)
 		return;
 	push_frame(frame);
-	component_open(frame->number, is_end);
+	/* Whoever waits for the frozen does not hang. */
+	component_open(frame->number, is_end || frozen);
 }
 
 /* A step has ended in a state. */
@@ -357,25 +387,43 @@ static bool is_switch_point(const struct machine_access *access, unsigned proces
 	return memory_is_conflict(access->region, access->address, access->bytes, process);
 }
 
-/* Before a store: dying here is another death than any before if the process has stored something
- * since. */
+/* Before a store between switch points. */
+static bool may_stop_here(unsigned process)
+{
+	return may_die(process) &&
+		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered);
+}
+
+/* Once for each truth, as late as it stands: what the others see of the process goes on changing. */
+static bool may_freeze_here(unsigned process)
+{
+	return machine_process(process)->pending.region->kind == EXPLORER_TRUTH &&
+		may_freeze(process) &&
+		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered_frost);
+}
+
 static bool is_kill_point(unsigned process)
 {
 	const struct machine_access *pending = &machine_process(process)->pending;
 
 	return pending->kind != HOOK_LOAD && pending->region->kind != EXPLORER_PRIVATE &&
-		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered) &&
-		may_die(process);
+		(may_stop_here(process) || may_freeze_here(process));
 }
 
 static void push_kill_point(unsigned process, unsigned preemptions)
 {
-	search.offered = memory_fingerprint(SEEN_BY_OTHERS);
-	push_frame(&(struct frame){
+	struct frame frame = {
 		.process = (uint8_t)process,
+		.may_stop = may_stop_here(process),
+		.may_freeze = may_freeze_here(process),
 		.last = (uint8_t)process,
 		.preemptions = (uint8_t)preemptions,
-	});
+	};
+
+	search.offered = memory_fingerprint(SEEN_BY_OTHERS);
+	if (frame.may_freeze)
+		search.offered_frost = search.offered;
+	push_frame(&frame);
 }
 
 static bool ends_step(enum machine_event event, unsigned process)
@@ -421,9 +469,12 @@ static void die(unsigned process, unsigned preemptions)
 	arrive(NOBODY, preemptions);
 }
 
-static void stop(unsigned process, unsigned preemptions)
+static void stop(unsigned process, unsigned preemptions, enum trace_action action)
 {
-	machine_stop(process);
+	if (action == TRACE_STOP)
+		machine_stop(process);
+	else
+		machine_freeze(process);
 	count_transition(false);
 	arrive(NOBODY, preemptions);
 }
@@ -456,6 +507,7 @@ static void return_to(const struct frame *frame)
 {
 	machine_load(&frame->machine);
 	search.offered = frame->offered;
+	search.offered_frost = frame->offered_frost;
 }
 
 static unsigned preemptions_of(const struct frame *frame, unsigned process)
@@ -476,19 +528,32 @@ static bool may_choose(const struct frame *frame, unsigned process, enum trace_a
 		preemptions_of(frame, process) <= search.preemption_limit;
 }
 
+/* Going on is last, since the stack is then still there to go on with. */
+static bool choose_at_kill_point(struct frame *frame)
+{
+	static const enum trace_action actions[] = { TRACE_STOP, TRACE_FREEZE, TRACE_CONTINUE };
+	const bool allowed[] = { frame->may_stop, frame->may_freeze, true };
+
+	frame->taken.process = frame->process;
+	while (frame->next < sizeof actions / sizeof actions[0]) {
+		unsigned choice = frame->next++;
+		frame->taken.action = (uint8_t)actions[choice];
+		if (allowed[choice])
+			return true;
+	}
+	return false;
+}
+
 /* Choices of a state: 0 .. n-1 kill a process, n .. 2n-1 run one, in an order that depends on the
- * seed. Choices of a kill point: die first, since the stack is then still there to go on with. */
+ * seed. */
 static bool choose(struct frame *frame)
 {
 	unsigned processes = search.scenario->process_count;
 	unsigned choices = processes * 2;
 	unsigned first = 0;
 
-	if (!frame->is_state) {
-		frame->taken.process = frame->process;
-		frame->taken.action = frame->next == 0 ? TRACE_STOP : TRACE_CONTINUE;
-		return frame->next++ < 2;
-	}
+	if (!frame->is_state)
+		return choose_at_kill_point(frame);
 	if (search.seed != 0)
 		first = (unsigned)(fingerprint_mix(search.seed + frame->number) % choices);
 	while (frame->next < choices) {
@@ -513,8 +578,8 @@ static void take(struct frame *frame)
 		die(process, frame->preemptions);
 		return;
 	}
-	if (frame->taken.action == TRACE_STOP) {
-		stop(process, frame->preemptions);
+	if (frame->taken.action == TRACE_STOP || frame->taken.action == TRACE_FREEZE) {
+		stop(process, frame->preemptions, frame->taken.action);
 		return;
 	}
 	if (frame->taken.action == TRACE_CONTINUE) {
@@ -529,6 +594,7 @@ static void take(struct frame *frame)
 		save_stack(frame, process);
 	search.offered = (frame->die_mask & 1u << process) != 0 ? memory_fingerprint(SEEN_BY_OTHERS)
 								: NO_IMAGE;
+	search.offered_frost = memory_fingerprint(SEEN_BY_OTHERS);
 	machine_wake(process);
 	run(process, preemptions);
 }
@@ -577,6 +643,7 @@ static void reset_pass(void)
 	search.verify_after = 16;
 	search.hang_suspected = false;
 	search.offered = NO_IMAGE;
+	search.offered_frost = NO_IMAGE;
 	search.truth_checked = NO_IMAGE;
 	result->states = 0;
 	result->transitions = 0;

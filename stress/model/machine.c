@@ -374,7 +374,7 @@ bool machine_may_run(unsigned process)
 
 	switch (candidate->status) {
 	case EXPLORER_RUNNING:
-		return !candidate->stopped;
+		return !candidate->stopped && !candidate->frozen;
 	case EXPLORER_BLOCKED:
 		return candidate->woken || *candidate->word != candidate->expected;
 	case EXPLORER_FRESH:
@@ -392,7 +392,7 @@ bool machine_may_die(unsigned process)
 {
 	enum explorer_status status = machine.processes[process].status;
 
-	if (status == EXPLORER_DEAD)
+	if (status == EXPLORER_DEAD || machine.processes[process].frozen)
 		return false;
 	if (machine.processes[process].stopped)
 		return true;
@@ -531,6 +531,19 @@ void machine_stop(unsigned process)
 	machine.deaths++;
 }
 
+void machine_freeze(unsigned process)
+{
+	machine.processes[process].frozen = true;
+}
+
+bool machine_is_frozen(void)
+{
+	for (unsigned i = 0; i < machine.scenario->process_count; i++)
+		if (machine.processes[i].frozen)
+			return true;
+	return false;
+}
+
 void machine_kill(unsigned process)
 {
 	machine.deaths += !machine.processes[process].stopped;
@@ -580,9 +593,10 @@ static struct fingerprint process_fingerprint(unsigned process)
 {
 	struct machine_process *of = &machine.processes[process];
 	uint64_t key = ~(uint64_t)process;
-	struct fingerprint sum = fingerprint_of_word(key, (uint64_t)of->status << 1 | of->stopped);
+	uint64_t standing = (uint64_t)of->stopped << 1 | of->frozen;
+	struct fingerprint sum = fingerprint_of_word(key, (uint64_t)of->status << 2 | standing);
 
-	if (of->stopped)
+	if (standing != 0)
 		return sum;
 	if (of->status != EXPLORER_RUNNING && of->status != EXPLORER_BLOCKED)
 		return sum;

@@ -34,7 +34,8 @@ struct machine_process {
 	enum explorer_status status;
 	bool woken; /* blocked, and somebody has died or returned since */
 	bool returning;
-	bool stopped;
+	bool stopped; /* going to die */
+	bool frozen;  /* never runs again, and does not die before all do */
 	bool stack_is_fingerprinted;
 	struct machine_access pending;
 	const volatile uint32_t *word; /* blocked while *word == expected */
@@ -81,8 +82,11 @@ void machine_wake(unsigned process);
 enum machine_event machine_step(unsigned process);
 void machine_kill(unsigned process);
 
-/* A process that is going to die does not run any more. The others take it for running. */
+/* A process that is going to die, or to wait for the death of all, does not run any more. The others
+ * take it for running. */
 void machine_stop(unsigned process);
+void machine_freeze(unsigned process);
+bool machine_is_frozen(void); /* whether one is */
 
 /* Calls the check and puts tracked memory back. */
 const char *machine_check(const char *(*check)(void));

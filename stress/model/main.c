@@ -1,13 +1,13 @@
 /* main.c -- explores every operation of the library, alone and in pairs, under deaths
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	model_checker [-a] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
+ *	model_checker [-a] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * some operations are paired with few (enum role). With -a: all pairs. FIRST and
- * SECOND are names of operations, or parts of names; SECOND may be "alone" or "recovery". The last
- * line is "N passed, N failed". */
+ * some operations are paired with few (enum role). With -a: all pairs. With -u: as if no lock were
+ * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
+ * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
 
@@ -493,6 +493,7 @@ struct job {
 };
 
 static uint64_t state_limit = 0;
+static bool locks_unknown = false;
 
 static int explore(const struct job *job)
 {
@@ -507,7 +508,7 @@ static int explore(const struct job *job)
 		.report = stdout,
 		.body = body,
 		.may_start = may_start,
-		.locks_held = locks_held,
+		.locks_held = locks_unknown ? NULL : locks_held,
 		.on_death = on_death,
 		.check_truth = check_truth,
 		.check_final = check_final,
@@ -634,9 +635,11 @@ int main(int argc, char **argv)
 	unsigned failed;
 	int option;
 
-	while ((option = getopt(argc, argv, "aj:s:d:")) != -1) {
+	while ((option = getopt(argc, argv, "auj:s:d:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
+		else if (option == 'u')
+			locks_unknown = true;
 		else if (option == 'j')
 			wish.parallel = (unsigned)atoi(optarg);
 		else if (option == 's')

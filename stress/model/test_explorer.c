@@ -89,7 +89,10 @@ static void expect_agreement(const struct explorer_scenario *scenario)
 		expect(results[i].terminal_images == results[0].terminal_images &&
 				results[i].terminal_digest == results[0].terminal_digest,
 			"images at the end must agree", scenario->name);
-		expect(results[i].states <= results[0].states,
+		expect(results[i].truth_images == results[0].truth_images, "truth must agree",
+			scenario->name);
+		/* Beside the frozen there are states of their own. */
+		expect(scenario->check_truth != NULL || results[i].states <= results[0].states,
 			"fewer switch points must not make more states", scenario->name);
 	}
 }
@@ -631,6 +634,37 @@ static void test_independent(void)
 	explorer_untrack_all();
 }
 
+static const char *all_is_well(void)
+{
+	return NULL;
+}
+
+/* All die together wherever they are, which is no death that is counted; or some die before. */
+static void test_truth(void)
+{
+	struct explorer_scenario scenario = {
+		.name = "truth of processes that do not meet",
+		.process_count = 2,
+		.body = count_alone,
+		.on_death = mark_dead,
+		.check_truth = all_is_well,
+	};
+	const uint64_t contents = ALONE_STORES + 1;
+	const uint64_t ends = ALONE_STORES + 2; /* dead before each store or return, idle */
+
+	explorer_track("alone", alone, sizeof alone, EXPLORER_TRUTH);
+	explorer_track("flags", &flags, sizeof flags, EXPLORER_SHARED);
+	for (scenario.death_limit = 0; scenario.death_limit <= 2; scenario.death_limit++) {
+		struct explorer_result result = explore(&scenario);
+
+		expect_agreement(&scenario);
+		expect(result.truth_images == contents * contents, "all contents", scenario.name);
+		if (scenario.death_limit == 2)
+			expect(result.terminal_images == ends * ends, "all ends", scenario.name);
+	}
+	explorer_untrack_all();
+}
+
 /* Process 0 stores, returns and may die only while it runs. That 1 sees it alive after its last
  * store, and dead later, takes a death between the last store and the return. */
 
@@ -998,6 +1032,7 @@ int main(void)
 	test_replace();
 	test_counterexample();
 	test_independent();
+	test_truth();
 	test_last_death();
 	test_orders();
 	test_faults();

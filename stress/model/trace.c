@@ -14,13 +14,21 @@
 #define CALLERS_SHOWN 3
 #define EVENT_LIMIT ((size_t)1 << 20)
 
-enum event_kind { EVENT_STARTS, EVENT_ACCESS, EVENT_BLOCKS, EVENT_RETURNS, EVENT_DIES };
+enum event_kind {
+	EVENT_STARTS,
+	EVENT_ACCESS,
+	EVENT_BLOCKS,
+	EVENT_RETURNS,
+	EVENT_FREEZES,
+	EVENT_DIES,
+};
 
 /* Process. */
 struct event {
 	enum event_kind kind;
 	unsigned process;
-	struct machine_access access; /* of EVENT_DIES: what it did not come to; may be none */
+	struct machine_access
+		access; /* of EVENT_FREEZES and EVENT_DIES: what it did not come to; or none */
 	uint64_t before;
 	uint64_t after;
 	const void *callers[CALLERS_SHOWN];
@@ -62,7 +70,8 @@ static struct event *add_event(struct schedule *schedule, enum event_kind kind, 
 	if (schedule->event_count < EVENT_LIMIT - 1)
 		schedule->event_count++;
 	*event = (struct event){ .kind = kind, .process = process };
-	if ((kind != EVENT_ACCESS && kind != EVENT_DIES) || pending->region == NULL)
+	if ((kind != EVENT_ACCESS && kind != EVENT_FREEZES && kind != EVENT_DIES) ||
+		pending->region == NULL)
 		return event;
 	event->access = *pending;
 	event->before = value_at(pending);
@@ -110,6 +119,9 @@ static void make_choices(void *argument)
 		const struct trace_choice *choice = &schedule->choices[i];
 		if (choice->action == TRACE_STOP) {
 			machine_stop(choice->process);
+		} else if (choice->action == TRACE_FREEZE) {
+			add_event(schedule, EVENT_FREEZES, choice->process);
+			machine_freeze(choice->process);
 		} else if (choice->action == TRACE_DIE) {
 			add_event(schedule, EVENT_DIES, choice->process);
 			machine_kill(choice->process);
@@ -183,6 +195,7 @@ static void print_event(FILE *file, const struct event *event, const struct name
 		[EVENT_STARTS] = "starts",
 		[EVENT_BLOCKS] = "blocks",
 		[EVENT_RETURNS] = "returns",
+		[EVENT_FREEZES] = "stands still until all die",
 		[EVENT_DIES] = "DIES",
 	};
 

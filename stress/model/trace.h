@@ -9,6 +9,7 @@ enum trace_action {
 	TRACE_RUN,      /* start, or go on from a switch point */
 	TRACE_CONTINUE, /* go on within a step, from a kill point */
 	TRACE_STOP,     /* never to go on from a kill point, but die sooner or later */
+	TRACE_FREEZE,   /* never to go on from a kill point, nor to die before all do */
 	TRACE_DIE,
 };
 
