@@ -14,7 +14,11 @@ if(test_sources AND TARGET spanheap_core)
 	set_target_properties(unit_tests PROPERTIES
 		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 	target_link_libraries(unit_tests PRIVATE spanheap_core PkgConfig::CUNIT)
-	add_test(NAME unit_tests COMMAND unit_tests)
+	# The tool has one thread: there is nothing in it for the thread sanitizer.
+	if(SPANHEAP_SANITIZE MATCHES "thread")
+		set(test_files -tool)
+	endif()
+	add_test(NAME unit_tests COMMAND unit_tests ${test_files})
 	# die_after_fork: test processes that fork start threads in the child, too.
 	set(test_environment
 		UBSAN_OPTIONS=print_stacktrace=1

@@ -97,8 +97,8 @@ static struct {
 	uint64_t void_after;       /* transitions */
 	uint64_t verify_after;     /* transitions */
 	uint64_t transition_limit; /* of all passes */
-	/* Memory when the running process could last die, and when it could last freeze or the others
-	 * run: not here, if nothing has been stored since. */
+	/* Memory when the running process could last die, and truth when it could last freeze or the
+	 * others run: not here, if nothing has been stored since. */
 	struct fingerprint offered;
 	struct fingerprint offered_frost;
 	struct fingerprint truth_checked;
@@ -394,12 +394,12 @@ static bool may_stop_here(unsigned process)
 		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered);
 }
 
-/* Once for each truth, as late as it stands: what the others see of the process goes on changing. */
+/* Once for each truth, as late as it stands. */
 static bool may_freeze_here(unsigned process)
 {
 	return machine_process(process)->pending.region->kind == EXPLORER_TRUTH &&
 		may_freeze(process) &&
-		!fingerprint_equal(memory_fingerprint(SEEN_BY_OTHERS), search.offered_frost);
+		!fingerprint_equal(memory_fingerprint(1u << EXPLORER_TRUTH), search.offered_frost);
 }
 
 static bool is_kill_point(unsigned process)
@@ -422,7 +422,7 @@ static void push_kill_point(unsigned process, unsigned preemptions)
 
 	search.offered = memory_fingerprint(SEEN_BY_OTHERS);
 	if (frame.may_freeze)
-		search.offered_frost = search.offered;
+		search.offered_frost = memory_fingerprint(1u << EXPLORER_TRUTH);
 	push_frame(&frame);
 }
 
@@ -588,13 +588,17 @@ static void take(struct frame *frame)
 	}
 
 	unsigned preemptions = preemptions_of(frame, process);
+	const struct machine_access *pending = &machine_process(process)->pending;
 	enum explorer_status status = machine_process(process)->status;
 
 	if (status == EXPLORER_RUNNING || status == EXPLORER_BLOCKED)
 		save_stack(frame, process);
 	search.offered = (frame->die_mask & 1u << process) != 0 ? memory_fingerprint(SEEN_BY_OTHERS)
 								: NO_IMAGE;
-	search.offered_frost = memory_fingerprint(SEEN_BY_OTHERS);
+	/* In this state the others run beside the same truth, but do not see the step's first store. */
+	search.offered_frost = pending->region != NULL && pending->kind != HOOK_LOAD
+		? NO_IMAGE
+		: memory_fingerprint(1u << EXPLORER_TRUTH);
 	machine_wake(process);
 	run(process, preemptions);
 }

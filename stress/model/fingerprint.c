@@ -9,18 +9,56 @@
 
 #define SMALLEST_CAPACITY ((size_t)1 << 12)
 
+/* The NH hash: sums of products of pairs of words, each plus a key of its place in the block; two of
+ * them, with keys shifted by a pair. */
+#define BLOCK_WORDS 64u
+
+__extension__ typedef unsigned __int128 product;
+
+static const uint64_t *keys(void)
+{
+	static uint64_t table[BLOCK_WORDS + 2];
+
+	for (unsigned i = 0; table[BLOCK_WORDS + 1] == 0; i++)
+		table[i] = fingerprint_mix(i + 1);
+	return table;
+}
+
+static product multiply(const uint64_t *words, const uint64_t *key)
+{
+	return (product)(words[0] + key[0]) * (words[1] + key[1]);
+}
+
+/* Adds a block of at most BLOCK_WORDS words, an even number. */
+static struct fingerprint add_block(struct fingerprint sum, const uint64_t *words, size_t count)
+{
+	const uint64_t *key = keys();
+	product first = 0;
+	product second = 0;
+
+	for (size_t i = 0; i < count; i += 2) {
+		first += multiply(words + i, key + i);
+		second += multiply(words + i, key + i + 2);
+	}
+	return (struct fingerprint){
+		.low = fingerprint_mix(sum.low ^ (uint64_t)first) + (uint64_t)(first >> 64),
+		.high = fingerprint_mix(sum.high ^ (uint64_t)second) + (uint64_t)(second >> 64),
+	};
+}
+
 struct fingerprint fingerprint_of_words(uint64_t key, const uint64_t *words, size_t count)
 {
-	uint64_t low = key + count;
-	uint64_t high = ~key;
+	struct fingerprint sum = { .low = key + count, .high = ~key };
+	size_t even = count & ~(size_t)1;
 
-	for (size_t i = 0; i < count; i++) {
-		low = (low ^ words[i]) * UINT64_C(0xbf58476d1ce4e5b9);
-		low ^= low >> 32;
-		high = (high + words[i]) * UINT64_C(0xd6e8feb86659fd93);
-		high ^= high >> 29;
-	}
-	return (struct fingerprint){ .low = fingerprint_mix(low), .high = fingerprint_mix(high) };
+	for (size_t i = 0; i < even; i += BLOCK_WORDS)
+		sum = add_block(sum, words + i, even - i < BLOCK_WORDS ? even - i : BLOCK_WORDS);
+	if (count != even)
+		sum = add_block(sum, (const uint64_t[]){ words[even], 0 }, 2);
+	return (struct fingerprint){
+		.low = fingerprint_mix(sum.low),
+		.high = fingerprint_mix(sum.high),
+	};
 }
 
 static void *zeroed_pages(size_t bytes)

@@ -38,45 +38,59 @@ static struct image recovered; /* check_truth's view, over the same heap buffer 
 static bool recovering;        /* processes 1 and 2 recover the heap after process 0's death */
 static struct image recoverers[WORLD_PROCESSES];
 static uint64_t buffer_bytes;
+static uint64_t lives[WORLD_PROCESSES]; /* the tag that each process's thread has now */
 
 /* --- the system as the model sees it ------------------------------------------------------- */
+
+static bool process_lives(uint32_t process)
+{
+	explorer_will_read(&dead[process], sizeof(uint64_t));
+	return dead[process] == 0;
+}
+
+/* Whose tag it is, by the bits of the mask; WORLD_PROCESSES: of a thread that does not die. */
+static uint32_t process_of(uint64_t tag, uint64_t mask)
+{
+	for (uint32_t i = 0; i < WORLD_PROCESSES; i++) {
+		explorer_will_read(&lives[i], sizeof(uint64_t));
+		if (((lives[i] ^ tag) & mask) == 0)
+			return i;
+	}
+	return WORLD_PROCESSES;
+}
 
 static bool model_alive(void *context, uint64_t tag)
 {
 	const struct heap *heap = &world.image.heap;
-	uint32_t slot = tag_slot(tag);
+	uint32_t process;
 
 	(void)context;
 	if (!tag_plausible(tag, heap->thread_slots))
 		return false;
-	explorer_will_read(&heap->thread_slot[slot].owner, sizeof(uint64_t));
-	if (atomic_load(&heap->thread_slot[slot].owner) != tag)
+	explorer_will_read(&heap->thread_slot[tag_slot(tag)].owner, sizeof(uint64_t));
+	if (atomic_load(&heap->thread_slot[tag_slot(tag)].owner) != tag)
 		return false;
-	if (slot >= WORLD_PROCESSES)
-		return true;
-	explorer_will_read(&dead[slot], sizeof(uint64_t));
-	return dead[slot] == 0;
+	process = process_of(tag, UINT64_MAX);
+	return process == WORLD_PROCESSES || process_lives(process);
 }
 
 static bool model_process_alive(void *context, uint32_t process)
 {
 	(void)context;
-	if (process >= WORLD_PROCESSES)
-		return true;
-	explorer_will_read(&dead[process], sizeof(uint64_t));
-	return dead[process] == 0;
+	return process >= WORLD_PROCESSES || process_lives(process);
 }
 
 static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
 	uint64_t limit_ns)
 {
-	uint32_t slot = tag_slot(expected); /* the futex is the low half of a tag's word */
+	/* The futex is the low half of a tag's word. */
+	uint32_t holder = process_of(expected, UINT32_MAX & ~TAG_WAITERS);
 
 	(void)context;
 	(void)limit_ns;
 	/* Whoever begins to wait for the dead wakes by the limit, not when the others have returned:
 	 * what follows a take-over runs beside them. */
-	if (model_process_alive(NULL, slot))
+	if (holder == WORLD_PROCESSES || process_lives(holder))
 		explorer_block(word, expected);
 }
 
@@ -172,6 +186,7 @@ static void make_heap(bool growth)
 	image->bytes = (first + CHUNKS_BACKED + (growth ? 1 : 0)) * CHUNK_BYTES;
 	world.ghosts = ghosts;
 	world.dead = dead;
+	world.lives = lives;
 }
 
 /* Backs the first chunks, so that no operation but growth grows. */
@@ -197,6 +212,7 @@ static void attach_all(void)
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++) {
 		image_attach_thread(&world.image, &world.threads[i], i);
 		atomic_store(&world.image.heap.thread_slot[i].process, i);
+		lives[i] = world.threads[i].tag;
 	}
 }
 
@@ -243,6 +259,7 @@ static void track_world(void)
 	explorer_track("backed", &backed, sizeof(backed), EXPLORER_TRUTH);
 	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
 	explorer_track("dead", dead, sizeof(dead), EXPLORER_SHARED);
+	explorer_track("lives", lives, sizeof(lives), EXPLORER_SHARED);
 	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
 	explorer_track("transactions", world.transactions, sizeof(world.transactions),
 		EXPLORER_PRIVATE);
@@ -303,7 +320,8 @@ static bool somebody_to_reap(void)
 {
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
 		if (dead[i] &&
-			atomic_load(&world.image.heap.thread_slot[i].owner) == world.threads[i].tag)
+			atomic_load(&world.image.heap.thread_slot[tag_slot(lives[i])].owner) ==
+				lives[i])
 			return true;
 	return false;
 }
@@ -331,13 +349,12 @@ static void on_death(unsigned process)
 static_assert(SLOT_LOCKS + WORLD_PROCESSES <= EXPLORER_LOCK_LIMIT, "locks have numbers");
 
 /* A slot's words are its thread's, or his who has the reaper word. */
-static bool holds_slot(unsigned process, unsigned slot)
+static bool holds_slot(uint64_t tag, unsigned slot)
 {
 	const struct thread_slot *words = &world.image.heap.thread_slot[slot];
-	uint64_t tag = world.threads[process].tag;
 	uint64_t reaper = atomic_load(&words->reaper);
 
-	return reaper != 0 ? reaper == tag : slot == process && atomic_load(&words->owner) == tag;
+	return (reaper != 0 ? reaper : atomic_load(&words->owner)) == tag;
 }
 
 static unsigned locks_held(unsigned process)
@@ -348,10 +365,10 @@ static unsigned locks_held(unsigned process)
 	unsigned held = 0;
 
 	for (unsigned i = 0; i < SLOT_LOCKS; i++)
-		if (lock_held_by(words[i], world.threads[process].tag))
+		if (lock_held_by(words[i], lives[process]))
 			held |= 1u << i;
 	for (unsigned slot = 0; slot < WORLD_PROCESSES; slot++)
-		if (holds_slot(process, slot))
+		if (holds_slot(lives[process], slot))
 			held |= 1u << (SLOT_LOCKS + slot);
 	return held;
 }
@@ -457,7 +474,9 @@ static const char *check_cursors(void)
 		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !dead[i]; c++) {
 			uint64_t head = world.threads[i].cursors[c].page;
 
-			if (head != 0 && hot_owner(span_hot(heap, head)) != hot_owned_by(i))
+			if (head != 0 &&
+				hot_owner(span_hot(heap, head)) !=
+					hot_owned_by(world.threads[i].slot))
 				return "a thread allocates from a span that is not its own";
 		}
 	return NULL;

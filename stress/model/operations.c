@@ -747,9 +747,31 @@ static uint64_t run_slot(struct world *world, unsigned process)
 	return 0;
 }
 
+/* Reaps, gives its slot back, and works on in the lowest free one: that of the dead. */
+static uint64_t run_move(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	struct thread *thread = thread_of(world, process);
+	uint32_t slot;
+	uint64_t tag;
+
+	heap->reap(thread);
+	run_leave(world, process);
+	slot = slot_claim(heap->header, heap->thread_slot, process);
+	if (slot == SLOT_NONE)
+		return 0;
+	tag = tag_make(slot, atomic_fetch_add(&heap->running->next_serial, 1) + 1);
+	world->lives[process] = tag;
+	slot_confirm(&heap->thread_slot[slot], tag, process, false);
+	thread_init(thread, heap, slot, tag);
+	return run_allocate(world, process);
+}
+
 /* Of a pair the later one in the table is prepared first, as process 0. So what leaves listed spans,
  * which other preparations would claim, comes early. */
 const struct operation operations[] = {
+	{ "move to another slot, allocate", 0, prepare_own_span, run_move, promise_allocated,
+		VARIANT },
 	{ "claim listed span", 0, prepare_listed, run_allocate, promise_allocated, ORDINARY },
 	{ "claim listed span, give it back", 0, prepare_listed, run_claim_give_back,
 		promise_allocated, VARIANT },

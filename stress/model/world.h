@@ -33,6 +33,7 @@ struct world {
 	struct transaction transactions[WORLD_PROCESSES];
 	struct ghost *ghosts;
 	const uint64_t *dead; /* by process: what the kernel knows */
+	uint64_t *lives;      /* by process: its tag, known before its slot shows it */
 	uint64_t bystanders;  /* live blocks that no operation touches */
 };
 
