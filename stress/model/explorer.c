@@ -47,8 +47,9 @@
 #define QUIET_WALKS 64
 #define TRANSITIONS_PER_QUIET_WALK 1500
 #define WALK_STEPS 4096
-#define WALK_SWITCHES 8 /* one access in so many, on average, or a multiple */
+#define WALK_PATIENCE 8u /* one access in so many interrupts, on average, or in a multiple */
 #define WALK_MULTIPLES 8
+#define WALK_DEATHS 4 /* one interruption in so many */
 
 /* Counterexamples are searched again with 0, 1, ... preemptions, up to this many. */
 #define PREEMPTION_LIMIT 8
@@ -697,15 +698,16 @@ static unsigned roll(uint64_t *dice, unsigned sides)
 	return (unsigned)(fingerprint_mix(*dice) % sides);
 }
 
-/* One of the mask, which is not empty. */
-static unsigned pick(uint64_t *dice, unsigned mask)
+/* The process of the mask, which is not empty, with the highest rank. */
+static unsigned first_of(const uint32_t *ranks, unsigned mask)
 {
-	unsigned process;
+	unsigned first = EXPLORER_PROCESS_LIMIT;
 
-	do {
-		process = roll(dice, EXPLORER_PROCESS_LIMIT);
-	} while ((mask & 1u << process) == 0);
-	return process;
+	for (unsigned i = 0; i < EXPLORER_PROCESS_LIMIT; i++)
+		if ((mask & 1u << i) != 0 &&
+			(first == EXPLORER_PROCESS_LIMIT || ranks[i] > ranks[first]))
+			first = i;
+	return first;
 }
 
 static void walk_on(uint64_t *dice, unsigned process, unsigned patience)
@@ -719,12 +721,18 @@ static void walk_on(uint64_t *dice, unsigned process, unsigned patience)
 		(event == MACHINE_ACCESS && roll(dice, patience) != 0));
 }
 
-/* One schedule from the start, for the sake of the conflicts that machine_step() notes. */
+/* One schedule from the start, for the sake of the conflicts that machine_step() notes: whoever ranks
+ * highest runs, and now and then dies, or goes to the end of the row. So few interruptions come at
+ * places that are far apart. */
 static void walk(uint64_t *dice)
 {
-	unsigned multiple = 1u << roll(dice, WALK_MULTIPLES);
+	unsigned patience = WALK_PATIENCE << roll(dice, WALK_MULTIPLES);
+	uint32_t ranks[EXPLORER_PROCESS_LIMIT];
+	uint32_t lowest = UINT32_MAX / 2;
 
 	machine_reset();
+	for (unsigned i = 0; i < EXPLORER_PROCESS_LIMIT; i++)
+		ranks[i] = UINT32_MAX / 2 + roll(dice, UINT16_MAX);
 	for (unsigned steps = 0; steps < WALK_STEPS; steps++) {
 		struct frame frame = { .is_state = true };
 
@@ -732,11 +740,14 @@ static void walk(uint64_t *dice)
 		if (frame.run_mask == 0)
 			return;
 		machine_set_active(frame.active_mask);
-		/* The longer a process goes on, the fewer the chances to die. */
-		if (frame.die_mask != 0 && roll(dice, (1u << WALK_MULTIPLES) / multiple) == 0)
-			machine_kill(pick(dice, frame.die_mask));
+
+		unsigned process = first_of(ranks, frame.run_mask);
+
+		walk_on(dice, process, patience);
+		if (may_die(process) && roll(dice, WALK_DEATHS) == 0)
+			machine_kill(process);
 		else
-			walk_on(dice, pick(dice, frame.run_mask), WALK_SWITCHES * multiple);
+			ranks[process] = lowest--;
 	}
 }
 

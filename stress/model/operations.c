@@ -419,16 +419,13 @@ static uint64_t run_commit(struct world *world, unsigned process)
 	return off;
 }
 
-/* Stored word, edited word, allocated and freed block: all or nothing. */
-static const char *promise_commit(const struct world *world, unsigned process,
+/* Stored word, allocated and freed block: all or nothing. */
+static const char *promise_publish(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
 {
 	uint64_t stored = *word_of(heap, kept(world, process, 1));
-	uint64_t second = *word_of(heap, kept(world, process, 1) + 8);
 
 	*blocks = (struct contribution){ 1, 1 };
-	if ((stored != 0) != (second == 1))
-		return "half a transaction: of two words one is changed";
 	if (stored != 0 && !world_live(heap, stored))
 		return "a published block is free";
 	if (stored == 0 && !world_live(heap, kept(world, process, 0)))
@@ -439,6 +436,17 @@ static const char *promise_commit(const struct world *world, unsigned process,
 	return world_progress(world, process) == NOT_STARTED && stored != 0
 		? "a transaction that was not begun was carried out"
 		: NULL;
+}
+
+/* The same, and an edited word. */
+static const char *promise_commit(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t stored = *word_of(heap, kept(world, process, 1));
+	uint64_t edited = *word_of(heap, kept(world, process, 1) + 8);
+
+	return (stored != 0) == (edited == 1) ? promise_publish(world, process, heap, blocks)
+					      : "half a transaction: of two words one is changed";
 }
 
 static uint64_t run_abort(struct world *world, unsigned process)
@@ -577,7 +585,6 @@ static uint64_t run_commit_large(struct world *world, unsigned process)
 	off = transaction_allocate(transaction, LARGE_BYTES, false, &error);
 	transaction_free(transaction, kept(world, process, 0));
 	transaction_store(transaction, kept(world, process, 1), off);
-	transaction_store(transaction, kept(world, process, 1) + 8, 1);
 	transaction_commit(transaction);
 	return off;
 }
@@ -802,7 +809,7 @@ const struct operation operations[] = {
 		promise_allocated, ORDINARY },
 	{ "commit", 0, prepare_transaction, run_commit, promise_commit, ORDINARY },
 	{ "abort", 0, prepare_transaction, run_abort, promise_abort, ORDINARY },
-	{ "commit large", 0, prepare_transaction_large, run_commit_large, promise_commit,
+	{ "commit large", 0, prepare_transaction_large, run_commit_large, promise_publish,
 		ORDINARY },
 	{ "commit long log", 0, prepare_long_log, run_long_log, promise_commit, ORDINARY },
 	{ "commit, own block", 0, prepare_transaction_own, run_commit, promise_commit, VARIANT },
