@@ -5,7 +5,7 @@
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * some operations are paired with few (enum role). With -a: all pairs. With -u: as if no lock were
+ * variants of operations are left out (enum role). With -a: all pairs. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
@@ -594,9 +594,7 @@ static bool is_paired(const struct wish *wish, int i, int j)
 
 	if (wish->all_pairs || wish->second != NULL)
 		return true;
-	if (first == TWIN || second == TWIN)
-		return i == j;
-	return first == RIVAL || second == RIVAL || (first == ORDINARY && second == ORDINARY);
+	return (first == ORDINARY && second == ORDINARY) || (first == TWIN && i == j);
 }
 
 static unsigned make_jobs(struct job *jobs, const struct wish *wish)

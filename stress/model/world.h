@@ -48,9 +48,8 @@ struct contribution {
 
 /* Beside which others an operation is explored when not all pairs are. */
 enum role {
-	ORDINARY, /* beside all but variants */
-	RIVAL,    /* beside all: it takes what others give up */
-	VARIANT,  /* beside rivals: another way into an operation that is ordinary */
+	ORDINARY, /* beside all that are ordinary */
+	VARIANT,  /* beside none: another way into an operation that is ordinary */
 	TWIN,     /* beside itself: the two have one block */
 };
 
