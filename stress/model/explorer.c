@@ -568,6 +568,35 @@ static bool choose(struct frame *frame)
 	return false;
 }
 
+/* Process. Who else holds which locks. */
+struct holders {
+	unsigned locks[EXPLORER_PROCESS_LIMIT];
+};
+
+static struct holders find_holders(unsigned but)
+{
+	struct holders holders = { .locks = { 0 } };
+
+	for (unsigned i = 0; i < search.scenario->process_count; i++) {
+		enum explorer_status status = machine_process(i)->status;
+		if (i != but && (status == EXPLORER_RUNNING || status == EXPLORER_BLOCKED))
+			holders.locks[i] = machine_locks(i);
+	}
+	return holders;
+}
+
+/* A lock that its living holder has lost by the step of another is none. */
+static void break_robbed_locks(const struct holders *before, unsigned robber)
+{
+	struct holders after = find_holders(robber);
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < search.scenario->process_count; i++)
+		lost |= before->locks[i] & ~after.locks[i];
+	if (lost != 0)
+		machine_break_locks(lost);
+}
+
 /* The frame moves when others are pushed. */
 static void take(struct frame *frame)
 {
@@ -596,12 +625,18 @@ static void take(struct frame *frame)
 		save_stack(frame, process);
 	search.offered = (frame->die_mask & 1u << process) != 0 ? memory_fingerprint(SEEN_BY_OTHERS)
 								: NO_IMAGE;
-	/* In this state the others run beside the same truth, but do not see the step's first store. */
-	search.offered_frost = pending->region != NULL && pending->kind != HOOK_LOAD
-		? NO_IMAGE
-		: memory_fingerprint(1u << EXPLORER_TRUTH);
+	/* What others see of a step is its first access: in this state they run beside the same truth,
+	 * but do not see the store; and a lock is stored to there, or nobody else uses it. */
+	bool stores = pending->region != NULL && pending->kind != HOOK_LOAD;
+	struct holders holders = { .locks = { 0 } };
+
+	if (stores)
+		holders = find_holders(process);
+	search.offered_frost = stores ? NO_IMAGE : memory_fingerprint(1u << EXPLORER_TRUTH);
 	machine_wake(process);
 	run(process, preemptions);
+	if (stores)
+		break_robbed_locks(&holders, process);
 }
 
 static void visit_all(void *argument)

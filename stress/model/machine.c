@@ -45,6 +45,8 @@ static struct {
 	enum machine_event event;
 	uint32_t accesses;
 	uint64_t conflicts_found;
+	unsigned
+		broken_locks; /* mask: taken from the living, so that nobody is known to hold them */
 	unsigned active; /* mask: whose accesses may come at the same time as those of this step */
 	bool look_for_starts; /* after the first access of the step */
 	bool tracing;
@@ -100,9 +102,17 @@ static void note(struct memory_region *region, const void *address, size_t bytes
 			true, machine.active, locks);
 }
 
-static unsigned locks_held(unsigned process)
+unsigned machine_locks(unsigned process)
 {
-	return machine.scenario->locks_held == NULL ? 0 : machine.scenario->locks_held(process);
+	if (machine.scenario->locks_held == NULL)
+		return 0;
+	return machine.scenario->locks_held(process) & ~machine.broken_locks;
+}
+
+void machine_break_locks(unsigned locks)
+{
+	machine.broken_locks |= locks;
+	machine.conflicts_found++;
 }
 
 /* Keeps the callers from `caller` on outwards: what lies further in is the hook. The outermost is
@@ -235,6 +245,7 @@ void machine_begin(const struct explorer_scenario *scenario)
 {
 	machine.scenario = scenario;
 	machine.conflicts_found = 0;
+	machine.broken_locks = 0;
 	machine.deaths = 0;
 	machine.tracing = false;
 	for (unsigned i = 0; i < scenario->process_count; i++)
@@ -518,7 +529,7 @@ enum machine_event machine_step(unsigned process)
 	if (machine.event == MACHINE_ACCESS) {
 		const struct machine_access *pending = &stepped->pending;
 		note(pending->region, pending->address, pending->bytes, pending->kind,
-			locks_held(process));
+			machine_locks(process));
 		look_for_endless_loop(pending);
 	}
 	stepped->returning = machine.event == MACHINE_RETURNING;

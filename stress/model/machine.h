@@ -94,6 +94,12 @@ const char *machine_check(const char *(*check)(void));
 const struct machine_process *machine_process(unsigned process);
 struct coroutine *machine_coroutine(unsigned process);
 
+/* Mask of the locks that the process holds. */
+unsigned machine_locks(unsigned process);
+
+/* Somebody took these from a living holder: they are no locks, and the pass is void. */
+void machine_break_locks(unsigned locks);
+
 /* Processes that are dead or stopped. */
 unsigned machine_deaths(void);
 struct fingerprint machine_fingerprint(void);
