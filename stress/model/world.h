@@ -57,6 +57,7 @@ enum role {
 struct operation {
 	const char *name;
 	unsigned setting; /* SETTING_... */
+	enum role role;
 	/* Before exploration: what the operation needs. May be NULL. */
 	void (*prepare)(struct world *world, unsigned process);
 	/* The operation itself, as a coroutine. Its result is kept in the ghost. */
@@ -65,7 +66,6 @@ struct operation {
 	 * operation stopped: NULL or what is broken. */
 	const char *(*promise)(const struct world *world, unsigned process, const struct heap *heap,
 		struct contribution *blocks);
-	enum role role;
 };
 
 extern const struct operation operations[];
