@@ -111,11 +111,11 @@ edited()
 		}' "$root/$(field "$1" file)"
 }
 
-# Says what the checker says of a scenario that it found broken: "VERDICT;STATES;SECONDS".
+# Says what the checker says of a scenario that it found broken: "VERDICT#STATES#SECONDS".
 verdict()
 {
-	sed -n 's/^.*, [0-9]* deaths: \(.*\); \([0-9]*\) states, [0-9]* tr.* passes, \([0-9.]*\) s, .*$/\1;\2;\3/p' \
-		"$1" | grep -v -e '^complete;' -e '^limit reached, ' | head -n 1
+	sed -n 's/^.*, [0-9]* deaths: \(.*\); \([0-9]*\) states, [0-9]* tr.* passes, \([0-9.]*\) s, .*$/\1#\2#\3/p' \
+		"$1" | grep -v -e '^complete#' -e '^limit reached, ' | head -n 1
 }
 
 # Row of the table. The plant is in the tree, and built.
@@ -133,13 +133,13 @@ try()
 		row "$plant" "$first | $second" - - "NOT FOUND"
 		return 1
 	fi
-	said=${found%%;*}
-	counts=${found#*;}
+	said=${found%%#*}
+	counts=${found#*#}
 	if ! printf '%s\n' "$said" | grep -q -E -e "$expect"; then
-		row "$plant" "$first | $second" "${counts%;*}" "${counts#*;}" "found as: $said"
+		row "$plant" "$first | $second" "${counts%#*}" "${counts#*#}" "found as: $said"
 		return 1
 	fi
-	row "$plant" "$first | $second" "${counts%;*}" "${counts#*;}" "$said"
+	row "$plant" "$first | $second" "${counts%#*}" "${counts#*#}" "$said"
 }
 
 row()
