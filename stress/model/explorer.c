@@ -5,9 +5,8 @@
  * kill point in the middle of a step, where one process dies or goes on. Nothing of a state is
  * copied but the stack of the process that leaves it: tracked memory comes back by undo.
  *
- * When no death is left, one process may freeze at a kill point. What the others do beside it shows
- * no more than the truth, which is checked as if all died there: with two of them between two switch
- * points, too.
+ * One process may also freeze at a kill point. What the others do beside it shows no more than the
+ * truth, which is checked as if all died there: with two of them between two switch points, too.
  *
  * A search consists of passes. A pass that finds words in conflict which it did not know of is void
  * as a proof, since it did not stop before them everywhere; the next pass does.
@@ -42,8 +41,8 @@
  * transitions, to find more of them at once. */
 #define VOID_PASS_TRANSITIONS 1000
 
-/* Before a pass: schedules at random, until so many in a row have found no conflict, or a tenth of
- * what the pass before took. */
+/* Before a pass: schedules at random, until so many in a row have found no conflict: as many as take
+ * about a tenth of the pass before, and at least these. */
 #define QUIET_WALKS 64
 #define TRANSITIONS_PER_QUIET_WALK 1500
 #define WALK_STEPS 4096
@@ -292,7 +291,7 @@ static bool may_die(unsigned process)
 	return (death_is_due || machine_deaths() < search.death_limit) && machine_may_die(process);
 }
 
-/* Whether somebody else has something left to do. */
+/* Whether nobody else has anything left to do. */
 static bool is_alone(unsigned process)
 {
 	for (unsigned i = 0; i < search.scenario->process_count; i++)
