@@ -44,10 +44,13 @@ struct worker {
 
 static struct arena_of_work work;
 
-static void expect(struct worker *w, bool holds)
+/* Prints the first failure, which the others often follow from. A macro: the place is the caller's. */
+#define expect(w, condition) expect_at((w), (condition), #condition, __LINE__)
+
+static void expect_at(struct worker *w, bool holds, const char *condition, int line)
 {
-	if (!holds)
-		atomic_fetch_add(&w->work->failures, 1);
+	if (!holds && atomic_fetch_add(&w->work->failures, 1) == 0)
+		printf("\n    slot %u, line %d: %s\n", w->thread->slot, line, condition);
 }
 
 static char *at(struct worker *w, uint64_t off)
