@@ -191,9 +191,9 @@ enum span_purpose {
 struct span {
 	/* --- the owner's line */
 	_Atomic uint32_t pages;
-	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
-	_Atomic uint8_t purpose;    /* enum span_purpose */
-	_Atomic uint16_t place;     /* heap/owned.h: the owner's number of the span. Volatile. */
+	_Atomic uint8_t span_class;  /* size class and kind, or SPAN_CLASS_LARGE */
+	_Atomic uint8_t purpose;     /* enum span_purpose */
+	_Atomic uint16_t place;      /* heap/owned.h: the owner's number of the span. Volatile. */
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */
