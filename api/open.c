@@ -165,6 +165,8 @@ static struct sh_heap *attach(struct opening *opening, int *error)
 		return NULL;
 	}
 	heap->opening_fd = FILE_NONE;
+	heap->old_control_fd = FILE_NONE;
+	ticket_init_spares(heap);
 	*error = attach_files(heap, opening);
 	if (*error == 0) {
 		heap->heap.reap = reap_all;
@@ -199,7 +201,7 @@ static int reap_at_open(struct sh_heap *heap, const struct opening *opening)
 		heap->counts = state->thread.counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
 	}
-	return attach_slots_left(heap) == 0 ? SH_ESLOTS : 0;
+	return ticket_slots_left(heap) == 0 ? SH_ESLOTS : 0;
 }
 
 /* What salvaging left in doubt, for the user's eyes. */

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -115,6 +116,28 @@ int shared_file_use(struct shared_file *file)
 	result = file->fd;
 	pthread_mutex_unlock(&file->lock);
 	return result;
+}
+
+/* By the name that the kernel gives to each open descriptor. */
+static int open_by_descriptor(struct shared_file *file, int *fd)
+{
+	char name[64];
+	int known = shared_file_use(file);
+
+	if (known < 0)
+		return -known;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", known);
+	return file_open(name, file->open_flags & ~O_NOFOLLOW, &file->identity, fd);
+}
+
+int shared_file_open(struct shared_file *file, int *fd)
+{
+	int error = file_open(file->path, file->open_flags, &file->identity, fd);
+
+	/* Renamed, deleted or replaced. */
+	if (error != 0 && error != EACCES && open_by_descriptor(file, fd) == 0)
+		return 0;
+	return error;
 }
 
 void shared_file_lock(struct shared_file *file)

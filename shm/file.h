@@ -68,6 +68,11 @@ void shared_file_destroy(struct shared_file *file);
 /* The descriptor, opened again if need be; a negative errno when the path leads elsewhere. */
 int shared_file_use(struct shared_file *file);
 
+/* Opens the file by a new description, which no other process shares: by its path, or, when that
+ * leads elsewhere, through the descriptor that is still open. 0; EACCES when this process may not
+ * open it any more; ESTALE; others of open(2). */
+int shared_file_open(struct shared_file *file, int *fd);
+
 /* Around fork: the child must not inherit a lock that another thread holds. */
 void shared_file_lock(struct shared_file *file);
 void shared_file_unlock(struct shared_file *file);
