@@ -87,6 +87,15 @@ static int check_rights(int fd, int heap_fd)
 
 /* --- that of others ------------------------------------------------------------------------- */
 
+/* Whether neither of the two files is a copy. */
+static bool is_original(int fd, const struct opening *opening, const struct control_header *header)
+{
+	struct file_identity identity;
+
+	return file_identify(fd, &identity, NULL) == 0 && header->control_inode == identity.inode &&
+		header->heap_inode == opening->identity.inode;
+}
+
 static bool control_is_theirs(const struct control_header *header,
 	const struct superblock *superblock, uint64_t bytes)
 {
@@ -111,7 +120,8 @@ static int check_theirs(int fd, const struct opening *opening)
 	if (error != 0)
 		return error;
 	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-		!control_is_theirs(&header, &opening->superblock, bytes))
+		!control_is_theirs(&header, &opening->superblock, bytes) ||
+		!is_original(fd, opening, &header))
 		return SH_ECONTROL;
 	return header.format == recover_control_format(&opening->superblock) ? 0 : SH_EVERSION;
 }
@@ -148,6 +158,8 @@ int control_read_left(const struct opening *opening, struct control_header *head
 		error = check_rights(fd, opening->fd);
 		if (error == 0 && pread(fd, header, sizeof(*header), 0) != (ssize_t)sizeof(*header))
 			error = ENODATA;
+		if (error == 0 && !is_original(fd, opening, header))
+			error = ESTALE;
 		close(fd);
 	}
 	free(path);
@@ -157,18 +169,23 @@ int control_read_left(const struct opening *opening, struct control_header *head
 /* --- laying it anew ------------------------------------------------------------------------- */
 
 /* The proof of P2, for whoever opens after we died. */
-static int write_proof(int fd, const struct sh_heap *heap, const struct superblock *superblock)
+static int write_proof(int fd, const struct sh_heap *heap, const struct opening *opening)
 {
+	const struct superblock *superblock = &opening->superblock;
 	struct control_header header = {
+		.heap_inode = opening->identity.inode,
 		.stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed),
 	};
+	struct file_identity identity;
+	int error = file_identify(fd, &identity, NULL);
 
+	if (error != 0)
+		return error;
+	header.control_inode = identity.inode;
 	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
 	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
-	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return ENOSPC;
-	return 0;
+	return pwrite(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) ? 0 : ENOSPC;
 }
 
 /* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
@@ -196,7 +213,7 @@ static int fill_control(int fd, const struct sh_heap *heap, const struct opening
 		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
 	if (error == 0)
 		error = adopt_mode(fd, opening->fd);
-	return error != 0 ? error : write_proof(fd, heap, &opening->superblock);
+	return error != 0 ? error : write_proof(fd, heap, opening);
 }
 
 /* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
@@ -209,8 +226,10 @@ static int create_new(const char *path, char **name, int *fd)
 	/* We hold the opening lock: whoever began to make this one is dead. */
 	unlink(*name);
 	*fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (*fd >= 0)
+	if (*fd >= 0) {
+		file_write_in_place(*fd);
 		return 0;
+	}
 	error = file_error();
 	free(*name);
 	return error;
@@ -310,7 +329,7 @@ static int lay_in_place(struct sh_heap *heap, const struct opening *opening)
 	if (error == 0 && (!is_ours(fd, opening) || has_lodgers(fd, heap->heap.process_slots)))
 		error = EBUSY;
 	if (error == 0)
-		error = write_proof(fd, heap, &opening->superblock);
+		error = write_proof(fd, heap, opening);
 	if (error == 0)
 		error = zero_data(fd, CONTROL_HEADER_BYTES);
 	if (error == 0)

@@ -48,8 +48,10 @@ static int write_header(int fd, const struct sh_options *options, uint64_t max_b
 	uint64_t bytes = heap_header_bytes(max_bytes, options->max_threads + 1);
 	struct superblock superblock;
 	char *base;
-	int error = file_back(fd, 0, bytes);
+	int error;
 
+	file_write_in_place(fd);
+	error = file_back(fd, 0, bytes);
 	if (error == 0)
 		error = file_map(fd, bytes, true, &base);
 	if (error != 0)

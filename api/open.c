@@ -112,8 +112,9 @@ static int lock_opening(struct opening *opening)
 
 	if (error != 0)
 		return error;
-	if (file_open(opening->path, O_RDONLY, &opening->identity, &fd) != 0)
-		return AGAIN;
+	error = file_open(opening->path, O_RDONLY, &opening->identity, &fd);
+	if (error != 0)
+		return error == ESTALE || error == ENOENT ? AGAIN : error;
 	close(fd);
 	return file_identify(opening->fd, &identity, &opening->bytes);
 }

@@ -77,6 +77,10 @@ int shared_file_open(struct shared_file *file, int *fd);
 void shared_file_lock(struct shared_file *file);
 void shared_file_unlock(struct shared_file *file);
 
+/* Asks a copy-on-write file system (btrfs) to write the blocks of a new, empty file in place: else a
+ * store to a page that was backed long ago may find the disk full, which is a signal. */
+void file_write_in_place(int fd);
+
 /* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
  * limit; no signal is raised), ENOTSUP and others of fallocate(2). */
 int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);

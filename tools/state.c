@@ -46,6 +46,8 @@ static const char *why_unproved(const struct view *view)
 
 	if (error == ENOENT)
 		return "there is no control file beside it";
+	if (error == ESTALE)
+		return "the file or the control file beside it is a copy";
 	if (error != 0)
 		return "the control file beside it cannot be read";
 	return proof_gap(&view->superblock, view->stamp, &header);

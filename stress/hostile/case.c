@@ -164,9 +164,10 @@ int command(const char *format, ...)
 	int status;
 
 	va_start(arguments, format);
-	used = vsnprintf(text, sizeof(text), format, arguments);
+	used = snprintf(text, sizeof(text), "{ ");
+	used += vsnprintf(text + used, sizeof(text) - (size_t)used, format, arguments);
 	va_end(arguments);
-	snprintf(text + used, sizeof(text) - (size_t)used, " >/dev/null 2>&1");
+	snprintf(text + used, sizeof(text) - (size_t)used, "; } >/dev/null 2>&1");
 	status = system(text);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }

@@ -3,8 +3,11 @@
 #define _GNU_SOURCE
 #include "stress/hostile/work.h"
 
+#include "heap/heap_layout.h"
+
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +15,7 @@
 
 #define MAX_BYTES (UINT64_C(1) << 30)
 #define MIB (UINT64_C(1) << 20)
+#define FILL_BYTES 100000u
 
 const char *path_in(const char *place)
 {
@@ -138,6 +142,28 @@ void grow(struct sh_heap *heap, unsigned mebibytes)
 	}
 }
 
+int fill(struct sh_heap *heap, uint64_t *bytes)
+{
+	sh_off last = 0;
+	sh_off block;
+	int error;
+
+	*bytes = 0;
+	while ((block = sh_alloc(heap, FILL_BYTES)) != 0) {
+		memset(sh_ptr(heap, block), 0xa5, FILL_BYTES);
+		*(sh_off *)sh_ptr(heap, block) = last;
+		last = block;
+		*bytes += FILL_BYTES;
+	}
+	error = errno;
+	for (uint64_t freed = 0; freed < 4 * MIB && last != 0; freed += FILL_BYTES) {
+		block = last;
+		last = *(sh_off *)sh_ptr(heap, block);
+		EXPECT_EQUAL(sh_free(heap, block), 0);
+	}
+	return error;
+}
+
 /* --- looking ------------------------------------------------------------------------------- */
 
 static int first_problem(const struct sh_problem *problem, void *unused)
@@ -160,9 +186,15 @@ void check_heap_content(struct sh_heap *heap)
 
 bool is_clean(const char *path)
 {
+	struct superblock superblock;
 	struct sh_heap *heap;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool marked =
+		pread(fd, &superblock, sizeof(superblock), 0) == (ssize_t)sizeof(superblock) &&
+		superblock.clean == 1;
 
-	return try_open(path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0;
+	close(fd);
+	return marked && try_open(path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0;
 }
 
 void check_file(const char *path)

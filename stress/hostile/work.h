@@ -43,8 +43,12 @@ void check_heap_content(struct sh_heap *heap);
 /* The same for a heap that is opened for it, and closed; afterwards the file must be clean. */
 void check_file(const char *path);
 
-/* Whether the file may be opened read-only while nobody has it open: it is clean. */
+/* Whether the file is marked clean, and may be opened read-only. */
 bool is_clean(const char *path);
+
+/* Allocates and writes until there is no more; returns the errno. The last 4 MiB of it are freed again.
+ * `bytes` is what it got. */
+int fill(struct sh_heap *heap, uint64_t *bytes);
 
 /* Allocates until the file has grown by so many MiB; all are kept. */
 void grow(struct sh_heap *heap, unsigned mebibytes);
