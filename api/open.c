@@ -99,7 +99,8 @@ static int open_heap_file(struct opening *opening)
 
 	if (error == 0)
 		error = file_identify(opening->fd, &opening->identity, NULL);
-	return error == ENOTSUP ? SH_EBADHEAP : error;
+	/* ENXIO: a socket, or a device that is not there. */
+	return error == ENOTSUP || error == ENXIO ? SH_EBADHEAP : error;
 }
 
 /* Takes the opening lock. AGAIN when the path leads to another file by now. */

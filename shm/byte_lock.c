@@ -28,6 +28,7 @@ static int error_of_lock(int error)
 		return EBUSY;
 	case EINVAL:
 	case ENOSYS:
+	case ENOLCK: /* a network file system whose server has no locks */
 		return ENOTSUP;
 	default:
 		return error;
