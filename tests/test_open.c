@@ -383,6 +383,59 @@ static void test_end_copy_is_wiped(void)
 	close(fd);
 }
 
+/* --- the mark on the disk ------------------------------------------------------------------ */
+
+/* What was seen at the first msync(2) since `watched` was set. */
+static struct {
+	const char *watched; /* the heap file; NULL: nobody looks */
+	unsigned calls;
+	uint64_t bytes;
+	struct superblock first;
+	bool end_copy_whole;
+} sync_seen;
+
+static void look_at_sync(const void *address, size_t bytes)
+{
+	struct superblock end;
+	int fd;
+
+	if (sync_seen.calls++ != 0)
+		return;
+	sync_seen.bytes = bytes;
+	memcpy(&sync_seen.first, address, sizeof(sync_seen.first));
+	fd = open(sync_seen.watched, O_RDONLY);
+	sync_seen.end_copy_whole = pread(fd, &end, sizeof(end), (off_t)(length_of(path) - 4096)) ==
+			(ssize_t)sizeof(end) &&
+		end.magic == SUPERBLOCK_MAGIC && end.clean == 1;
+	close(fd);
+}
+
+/* Stands before the C library's. */
+__attribute__((visibility("default"))) int msync(void *address, size_t bytes, int flags)
+{
+	if (sync_seen.watched != NULL && (flags & MS_SYNC) != 0)
+		look_at_sync(address, bytes);
+	return (int)syscall(SYS_msync, address, bytes, flags);
+}
+
+/* "Not clean" is on the disk before anything else is stored, the wiping of the end copy included. */
+static void test_mark_is_synced_first(void)
+{
+	struct sh_heap *heap;
+
+	make_heap();
+	sync_seen.watched = path;
+	CU_ASSERT_EQUAL(open_at(path, 0, &heap), 0);
+	sync_seen.watched = NULL;
+	CU_ASSERT_EQUAL(sync_seen.calls, 1);
+	CU_ASSERT(sync_seen.bytes >= sizeof(struct superblock));
+	CU_ASSERT_EQUAL(sync_seen.first.magic, SUPERBLOCK_MAGIC);
+	CU_ASSERT_EQUAL(sync_seen.first.clean, 0);
+	CU_ASSERT_TRUE(sync_seen.end_copy_whole);
+	if (heap != NULL)
+		CU_ASSERT_EQUAL(sh_close(heap), 0);
+}
+
 /* --- places that do not allow it ----------------------------------------------------------- */
 
 static bool is_root(void)
@@ -666,18 +719,65 @@ static void test_copies_of_both_files(void)
 	expect_good();
 }
 
+static void allocate_in_child(struct sh_heap *heap)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(sh_alloc(heap, 1000) != 0 && sh_close(heap) == 0 ? 0 : 1);
+	require(waitpid(child, &status, 0) == child && status == 0, __LINE__);
+}
+
+/* By somebody who keeps no descriptions in reserve. */
+static void fork_without_control_file(void)
+{
+	struct sh_heap *heap;
+
+	require(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0), __LINE__);
+	require(open_at(path, 0, &heap) == 0, __LINE__);
+	require(unlink(control) == 0, __LINE__);
+	allocate_in_child(heap);
+	require(sh_close(heap) == 0, __LINE__);
+}
+
+/* A child attaches by the files that its parent has open, whatever their names lead to. */
+static void test_fork_without_control_file(void)
+{
+	make_heap();
+	if (geteuid() == 0) {
+		CU_ASSERT_EQUAL(chown(path, 65534, 65534), 0);
+		CU_ASSERT_EQUAL(chown(folder, 65534, 65534), 0);
+	}
+	CU_ASSERT_EQUAL(run(fork_without_control_file), 0);
+	if (geteuid() == 0)
+		CU_ASSERT_EQUAL(chown(folder, 0, 0), 0);
+	expect_good();
+}
+
 /* --- a lock that is kept ------------------------------------------------------------------- */
+
+static bool has_tables_of_threads(void)
+{
+#ifdef SYS_close_range
+	return syscall(SYS_close_range, ~0u, ~0u, 2u) == 0;
+#else
+	return false;
+#endif
+}
 
 static void keep_through_closefrom(void)
 {
 	struct lock_holder holder;
 	bool held;
-	int fd = open(path, O_RDWR);
+	int fd;
 
+	if (!has_tables_of_threads())
+		_exit(77);
+	fd = open(path, O_RDWR);
 	require(byte_lock_set(fd, BYTE_LOCK_EXCLUSIVE, BYTE_PROBE) == 0, __LINE__);
 	require(lock_holder_keep(&holder, fd, false) == 0, __LINE__);
-	if (holder.keeper == NULL)
-		_exit(77);
+	require(holder.keeper != NULL, __LINE__);
 	require(close_range(3, ~0u, 0) == 0, __LINE__);
 	fd = open(path, O_RDWR);
 	require(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && held, __LINE__);
@@ -845,6 +945,7 @@ static CU_TestInfo tests[] = {
 	{ "a mixture of clean files", test_mixture_of_clean_files },
 	{ "end copy cut off", test_end_copy_cut_off },
 	{ "end copy is wiped", test_end_copy_is_wiped },
+	{ "the mark is synced first", test_mark_is_synced_first },
 	{ "read-only file", test_read_only_file },
 	{ "read-only folder", test_read_only_folder },
 	{ "read-only mount", test_read_only_mount },
@@ -854,6 +955,7 @@ static CU_TestInfo tests[] = {
 	{ "wide control file", test_wide_control_file },
 	{ "control file in the way", test_control_file_in_the_way },
 	{ "copies of both files", test_copies_of_both_files },
+	{ "fork without a control file", test_fork_without_control_file },
 	{ "kept lock", test_kept_lock },
 	{ "wrong frees", test_wrong_frees },
 	CU_TEST_INFO_NULL,
