@@ -4,6 +4,7 @@
  * Runs the scenarios of stress/hostile/, each in a process of its own, and prints one line for each:
  * PASS, FAIL or SKIPPED, and what happened. */
 #define _GNU_SOURCE
+#include "stress/hostile/cgroup.h"
 #include "stress/hostile/scenarios.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@ static void clean_up(pid_t child)
 	waitpid(child, NULL, 0);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
+	cgroup_remove(folder);
 	command("rm -rf %s", folder);
 }
 

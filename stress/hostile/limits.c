@@ -1,13 +1,13 @@
 /* limits.c -- what a system administrator may put around a process
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include "stress/hostile/cgroup.h"
 #include "stress/hostile/place.h"
 #include "stress/hostile/scenarios.h"
 #include "stress/hostile/work.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,54 +29,23 @@ static void make_heap(const char *place)
 
 /* --- a memory cgroup ----------------------------------------------------------------------- */
 
-static char cgroup[640];
-
-static bool write_text(const char *file, const char *text)
-{
-	char name[700];
-	int fd;
-	bool done;
-
-	snprintf(name, sizeof(name), "%s/%s", cgroup, file);
-	fd = open(name, O_WRONLY);
-	done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-/* In version 1 or 2, whichever has the memory controller. hostile.c removes it. */
 static void make_cgroup(void)
 {
-	static const struct {
-		const char *parent;
-		const char *limit;
-	} kinds[] = {
-		{ "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
-		{ "/sys/fs/cgroup", "memory.max" },
-	};
 	char bytes[32];
+	struct cgroup_limit limit = { "memory", "memory.limit_in_bytes", bytes, "memory.max",
+		bytes };
 
-	need_root();
 	snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)CGROUP_MIB << 20);
-	for (unsigned i = 0; i < 2; i++) {
-		snprintf(cgroup, sizeof(cgroup), "%s%s", kinds[i].parent, strrchr(folder, '/'));
-		if (mkdir(cgroup, 0755) == 0 && write_text(kinds[i].limit, bytes))
-			return;
-		rmdir(cgroup);
-	}
-	skip("no memory controller of cgroups that may be used");
+	cgroup_make(&limit);
 }
 
 static void grow_in_cgroup(void *unused)
 {
 	struct sh_heap *heap;
-	char pid[32];
 	uint64_t bytes = 0;
 
 	(void)unused;
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	EXPECT(write_text("cgroup.procs", pid));
+	cgroup_join();
 	heap = open_heap(path, 0);
 	reach(1, 1);
 	while (bytes < (uint64_t)WANTED_MIB << 20) {

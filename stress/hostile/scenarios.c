@@ -48,6 +48,7 @@ const struct scenario scenarios[] = {
 	{ "stopped-with-growth-lock", run_stopped_with_growth_lock },
 	{ "stopped-while-opening", run_stopped_while_opening },
 	{ "stopped-while-reaping", run_stopped_while_reaping },
-	{ "device-read-in-flight", run_device_read_in_flight },
+	{ "device-read-aio", run_device_read_aio },
+	{ "device-read-uring", run_device_read_uring },
 	{ NULL, NULL },
 };

@@ -68,6 +68,7 @@ void run_stopped_while_opening(void);
 void run_stopped_while_reaping(void);
 
 /* device.c */
-void run_device_read_in_flight(void);
+void run_device_read_aio(void);
+void run_device_read_uring(void);
 
 #endif
