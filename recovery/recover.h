@@ -39,14 +39,14 @@ static inline uint32_t recover_own_slot(uint32_t thread_slots)
 int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
 	struct recovery *recovery);
 
-/* What control_header.format says: the layout of everything in it, the C library's part included. */
-uint64_t recover_control_format(const struct superblock *superblock);
-
 /* Stamps every arena with the incarnation: after the clean mark was cleared and synced. */
 void recover_stamp_arenas(struct heap *heap);
 
 /* Whether no arena is stamped newer than the superblock: half of the proof that a file marked
  * clean is clean. */
 bool recover_arenas_older(const struct heap *heap, const struct superblock *superblock);
+
+/* What control_header.format says: the layout of everything in it, the C library's part included. */
+uint64_t recover_control_format(const struct superblock *superblock);
 
 #endif
