@@ -32,6 +32,8 @@ int control_map(struct sh_heap *heap, char *path, int fd)
 		heap->heap.thread_slots);
 	error = file_map(fd, heap->control_bytes, true, &heap->heap.control);
 	if (error == 0)
+		file_expect_holes(heap->heap.control, heap->control_bytes);
+	if (error == 0)
 		error = shared_file_init(&heap->control_file, path, O_RDWR | O_NOFOLLOW, fd);
 	if (error != 0) {
 		close(fd);

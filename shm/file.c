@@ -324,6 +324,11 @@ int file_map(int fd, uint64_t bytes, bool writable, char **base)
 	return error;
 }
 
+void file_expect_holes(char *base, uint64_t bytes)
+{
+	madvise(base, bytes, MADV_RANDOM);
+}
+
 void file_unmap(char *base, uint64_t bytes)
 {
 	munmap(base, bytes);

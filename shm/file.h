@@ -94,6 +94,9 @@ int file_set_length(int fd, uint64_t bytes);
 /* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages.
  * The mapping may be longer than the file. 0 or an errno. */
 int file_map(int fd, uint64_t bytes, bool writable, char **base);
+/* For the mapping of a file that is new and full of holes: the kernel is not to read ahead there,
+ * which fills memory with zeros, and made nine tenths of a recovery on ext4. */
+void file_expect_holes(char *base, uint64_t bytes);
 void file_unmap(char *base, uint64_t bytes);
 
 #endif

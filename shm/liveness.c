@@ -106,6 +106,7 @@ int presence_create(struct presence **presence, const struct control_header *hea
 		free(made);
 		return error;
 	}
+	file_expect_holes(made->base, made->bytes);
 	find_parts(made, processes, threads);
 	made->process = process;
 	made->references = 1;
