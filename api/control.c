@@ -205,6 +205,27 @@ static int adopt_mode(int fd, int heap_fd)
 	return fchmod(fd, mode) == 0 ? 0 : file_error();
 }
 
+static int back_descriptor(void *context, uint64_t offset, uint64_t bytes)
+{
+	const int *fd = context;
+
+	return file_back(*fd, offset, bytes);
+}
+
+/* Everything that the recovery is going to fill: when the disk is full we want to know it while the
+ * file of the run before is still there. */
+static int back_all(int fd, const struct sh_heap *heap)
+{
+	struct heap view = heap->heap;
+	int error = file_back(fd, 0, heap_control_fixed_bytes(&view));
+
+	view.system.context = &fd;
+	view.system.back_control = back_descriptor;
+	for (uint64_t arena = 0; arena < heap_arena_count(&view) && error == 0; arena++)
+		error = heap_back_control(&view, arena);
+	return error;
+}
+
 static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
 {
 	uint64_t bytes = heap_control_bytes(heap->heap.max_bytes, heap->heap.process_slots,
@@ -212,7 +233,7 @@ static int fill_control(int fd, const struct sh_heap *heap, const struct opening
 	int error = file_set_length(fd, bytes);
 
 	if (error == 0)
-		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
+		error = back_all(fd, heap);
 	if (error == 0)
 		error = adopt_mode(fd, opening->fd);
 	return error != 0 ? error : write_proof(fd, heap, opening);

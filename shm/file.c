@@ -253,7 +253,8 @@ void file_write_in_place(int fd)
 	ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
-int file_back(int fd, uint64_t offset, uint64_t bytes)
+/* fallocate(2) without a signal at the file-size limit. */
+static int allocate(int fd, uint64_t offset, uint64_t bytes)
 {
 	struct limit_guard guard;
 	int error;
@@ -263,7 +264,18 @@ int file_back(int fd, uint64_t offset, uint64_t bytes)
 		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : file_error();
 	while (error == EINTR);
 	limit_end(&guard, error);
-	if ((error == ENOSPC || error == EDQUOT) && is_backed(fd, offset, bytes))
+	return error;
+}
+
+int file_back(int fd, uint64_t offset, uint64_t bytes)
+{
+	/* A store needs all blocks of its page, and a file system's blocks may be smaller. */
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t first = offset / page * page;
+	uint64_t end = (offset + bytes + page - 1) / page * page;
+	int error = allocate(fd, first, end - first);
+
+	if ((error == ENOSPC || error == EDQUOT) && is_backed(fd, first, end - first))
 		return 0;
 	return error == ENOSYS ? ENOTSUP : error;
 }

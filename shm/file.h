@@ -81,7 +81,7 @@ void shared_file_unlock(struct shared_file *file);
  * store to a page that was backed long ago may find the disk full, which is a signal. */
 void file_write_in_place(int fd);
 
-/* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
+/* Backs the pages of a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
  * limit; no signal is raised), ENOTSUP and others of fallocate(2). */
 int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
 

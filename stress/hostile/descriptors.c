@@ -110,28 +110,40 @@ void run_closefrom_overlayfs(void)
 
 /* --- fork ---------------------------------------------------------------------------------- */
 
-static void call_in_child(void *heap)
+struct child {
+	struct sh_heap *heap;
+	unsigned post;
+};
+
+static void call_in_child(void *argument)
 {
+	const struct child *child = argument;
+
 	for (unsigned i = 0; i < 20; i++)
-		work(heap, i, 20);
-	reach(1, 1);
+		work(child->heap, i, 20);
+	reach(child->post, 1);
 	pause();
 }
 
 void run_fork_with_calls(void)
 {
+	struct child children[3];
 	struct sh_reap_report report;
 	struct sh_heap *heap;
-	pid_t children[3];
+	pid_t pids[3];
 
 	make_heap(place_plain());
 	heap = open_heap(path, 0);
-	for (unsigned i = 0; i < 3; i++)
-		children[i] = start(call_in_child, heap);
+	for (unsigned i = 0; i < 3; i++) {
+		children[i] = (struct child){ heap, 4 + i };
+		pids[i] = start(call_in_child, &children[i]);
+	}
 	work(heap, 99, 200);
-	wait_for(1, 1);
+	/* None of them must be left to clean up after the others. */
 	for (unsigned i = 0; i < 3; i++)
-		finish_killed(children[i]);
+		wait_for(children[i].post, 1);
+	for (unsigned i = 0; i < 3; i++)
+		finish_killed(pids[i]);
 	EXPECT_EQUAL(sh_reap(heap, &report), 0);
 	EXPECT_EQUAL(report.processes, 3);
 	check_heap_content(heap);

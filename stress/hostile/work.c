@@ -85,6 +85,12 @@ static void lock_bank(struct sh_heap *heap, struct bank *bank)
 			(long long)(bank->left + bank->right));
 }
 
+static void expect_block(sh_off block, size_t size)
+{
+	if (block == 0)
+		fail(__FILE__, __LINE__, "no block of %zu bytes: %s", size, strerror(errno));
+}
+
 /* One transaction: moves an amount, and replaces a held block by another. */
 static void transfer(struct sh_heap *heap, struct bank *bank, uint64_t *random)
 {
@@ -100,7 +106,7 @@ static void transfer(struct sh_heap *heap, struct bank *bank, uint64_t *random)
 	bank->left += amount;
 	bank->right -= amount;
 	block = sh_txn_alloc(txn, size, 0);
-	EXPECT(block != 0);
+	expect_block(block, size);
 	if (*word != 0)
 		EXPECT_EQUAL(sh_txn_free(txn, *word, 0), 0);
 	EXPECT_EQUAL(sh_txn_store(txn, word, block), 0);
@@ -116,7 +122,7 @@ void work(struct sh_heap *heap, uint64_t seed, unsigned steps)
 	for (unsigned i = 0; i < steps; i++) {
 		sh_off block = sh_alloc(heap, 1 + next_random(&random) % 40000);
 
-		EXPECT(block != 0);
+		expect_block(block, 40000);
 		transfer(heap, bank, &random);
 		EXPECT_EQUAL(sh_free(heap, block), 0);
 	}
@@ -156,7 +162,7 @@ int fill(struct sh_heap *heap, uint64_t *bytes)
 		*bytes += FILL_BYTES;
 	}
 	error = errno;
-	for (uint64_t freed = 0; freed < 4 * MIB && last != 0; freed += FILL_BYTES) {
+	for (uint64_t freed = 0; freed < 16 * MIB && last != 0; freed += FILL_BYTES) {
 		block = last;
 		last = *(sh_off *)sh_ptr(heap, block);
 		EXPECT_EQUAL(sh_free(heap, block), 0);

@@ -46,7 +46,7 @@ void check_file(const char *path);
 /* Whether the file is marked clean, and may be opened read-only. */
 bool is_clean(const char *path);
 
-/* Allocates and writes until there is no more; returns the errno. The last 4 MiB of it are freed again.
+/* Allocates and writes until there is no more; returns the errno. The last 16 MiB of it are freed again.
  * `bytes` is what it got. */
 int fill(struct sh_heap *heap, uint64_t *bytes);
 
