@@ -7,6 +7,7 @@
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
+#include "shm/liveness.h"
 #include "shm/order.h"
 
 #include <errno.h>
@@ -14,11 +15,16 @@
 
 /* --- the control header -------------------------------------------------------------------- */
 
+uint64_t recover_control_format(const struct superblock *superblock)
+{
+	return superblock->abi ^ liveness_layout();
+}
+
 static void lay_header(struct heap *heap, const struct superblock *superblock)
 {
 	struct control_header *header = heap->header;
 
-	header->format = superblock->abi;
+	header->format = recover_control_format(superblock);
 	memcpy(header->heap_id, superblock->heap_id, sizeof(header->heap_id));
 	memcpy(header->nonce, superblock->nonce, sizeof(header->nonce));
 	memcpy(header->boot_id, superblock->boot_id, sizeof(header->boot_id));

@@ -15,6 +15,7 @@ int test_layout_register(void);
 int test_lock_register(void);
 int test_log_register(void);
 int test_object_register(void);
+int test_open_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
 int test_recover_register(void);
@@ -52,6 +53,7 @@ static const struct file files[] = {
 	{ "check", test_check_register },
 	{ "threads", test_threads_register },
 	{ "api", test_api_register },
+	{ "open", test_open_register },
 	{ "tool", test_tool_register },
 };
 

@@ -173,6 +173,17 @@ static char *control_path_of(const char *path)
 	return control;
 }
 
+/* Whether neither of the two files is a copy. */
+static bool is_original(int heap_fd, int control_fd, const struct control_header *header)
+{
+	struct file_identity heap;
+	struct file_identity control;
+
+	return file_identify(heap_fd, &heap, NULL) == 0 &&
+		file_identify(control_fd, &control, NULL) == 0 &&
+		header->heap_inode == heap.inode && header->control_inode == control.inode;
+}
+
 int input_control_header(const struct input *input, struct control_header *header)
 {
 	char *path = control_path_of(input->path);
@@ -183,6 +194,8 @@ int input_control_header(const struct input *input, struct control_header *heade
 	if (error != 0)
 		return error;
 	error = read_whole(fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
+	if (error == 0 && !is_original(input->fd, fd, header))
+		error = ESTALE;
 	close(fd);
 	return error;
 }
