@@ -37,7 +37,7 @@
  *
  *                        the same block/word/mutex      others
  *   alloc                -                              yes
- *   free                 no (double free)               yes
+ *   free, realloc        no (double free)               yes
  *   usable_size, ptr     yes, but not with its free     yes
  *   txn, one handle      no                             yes
  *   root_get             yes                            yes
@@ -165,6 +165,21 @@ SH_API sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsig
  * Crash: freed or not. */
 SH_API int sh_free(struct sh_heap *heap, sh_off off);
 
+/* Changes the size of the block at `off`, as realloc(3): returns its offset, which may be another
+ * one; the content is kept up to the smaller of both sizes.
+ *
+ * `off` 0 allocates. The block stays where it is while it keeps its size class, or, larger than
+ * the classes, its number of pages. It keeps its kind (SH_NOSCAN), and an alignment of 16. To
+ * shrink a block never fails: when no smaller one is to be had, it keeps its size.
+ *
+ * Returns 0, sets errno and leaves the block whole: EINVAL (size 0; no live block at `off`; the
+ * thread's open transaction frees it), EBUSY (the open transaction allocated it), otherwise as
+ * sh_alloc_ex().
+ * Crash: the old block, the new one, or both are allocated. Nobody has stored the new offset, so
+ * whatever names the old one may name a free block, also when a death comes after the return: for
+ * a block that others find through a word of the heap use sh_realloc_to(). */
+SH_API sh_off sh_realloc(struct sh_heap *heap, sh_off off, size_t size);
+
 /* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. */
 SH_API size_t sh_usable_size(struct sh_heap *heap, sh_off off);
 
@@ -182,6 +197,14 @@ SH_API sh_off sh_alloc_to(struct sh_heap *heap, sh_off *dst, size_t size, unsign
  * Errors: as sh_free(); EBUSY when the thread has an open transaction.
  * Crash: freed and cleared, or neither. */
 SH_API int sh_free_from(struct sh_heap *heap, sh_off *dst);
+
+/* As sh_realloc() of the block that *dst names, and stores its new offset in *dst, in one step.
+ * *dst as in sh_alloc_to(); a *dst of 0 allocates.
+ *
+ * Returns the offset; 0 and errno as sh_realloc(), with *dst unchanged. EBUSY when the thread has
+ * an open transaction.
+ * Crash: *dst names the old block or the new one, with its content; the other one is free. */
+SH_API sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size);
 
 /* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.
  *

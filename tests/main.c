@@ -17,6 +17,7 @@ int test_log_register(void);
 int test_object_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
+int test_realloc_register(void);
 int test_recover_register(void);
 int test_root_register(void);
 int test_run_register(void);
@@ -52,6 +53,7 @@ static const struct file files[] = {
 	{ "check", test_check_register },
 	{ "threads", test_threads_register },
 	{ "api", test_api_register },
+	{ "realloc", test_realloc_register },
 	{ "tool", test_tool_register },
 };
 
