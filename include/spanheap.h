@@ -275,6 +275,11 @@ SH_API void sh_mutex_init(struct sh_mutex *mutex);
  * transaction left it. EDEADLK (the caller holds it), EINVAL (not inside the heap), SH_ESLOTS. */
 SH_API int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex);
 
+/* As lock, but ETIMEDOUT when a live thread holds it still after `timeout_ns` nanoseconds of
+ * CLOCK_MONOTONIC from now on; UINT64_MAX waits for ever. A holder that is found dead is cleaned up
+ * after first, which is not counted. */
+SH_API int sh_mutex_timedlock(struct sh_heap *heap, struct sh_mutex *mutex, uint64_t timeout_ns);
+
 /* As lock, but EBUSY when a live thread holds it. */
 SH_API int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex);
 

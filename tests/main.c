@@ -26,6 +26,7 @@ int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
 int test_threads_register(void);
+int test_timedlock_register(void);
 int test_tool_register(void);
 int test_transaction_register(void);
 
@@ -54,6 +55,7 @@ static const struct file files[] = {
 	{ "threads", test_threads_register },
 	{ "api", test_api_register },
 	{ "realloc", test_realloc_register },
+	{ "timedlock", test_timedlock_register },
 	{ "tool", test_tool_register },
 };
 
