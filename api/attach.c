@@ -175,6 +175,18 @@ static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 	return 0;
 }
 
+/* For sh_stats(), whoever calls it. Crash: nobody is attached; recovered and told anew. */
+static void record_recovery(struct sh_heap *heap)
+{
+	struct recovery_record *record = &heap->heap.derived->recovery;
+
+	static_assert(sizeof(heap->counts) == sizeof(record->counts),
+		"the record holds the counts");
+	record->recovered = 1;
+	record->nanoseconds = heap->recovery_ns;
+	memcpy(record->counts, &heap->counts, sizeof(heap->counts));
+}
+
 static int run_recovery(struct sh_heap *heap, struct opening *opening)
 {
 	struct recovery recovery = {
@@ -189,6 +201,7 @@ static int run_recovery(struct sh_heap *heap, struct opening *opening)
 	if (error == 0 && opening->recovers) {
 		heap->counts = thread->counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
+		record_recovery(heap);
 	}
 	free(thread);
 	return error;

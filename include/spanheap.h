@@ -44,7 +44,7 @@
  *   root_set             yes (one after the other)      yes
  *   mutex lock/unlock    yes                            yes
  *   check                yes: it stops the page allocator for moments and skips what moves
- *   reap                 yes
+ *   reap, stats          yes
  *   close                no call of the process on this heap may be running */
 #ifndef SPANHEAP_H
 #define SPANHEAP_H
@@ -338,6 +338,80 @@ typedef int sh_block_fn(const struct sh_block *block, void *argument);
 /* Shows every live block, in address order. Blocks that are allocated or freed meanwhile may be
  * shown or not; the callback must not free. */
 SH_API int sh_walk(struct sh_heap *heap, sh_block_fn *block, void *argument);
+
+/* Blocks of one size class. */
+struct sh_class_stats {
+	uint64_t block_bytes;   /* of each block; 0: there is no such class */
+	uint64_t spans;         /* runs of pages that are cut into such blocks */
+	uint64_t span_bytes;    /* of these */
+	uint64_t blocks;        /* live */
+	uint64_t noscan_blocks; /* live and SH_NOSCAN */
+};
+
+#define SH_STATS_CLASSES 128
+
+/* What a heap holds, on disk and in pages, and who uses it. Set up by SH_STATS_INIT.
+ *
+ *   file             = metadata + data, and the address space of arenas that is not backed
+ *   data_bytes       = free + small_span + large_span + manual + log + damaged
+ *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes
+ *
+ * Free pages that a thread has set aside for itself (64 at most) count as free. */
+struct sh_stats {
+	size_t struct_bytes; /* sizeof(struct sh_stats) */
+	/* --- the files */
+	uint64_t file_bytes;         /* length of the heap file */
+	uint64_t disk_bytes;         /* that the heap file takes on its disk */
+	uint64_t control_disk_bytes; /* the same of the control file; 0 when read-only */
+	/* --- pages */
+	uint64_t max_bytes;          /* the heap grows up to here */
+	uint64_t page_bytes;         /* the unit of what follows */
+	uint64_t arenas;             /* of up to 1 GiB */
+	uint64_t metadata_bytes;     /* superblock, logs, bitmaps, records; backed */
+	uint64_t data_bytes;         /* pages for blocks and runs; backed */
+	uint64_t free_bytes;         /* of these: in no use */
+	uint64_t free_runs;          /* the free pages are in so many pieces */
+	uint64_t largest_free_bytes; /* the largest of these */
+	uint64_t fragmentation_ppm;  /* free bytes outside of the largest piece, of a million */
+	/* --- in use */
+	uint64_t small_spans; /* sums over the classes */
+	uint64_t small_span_bytes;
+	uint64_t small_blocks;
+	uint64_t small_block_bytes;
+	uint64_t large_blocks; /* larger than the largest class */
+	uint64_t large_span_bytes;
+	uint64_t large_block_bytes;
+	uint64_t manual_runs; /* of sh_pages_alloc() */
+	uint64_t manual_bytes;
+	uint64_t log_bytes;     /* what long transactions record */
+	uint64_t damaged_bytes; /* set aside: what they hold contradicts itself */
+	uint64_t open_transactions;
+	/* --- users; 0 when read-only. Dead ones count until somebody cleans up after them. */
+	uint64_t processes;
+	uint64_t threads;        /* that have a slot */
+	uint64_t detached_slots; /* slots of detached transactions, open and idle ones */
+	/* --- this incarnation: since the first process opened the heap that nobody used */
+	uint64_t incarnation;
+	uint64_t recovered; /* 1: the heap had to be recovered then; what follows tells */
+	uint64_t recovery_ns;
+	struct sh_reap_report recovery;
+	struct sh_class_stats classes[SH_STATS_CLASSES]; /* in order of block_bytes */
+};
+
+/* clang-format off */
+#define SH_STATS_INIT { sizeof(struct sh_stats), \
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } } }
+/* clang-format on */
+
+/* Counts what the heap holds, from what allocation and recovery themselves go by: nothing is kept
+ * up to date for this, so it costs a look at each span (about 10 ms for a GiB of small blocks) and
+ * cannot drift. Takes no lock; what others do meanwhile is counted or not, span by span.
+ *
+ * A smaller struct_bytes gets the fields of that version of the structure. Works with SH_RDONLY.
+ * Errors: EINVAL (struct_bytes), ECHILD, and of fstat(2). Crash: no effect. */
+SH_API int sh_stats(struct sh_heap *heap, struct sh_stats *stats);
 
 /* The text of any result of this library: starts with the symbol's name and says what to do. The
  * text of an errno is strerror's. Never NULL; static or thread-local. */

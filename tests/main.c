@@ -25,6 +25,7 @@ int test_settle_register(void);
 int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
+int test_stats_register(void);
 int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
@@ -56,6 +57,7 @@ static const struct file files[] = {
 	{ "api", test_api_register },
 	{ "realloc", test_realloc_register },
 	{ "timedlock", test_timedlock_register },
+	{ "stats", test_stats_register },
 	{ "tool", test_tool_register },
 };
 
