@@ -411,7 +411,15 @@ struct sh_stats {
  *
  * A smaller struct_bytes gets the fields of that version of the structure. Works with SH_RDONLY.
  * Errors: EINVAL (struct_bytes), ECHILD, and of fstat(2). Crash: no effect. */
+#if defined(__GNUC__) && defined(__cplusplus)
+/* A function and a structure of one name, as stat(2): fine in C++, but not for -Wshadow. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 SH_API int sh_stats(struct sh_heap *heap, struct sh_stats *stats);
+#if defined(__GNUC__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 
 /* The text of any result of this library: starts with the symbol's name and says what to do. The
  * text of an errno is strerror's. Never NULL; static or thread-local. */
