@@ -20,6 +20,9 @@
 
 struct thread_state;
 
+/* How many ended detached transactions a process keeps per heap, slots and all. */
+#define DETACHED_IDLE 8u
+
 /* What a fork child takes over from its parent, claimed by the parent before the fork, so that at
  * no moment nobody is attached. Process, between the fork handlers. */
 struct fork_ticket {
@@ -48,12 +51,14 @@ struct sh_heap {
 	struct fork_ticket ticket;
 	struct reap_counts counts; /* of the recovery or reaping at open */
 	uint64_t recovery_ns;
+	_Atomic(struct thread_state *) idle[DETACHED_IDLE]; /* see api/detached.h */
 	/* --- under table_lock() */
 	struct sh_heap *next;
 	unsigned handles;
 	struct presence *presence;
-	struct thread_state *threads; /* of this process */
-	unsigned leaving;             /* threads that are giving back what they hold */
+	struct thread_state *threads;  /* of this process */
+	struct thread_state *detached; /* the same of detached transactions, idle ones, too */
+	unsigned leaving;              /* threads that are giving back what they hold */
 };
 
 /* The first error that a call on the handle meets: EROFS, or ECHILD in a child that could not

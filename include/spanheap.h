@@ -99,6 +99,9 @@ struct sh_txn;
 #define SH_ZERO 0x01u   /* the block reads as zeros */
 #define SH_NOSCAN 0x02u /* the block will hold no offsets (a collector need not read it) */
 
+/* Flags of sh_txn_begin(). */
+#define SH_DETACHED 0x01u /* not bound to the calling thread */
+
 /* Progress of a recovery: what is being done, how far. Called by the thread inside sh_open(). */
 typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, void *argument);
 
@@ -142,7 +145,8 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
  * thread of the process may be inside a call on this heap, or use its pointers, from here on.
  *
- * Errors: EBUSY (the calling thread has an open transaction), EIO (the sync failed: the heap is
+ * Errors: EBUSY (the calling thread has an open transaction, or, for the last handle, a detached one
+ * is open), EIO (the sync failed: the heap is
  * detached, not marked clean, and recovered by the next open).
  * Crash: as any death of a process. */
 SH_API int sh_close(struct sh_heap *heap);
@@ -217,9 +221,18 @@ SH_API int sh_root_get(struct sh_heap *heap, const char *name, sh_off *off);
 
 /* Begins the transaction of the calling thread; one at a time per thread and heap (EBUSY).
  *
- * `flags` is 0. Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS.
+ * With SH_DETACHED in `flags`, any number at a time, each of which any thread of the process may
+ * use, one after the other: for coroutines and pools. It ends by sh_txn_commit() or
+ * sh_txn_abort(), after which *txn means nothing. Not with the thread: an open one outlives the
+ * thread that began it. Each works in a thread slot of its own (max_threads); a process keeps up to
+ * 8 slots of ended ones per heap for the next ones, with what an idle thread holds: a page cache
+ * of 512 KiB and the spans it allocated from last. sh_free() and sh_realloc() do not know which
+ * blocks it names. A fork child has none of its parent's.
+ *
+ * Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS, ENOMEM.
  * Crash: an open transaction is rolled back, a committed one rolled forward, by whoever finds its
- * thread dead, before any sh_mutex of the dead passes on. */
+ * thread dead, before any sh_mutex of the dead passes on. A detached one dies with its
+ * process, and is settled before any mutex of the process's threads passes on. */
 SH_API int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **txn);
 
 /* Allocates a block that is taken back on abort or death. Otherwise as sh_alloc_ex(). */

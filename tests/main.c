@@ -11,6 +11,7 @@
 
 int test_api_register(void);
 int test_check_register(void);
+int test_detached_register(void);
 int test_layout_register(void);
 int test_lock_register(void);
 int test_log_register(void);
@@ -58,6 +59,7 @@ static const struct file files[] = {
 	{ "realloc", test_realloc_register },
 	{ "timedlock", test_timedlock_register },
 	{ "stats", test_stats_register },
+	{ "detached", test_detached_register },
 	{ "tool", test_tool_register },
 };
 
