@@ -88,9 +88,10 @@ sh_off sh_alloc(struct sh_heap *heap, size_t size)
 
 	/* The common case: the thread was here before and its span has a free block, so no lock is
 	 * taken and nothing can fail. A size of 0 wraps around. */
-	if (__builtin_expect(thread_is_on(state, heap) && size - 1 < SMALL_MAX_BYTES, 1)) {
-		struct cursor *cursor =
-			&state->thread.cursors[span_class_make(size_class_of(size), false)];
+	if (__builtin_expect(thread_is_on(state, heap) && size - 1 < UNIT_LIMIT_BYTES, 1)) {
+		uint64_t units = (size + UNIT_BYTES - 1) / UNIT_BYTES;
+		size_t span_class = state->thread.class_of_units[units];
+		struct cursor *cursor = &state->thread.cursors[span_class];
 
 		if (__builtin_expect(cursor->free_bits != 0, 1))
 			return object_allocate_here(cursor);
@@ -112,7 +113,7 @@ int allocate_refuses_free(const struct thread_state *state, sh_off off)
 	}
 }
 
-/* What is not freed by object_free_here(). */
+/* What takes a closer look: blocks of others, large ones, and what is no block. */
 __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off off)
 {
 	int error = 0;
@@ -130,15 +131,45 @@ __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off 
 	return error;
 }
 
+__attribute__((noinline)) static int look_at_emptied(struct thread_state *state, sh_off off)
+{
+	object_word_emptied(&state->thread, off);
+	thread_done(state);
+	return 0;
+}
+
+/* The thread has no transaction open. */
+__attribute__((noinline)) static int free_unhinted(struct thread_state *state, sh_off off,
+	struct sh_heap *heap)
+{
+	switch (object_free_owned(&state->thread, off)) {
+	case OBJECT_FREED:
+		return 0;
+	case OBJECT_WORD_EMPTIED:
+		return look_at_emptied(state, off);
+	case OBJECT_NOT_FREED:
+	default:
+		return free_anywhere(heap, off);
+	}
+}
+
 int sh_free(struct sh_heap *heap, sh_off off)
 {
 	struct thread_state *state = thread_current;
 
-	/* The common case: the block lies where the thread allocates. An offset of 0 does not. */
-	if (__builtin_expect(thread_is_on(state, heap) && !state->txn.open, 1) &&
-		object_free_here(&state->thread, off))
+	if (__builtin_expect(!thread_is_on(state, heap) || state->txn.open, 0))
+		return free_anywhere(heap, off);
+	/* The common case, in which no lock is taken: the block lies in a span that the thread owns. An
+	 * offset of 0 does not. */
+	switch (object_free_hinted(&state->thread, off)) {
+	case OBJECT_FREED:
 		return 0;
-	return free_anywhere(heap, off);
+	case OBJECT_WORD_EMPTIED:
+		return look_at_emptied(state, off);
+	case OBJECT_NOT_FREED:
+	default:
+		return free_unhinted(state, off, heap);
+	}
 }
 
 /* --- looking ------------------------------------------------------------------------------- */

@@ -64,8 +64,18 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 	return shared_file_back(&heap->control_file, offset, bytes);
 }
 
+static void remember_chunks(struct heap *heap)
+{
+	uint64_t arenas = (heap->max_bytes + ARENA_BYTES - 1) >> ARENA_BYTES_SHIFT;
+
+	/* Without memory for it, it is worked out each time. */
+	heap->chunk_meta = calloc(arenas * ARENA_CHUNKS, sizeof(heap->chunk_meta[0]));
+	heap->chunk_limit = heap->chunk_meta == NULL ? 0 : arenas * ARENA_CHUNKS;
+}
+
 void handle_system_init(struct sh_heap *heap)
 {
+	remember_chunks(&heap->heap);
 	heap->heap.system = (struct system){
 		.context = heap,
 		.alive = alive,
@@ -86,6 +96,7 @@ void handle_destroy(struct sh_heap *heap)
 		file_unmap(heap->heap.base, heap->heap.max_bytes);
 	if (heap->control_file.path != NULL)
 		shared_file_destroy(&heap->control_file);
+	free((void *)heap->heap.chunk_meta);
 	file_close_if(heap->opening_fd, &heap->heap_file.identity);
 	if (heap->heap_file.path != NULL)
 		shared_file_destroy(&heap->heap_file);

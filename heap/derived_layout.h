@@ -9,8 +9,9 @@
  *   published                 one word per arena: chunks below it were added to the free pages.
  *                             Written under the page lock, follows the arena's frontier.
  *   page index                heap/page_index.h
- *   listed bitmap             one bit per page: a span that may have free objects and no owner
- *   class chunks              per arena and span class one bit per chunk: it may hold such a span */
+ *   listed rows               one byte per page: a span without owner that has room, and its class
+ *   class chunks              per arena and span class one bit per chunk: it may hold such a span
+ *   owned                     per slot OWNED_COUNT words, backed as they come into use */
 #ifndef SPANHEAP_DERIVED_LAYOUT_H
 #define SPANHEAP_DERIVED_LAYOUT_H
 
@@ -71,9 +72,15 @@ static_assert(offsetof(struct derived_header, journal) == 64, "format");
 static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES == 0, "format");
 
 #define ROOT_PIN_WORDS ((ROOT_COUNT + 63) / 64)
-/* A span that is looked at besides the current ones: to retire it, or to put a hint in order. */
-#define OWNED_SCRATCH SPAN_CLASS_COUNT
-#define OWNED_COUNT (SPAN_CLASS_COUNT + 1u)
+/* The spans that a thread keeps, one of each class that it allocates from, and one that it looks at to
+ * retire it. */
+#define OWNED_COUNT (RETAINED_SPANS + SPAN_CLASS_COUNT + 1u)
+#define OWNED_STRIDE (((uint64_t)OWNED_COUNT * sizeof(uint64_t) + 4095u) & ~UINT64_C(4095))
+
+/* What stands in a listed row: 0, 1 + span class, or this: the span at the page is of an earlier
+ * incarnation, and has not been looked at yet. */
+#define LISTED_UNSEEN 255u
+static_assert(SPAN_CLASS_COUNT < LISTED_UNSEEN - 1, "a class and one fit a byte");
 
 /* Control file. What a thread holds that is not truth. One writer: the slot's thread, or whoever
  * holds the slot's reaper word.
@@ -82,11 +89,10 @@ static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES ==
  *	Both are filled under the page lock only; bits leave it without.
  * limbo: runs that were freed and are on their way to the free pages; appended by the thread,
  *	emptied under the page lock only. limbo[0 .. limbo_count) are meant.
- * touching: first page of a span whose place in the listed bitmap is being changed, or 0.
+ * touching: first page of a span whose listing is being changed, or 0.
  * searching: 1 + span class in the high half, chunk in the low half, of a class-chunk bit that is
  *	being cleared, or 0.
- * owned: first pages of the spans that are the thread's, or may be: stored before the claim,
- *	cleared after the give-up.
+ * owned_limit: no word of the slot's `owned` from here on was used in this life of the slot.
  * root_pins: entries of the root table that its open transaction has reserved. */
 struct slot_words {
 	_Atomic uint64_t cache_base;
@@ -94,15 +100,18 @@ struct slot_words {
 	_Atomic uint64_t touching;
 	_Atomic uint64_t searching;
 	_Atomic uint64_t limbo_count;
-	uint64_t reserved[3];
+	_Atomic uint64_t owned_limit;
+	uint64_t reserved[2];
 	_Atomic uint64_t limbo[LIMBO_RUNS];
-	_Atomic uint64_t owned[OWNED_COUNT];
 	_Atomic uint64_t root_pins[ROOT_PIN_WORDS];
 };
 
 static_assert(offsetof(struct slot_words, limbo) == CACHE_LINE_BYTES, "format");
 
 #define SLOT_WORDS_STRIDE ((sizeof(struct slot_words) + 127u) & ~(size_t)127u)
+
+/* Control file, behind the class chunks: `owned` of a slot, first pages of the spans that are the
+ * thread's, or may be: stored before the claim, cleared after the give-up. One writer, as above. */
 
 /* Chunks of an arena that may hold listed spans of a class, one bit each. */
 #define CLASS_CHUNK_WORDS ((ARENA_CHUNKS + 63) / 64)

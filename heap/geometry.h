@@ -5,6 +5,10 @@
  *   chunk   the unit of growth and of summaries
  *   arena   the unit of metadata: its head is a zone that describes all its pages
  *
+ * A thread keeps spans beside those that it allocates from: at most RETAINED_SPANS, of RETAINED_PAGES
+ * together; of these, RETAINED_EMPTY_PAGES without a live block. What it can strand by idling is
+ * bounded by that.
+ *
  * SH_GEOMETRY_SMALL shrinks all of them, so that a whole heap fits a model checker, a fuzzer or a
  * test of many chunks. The superblock carries the geometry: builds that differ refuse each other's
  * files. */
@@ -21,6 +25,9 @@
 #define DEFAULT_THREAD_SLOTS 64
 #define DEFAULT_PROCESS_SLOTS 32
 #define ROOT_COUNT 64
+#define RETAINED_SPANS 2u
+#define RETAINED_PAGES 64u
+#define RETAINED_EMPTY_PAGES 8u
 #else
 #define PAGE_SHIFT 13
 #define CHUNK_PAGES_SHIFT 9
@@ -29,6 +36,9 @@
 #define DEFAULT_THREAD_SLOTS 512
 #define DEFAULT_PROCESS_SLOTS 256
 #define ROOT_COUNT 1024
+#define RETAINED_SPANS 4096u
+#define RETAINED_PAGES 8192u
+#define RETAINED_EMPTY_PAGES 64u
 #endif
 
 #define PAGE_BYTES (UINT64_C(1) << PAGE_SHIFT)

@@ -42,6 +42,7 @@ struct derived_offsets {
 	uint64_t page_index;
 	uint64_t listed;
 	uint64_t class_chunks;
+	uint64_t owned;
 	uint64_t end;
 	struct page_index_layout pages;
 };
@@ -59,8 +60,9 @@ static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t proc
 	at.published = at.slot_words + round_up(thread_slots * SLOT_WORDS_STRIDE, 4096);
 	at.page_index = round_up(at.published + max_arenas * sizeof(uint64_t), 4096);
 	at.listed = round_up(at.page_index + at.pages.total_bytes, 4096);
-	at.class_chunks = round_up(at.listed + max_arenas * ARENA_BITMAP_BYTES, 4096);
-	at.end = control_align(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA);
+	at.class_chunks = round_up(at.listed + max_arenas * ARENA_PAGES, 4096);
+	at.owned = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
+	at.end = control_align(at.owned + thread_slots * OWNED_STRIDE);
 	return at;
 }
 
@@ -99,7 +101,8 @@ static void view_control_file(struct heap *heap)
 	heap->slot_words = control + at.slot_words;
 	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
 	page_index_attach(&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
-	heap->listed = (_Atomic uint64_t *)(void *)(control + at.listed);
+	heap->listed = (_Atomic uint8_t *)(void *)(control + at.listed);
+	heap->owned = control + at.owned;
 	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
 }
 
@@ -134,12 +137,53 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 			at.page_index + slices[i].offset_bytes, slices[i].length_bytes);
 	if (error == 0)
 		error = system->back_control(system->context,
-			at.listed + arena * ARENA_BITMAP_BYTES, ARENA_BITMAP_BYTES);
+			at.listed + arena * ARENA_PAGES, ARENA_PAGES);
 	if (error == 0)
 		error = system->back_control(system->context,
 			at.class_chunks + arena * CLASS_CHUNK_BYTES_PER_ARENA,
 			CLASS_CHUNK_BYTES_PER_ARENA);
 	return error;
+}
+
+int heap_back_owned(const struct heap *heap, uint32_t slot, unsigned place, uint16_t *backed)
+{
+	const struct system *system = &heap->system;
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+	uint64_t bytes = round_up(place * sizeof(uint64_t), 4096);
+	int error = system->back_control(system->context, at.owned + slot * OWNED_STRIDE, bytes);
+
+	if (error == 0)
+		*backed = (uint16_t)(bytes / sizeof(uint64_t));
+	return error;
+}
+
+char *chunk_meta_look(const struct heap *heap, uint64_t page)
+{
+	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
+	char *meta;
+
+	if (!page_is_data(heap, page))
+		return NULL;
+	meta = heap->base + chunk_meta_offset(heap, chunk);
+	if (chunk < heap->chunk_limit)
+		atomic_store_explicit(&heap->chunk_meta[chunk], meta, memory_order_relaxed);
+	return meta;
+}
+
+static void classes_init(struct thread *thread)
+{
+	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++) {
+		const struct size_class *size_class = &thread->heap->classes.of[c >> 1];
+
+		thread->extents[c] = (struct class_extent){
+			.reciprocal = (uint32_t)size_class->reciprocal,
+			.blocks_bytes = size_class->objects * size_class->bytes,
+		};
+	}
+	for (unsigned units = 1; units <= UNIT_LIMIT_BYTES / UNIT_BYTES; units++)
+		thread->class_of_units[units] = (uint8_t)span_class_make(
+			size_class_of(units * UNIT_BYTES), false);
 }
 
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag)
@@ -150,4 +194,6 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->tag = tag;
 	thread->log = &heap->logs[slot];
 	thread->words = heap_slot_words(heap, slot);
+	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);
+	classes_init(thread);
 }

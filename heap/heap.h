@@ -33,6 +33,25 @@
 
 struct thread;
 
+/* Process. The spans that a thread owns (heap/owned.h). A place is 1 + the index of the word of the
+ * slot's `owned` that names the span; 0 is none.
+ *
+ *   pages == sum of the pages of the spans with a place
+ *   empty_pages == sum of the pages of those whose bit in `empty` is set */
+struct owned_set {
+	uint16_t unused; /* the first of the unused places up to `limit`, linked by `next` */
+	uint16_t limit;  /* places up to here were used */
+	uint16_t backed; /* places up to here can be written */
+	uint16_t count;
+	uint32_t pages;
+	uint32_t empty_pages;
+	uint16_t position[SPAN_CLASS_COUNT]; /* in the class's ring: the span looked at last */
+	uint8_t vain[SPAN_CLASS_COUNT];      /* searches of the ring in a row that found nothing */
+	uint16_t next[OWNED_COUNT + 1u];     /* in the ring */
+	uint16_t before[OWNED_COUNT + 1u];
+	uint64_t empty[OWNED_COUNT / 64 + 1]; /* no block is live, and the cursor is elsewhere */
+};
+
 /* What reaping and recovery did. Process. */
 struct reap_counts {
 	uint64_t processes;
@@ -70,42 +89,65 @@ struct heap {
 	char *slot_words;
 	_Atomic uint64_t *published; /* per arena */
 	struct page_index pages;
-	_Atomic uint64_t *listed;       /* one bit per page */
+	_Atomic uint8_t *listed;        /* one byte per page */
 	_Atomic uint64_t *class_chunks; /* [arena][span class][CLASS_CHUNK_WORDS] */
+	char *owned;                    /* [slot], each OWNED_STRIDE */
 	/* --- */
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a
 	 * lock was taken over. Set by recovery; the way upward. */
 	void (*reap)(struct thread *thread);
+	/* By chunk below chunk_limit: its metadata block, or NULL for one that nobody asked for yet or
+	 * that holds no data. A chunk that holds data does so for ever. */
+	_Atomic(char *) *chunk_meta;
+	uint64_t chunk_limit; /* 0: nothing is remembered */
 	struct size_class_table classes;
 };
 
 /* Where a thread allocates within its span of one class. Process.
  *
- *   free_bits == ~(*allocated | *freed) of the word, less what the thread gave out since the last
- *   collect of the word, plus what it freed itself; object_free_here() leaves it to the collect */
+ *   free_bits == ~(allocated[0] | allocated[SPAN_FREED_STEP]) as the last collect of the word left them, less
+ *   what the thread gave out since then. What is freed meanwhile is left to the next collect. */
 struct cursor {
 	uint64_t free_bits;
-	_Atomic uint64_t *allocated;
-	_Atomic uint64_t *freed;
-	uint64_t block_base; /* offset of the block of bit 0 of the word */
-	uint64_t page;       /* of the span, 0: none */
-	uint64_t reciprocal; /* of bytes, see struct size_class */
-	uint32_t bytes;      /* of a block */
-	uint32_t word_bytes; /* of the word's blocks together; 0: no span */
+	_Atomic uint64_t *allocated; /* the word; its freed bits stand SPAN_FREED_STEP behind it */
+	uint64_t block_base;         /* offset of the block of bit 0 of the word */
+	uint64_t page;               /* of the span, 0: none */
+	uint32_t bytes;              /* of a block */
 	uint32_t word;
 	uint32_t words;
+	uint32_t reserved[5];
 };
 
 static_assert(sizeof(struct cursor) == CACHE_LINE_BYTES, "the fast path indexes by shifting");
 
-/* How many pages the hint of a thread tells apart. */
+/* A page of a span that the thread owns, and what it takes to free a block there. Process. */
+struct page_hint {
+	uint64_t page; /* 0: none */
+	uint64_t base; /* offset of the span */
+	struct span *span;
+	uint64_t reciprocal; /* of its blocks, see struct size_class */
+};
+
+/* Process. What a free needs to know of a span class. */
+struct class_extent {
+	uint32_t reciprocal;
+	uint32_t blocks_bytes; /* of a span's blocks together */
+};
+
+static_assert(sizeof(struct cursor) == CACHE_LINE_BYTES, "the fast path indexes by shifting");
+
 #define PAGE_HINTS 256u
+
+/* Blocks of up to this many bytes find their class in a table. */
+#define UNIT_BYTES 16u
+#define UNIT_LIMIT_BYTES 1024u
 
 /* Process. One thread that works on the heap, or a reaper's view of itself. */
 struct thread {
 	struct heap *heap;
 	uint32_t slot;
 	uint64_t tag;
+	uint64_t mine; /* the hot word of a span of class 0 that the thread owns */
 	struct slot_log *log;
 	struct slot_words *words;
 	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
@@ -113,9 +155,12 @@ struct thread {
 	uint64_t limbo_pages;      /* in words->limbo */
 	uint64_t trim_page;        /* where span_trim goes on */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
+	struct class_extent extents[SPAN_CLASS_COUNT];
+	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
+	uint8_t class_of_units[UNIT_LIMIT_BYTES / UNIT_BYTES + 1];
 	struct cursor cursors[SPAN_CLASS_COUNT];
-	/* Span class of the thread's own span at a page, by the page's low bits. May be wrong. */
-	uint8_t class_of_page[PAGE_HINTS];
+	struct page_hint hints[PAGE_HINTS]; /* by the page's low bits */
+	struct owned_set owned;
 };
 
 /* Sizes that follow from the slot counts. */
@@ -135,6 +180,16 @@ int heap_back_control(const struct heap *heap, uint64_t arena);
 
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
+
+/* Word of `owned` of a slot at a place. */
+static inline _Atomic uint64_t *heap_owned(const struct heap *heap, uint32_t slot, unsigned place)
+{
+	return (_Atomic uint64_t *)(void *)(heap->owned + slot * OWNED_STRIDE) + (place - 1);
+}
+
+/* Backs words of `owned` of a slot: at least `place` of them; the number that can be written is stored in
+ * *backed. 0 or an errno. */
+int heap_back_owned(const struct heap *heap, uint32_t slot, unsigned place, uint16_t *backed);
 
 static inline struct slot_words *heap_slot_words(const struct heap *heap, uint32_t slot)
 {
@@ -247,6 +302,23 @@ static inline uint64_t chunk_meta_offset(const struct heap *heap, uint64_t chunk
 		(chunk & (ARENA_CHUNKS - 1)) * META_STRIDE;
 }
 
+/* Finds it, and remembers it. */
+char *chunk_meta_look(const struct heap *heap, uint64_t page);
+
+/* The metadata block of the chunk of `page`; NULL when it holds no data. For any number. */
+static inline char *chunk_meta(const struct heap *heap, uint64_t page)
+{
+	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
+	char *meta;
+
+	if (__builtin_expect(chunk < heap->chunk_limit, 1)) {
+		meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
+		if (__builtin_expect(meta != NULL, 1))
+			return meta;
+	}
+	return chunk_meta_look(heap, page);
+}
+
 /* Spans of 8 pages use every 8th pair, which would use every 8th set of a cache: the low bits of
  * the index are mixed with the next ones. A permutation within 64 pages. */
 static inline uint64_t pair_index(uint64_t page)
@@ -268,6 +340,21 @@ static inline struct span_more *span_more_of_head(const struct heap *heap, uint6
 	return (struct span_more *)(void *)(heap->base +
 		       chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_MORE_OFFSET) +
 		pair_index(page);
+}
+
+static inline struct span *meta_span(char *meta, uint64_t page)
+{
+	return (struct span *)(void *)(meta + META_PAIRS_OFFSET) + pair_index(page);
+}
+
+static inline struct span_more *meta_span_more(char *meta, uint64_t page)
+{
+	return (struct span_more *)(void *)(meta + META_MORE_OFFSET) + pair_index(page);
+}
+
+static inline _Atomic uint32_t *meta_table_entry(char *meta, uint64_t page)
+{
+	return (_Atomic uint32_t *)(void *)(meta + META_TABLE_OFFSET) + (page & (CHUNK_PAGES - 1));
 }
 
 static inline _Atomic uint32_t *span_table_entry(const struct heap *heap, uint64_t page)

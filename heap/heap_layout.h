@@ -193,7 +193,7 @@ struct span {
 	_Atomic uint32_t pages;
 	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
 	_Atomic uint8_t purpose;    /* enum span_purpose */
-	uint16_t reserved16;
+	_Atomic uint16_t place;     /* heap/owned.h: the owner's number of the span. Volatile. */
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */
@@ -204,19 +204,31 @@ struct span {
 };
 
 static_assert(sizeof(struct span) == 2 * CACHE_LINE_BYTES, "format");
+static_assert(offsetof(struct span, place) == 6, "format");
 static_assert(offsetof(struct span, hot) == 16, "format");
 static_assert(offsetof(struct span, allocated) == 32, "format");
 static_assert(offsetof(struct span, freed) == CACHE_LINE_BYTES, "format");
 
 /* Heap file. The rest of the bits. */
 struct span_more {
-	_Atomic uint64_t allocated[SPAN_MAX_WORDS - SPAN_INLINE_WORDS];
 	uint64_t reserved[4];
+	_Atomic uint64_t allocated[SPAN_MAX_WORDS - SPAN_INLINE_WORDS];
 	_Atomic uint64_t freed[SPAN_MAX_WORDS - SPAN_INLINE_WORDS];
 	_Atomic uint64_t limbo[SPAN_MAX_WORDS - SPAN_INLINE_WORDS];
 };
 
 static_assert(sizeof(struct span_more) == 2 * CACHE_LINE_BYTES, "format");
+
+/* From a word of allocated to the same word of freed, in both. */
+#define SPAN_FREED_STEP 4u
+
+static_assert(offsetof(struct span, freed) ==
+		offsetof(struct span, allocated) + SPAN_FREED_STEP * sizeof(uint64_t),
+	"format");
+static_assert(offsetof(struct span_more, freed) ==
+		offsetof(struct span_more, allocated) + SPAN_FREED_STEP * sizeof(uint64_t),
+	"format");
+static_assert(SPAN_MAX_WORDS == 2 * SPAN_INLINE_WORDS, "format");
 
 /* A chunk's metadata block in its arena's zone: pairs, second pairs, spans table. The table maps a
  * page to the first page of its span; an entry counts only if that span exists and covers the page. */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/object.h"
 
+#include "heap/owned.h"
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "shm/order.h"
@@ -32,11 +33,12 @@ static int find_small(const struct heap *heap, struct block *block)
 {
 	const struct size_class *size_class = span_size_class(heap, block->span_class);
 	uint64_t delta = block->off - page_offset(block->head);
-	uint64_t index = delta * size_class->reciprocal >> 32;
+	uint64_t index;
 
 	if (delta >= size_class->pages * PAGE_BYTES)
 		return SH_EBADPTR;
-	if (index >= size_class->objects || index * size_class->bytes != delta)
+	if (!size_class_index(size_class->reciprocal, delta, &index) ||
+		index >= size_class->objects)
 		return SH_EBADPTR;
 	block->word = (uint32_t)(index / 64);
 	block->bit = UINT64_C(1) << (index & 63);
@@ -48,6 +50,7 @@ static int find_in_span(const struct heap *heap, struct block *block, uint64_t h
 {
 	uint32_t owner = hot_owner(hot);
 
+	block->owner = owner;
 	block->span_class = hot_class(hot);
 	if (owner == HOT_LARGE) {
 		block->bit = 0;
@@ -62,11 +65,12 @@ static int find_in_span(const struct heap *heap, struct block *block, uint64_t h
 int block_find(const struct heap *heap, uint64_t off, struct block *block)
 {
 	uint64_t page = off >> PAGE_SHIFT;
+	char *meta = chunk_meta(heap, page);
 	uint64_t head;
 
-	if (!page_is_data(heap, page))
+	if (meta == NULL)
 		return SH_EBADPTR;
-	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
+	head = atomic_load_explicit(meta_table_entry(meta, page), memory_order_acquire);
 	if (head == 0 || head > page)
 		return SH_EBADPTR;
 	/* In the chunk of the page it is data as that is. */
@@ -135,67 +139,127 @@ static void cursor_set(struct thread *thread, unsigned span_class, uint64_t head
 	const struct heap *heap = thread->heap;
 	const struct size_class *size_class = span_size_class(heap, span_class);
 
-	uint32_t rest = size_class->objects - word * 64;
-
-	for (uint32_t i = 0; i < size_class->pages; i++)
-		thread->class_of_page[(head + i) % PAGE_HINTS] = (uint8_t)span_class;
 	thread->cursors[span_class] = (struct cursor){
 		.free_bits = free_bits,
 		.allocated = span_allocated(heap, head, word),
-		.freed = span_freed(heap, head, word),
 		.block_base = page_offset(head) + (uint64_t)word * 64 * size_class->bytes,
-		.bytes = size_class->bytes,
 		.page = head,
-		.reciprocal = size_class->reciprocal,
-		.word_bytes = (rest < 64 ? rest : 64) * size_class->bytes,
+		.bytes = size_class->bytes,
 		.word = word,
 		.words = size_class->words,
 	};
 }
 
-/* Looks through the words of the thread's span, from the one after the current on, then the
- * current one itself. */
-static bool refill_from_own(struct thread *thread, unsigned span_class)
+/* Points the cursor at the first word with a free block, from `word` on, round the span to the word
+ * before it. */
+static bool cursor_seek(struct thread *thread, unsigned span_class, uint64_t head, uint32_t word)
 {
-	struct cursor *cursor = &thread->cursors[span_class];
-	uint64_t head = cursor->page;
-	uint32_t words = cursor->words;
-	uint32_t word = cursor->word;
+	uint32_t words = span_size_class(thread->heap, span_class)->words;
 
 	for (uint32_t i = 0; i < words; i++) {
-		word = word + 1 == words ? 0 : word + 1;
 		uint64_t bits = span_collect(thread, head, word);
 
 		if (bits != 0) {
 			cursor_set(thread, span_class, head, word, bits);
 			return true;
 		}
+		word = word + 1 == words ? 0 : word + 1;
 	}
 	return false;
 }
 
-static void cursor_drop(struct thread *thread, unsigned span_class)
+static bool refill_from_current(struct thread *thread, unsigned span_class)
+{
+	const struct cursor *cursor = &thread->cursors[span_class];
+
+	return cursor->page != 0 &&
+		cursor_seek(thread, span_class, cursor->page,
+			cursor->word + 1 == cursor->words ? 0 : cursor->word + 1);
+}
+
+/* The span is full: kept, or handed over. In the latter case no list names it until enough is freed in
+ * it. */
+static void leave_current(struct thread *thread, unsigned span_class)
 {
 	struct cursor *cursor = &thread->cursors[span_class];
 
 	if (cursor->page == 0)
 		return;
-	span_give_up(thread, cursor->page, span_class);
+	if (!owned_has_room(thread))
+		span_give_up(thread, cursor->page);
 	*cursor = (struct cursor){ .page = 0 };
 }
 
-/* Points the cursor at the lowest free block of a span that the thread just got, collected. */
-static void cursor_begin(struct thread *thread, unsigned span_class, uint64_t head)
+/* The next span of the thread's own in the ring of the class: who comes to it finds its bits near. */
+static void expect_next(const struct thread *thread, unsigned span_class)
 {
-	unsigned words = span_size_class(thread->heap, span_class)->words;
+	unsigned next = thread->owned.next[thread->owned.position[span_class]];
 
-	for (unsigned word = 0; word < words; word++) {
-		uint64_t bits = span_free_bits(thread->heap, head, word);
+	if (next != 0)
+		__builtin_prefetch(span_of_head(thread->heap, owned_head(thread, next)));
+}
 
-		cursor_set(thread, span_class, head, word, bits);
-		if (bits != 0)
-			return;
+/* Points the cursor at a kept span with at least `least` free blocks. */
+static bool take_kept(struct thread *thread, unsigned span_class, unsigned place, unsigned least)
+{
+	const struct size_class *size_class = span_size_class(thread->heap, span_class);
+	uint64_t head = owned_head(thread, place);
+
+	/* What open logs are freeing is counted, and perhaps not found. */
+	if (span_free_count(thread->heap, head, size_class) < least ||
+		!cursor_seek(thread, span_class, head, 0))
+		return false;
+	owned_forget_empty(thread, place, size_class->pages);
+	return true;
+}
+
+/* Goes on round the ring of spans that the thread filled earlier, at most once. */
+static bool go_round(struct thread *thread, unsigned span_class, unsigned looks, unsigned least)
+{
+	unsigned last = thread->owned.position[span_class];
+	unsigned place = 0;
+
+	while (looks-- > 0 && place != last) {
+		place = owned_next(thread, span_class);
+		if (take_kept(thread, span_class, place, least))
+			return true;
 	}
+	return false;
+}
+
+static bool refill_from_kept(struct thread *thread, unsigned span_class)
+{
+	bool found;
+
+	if (thread->owned.position[span_class] == 0)
+		return false;
+	found = go_round(thread, span_class, owned_looks(thread, span_class),
+		span_size_class(thread->heap, span_class)->worth);
+	owned_looked(thread, span_class, found);
+	expect_next(thread, span_class);
+	return found;
+}
+
+/* A span that is new to the thread. */
+static bool begin_span(struct thread *thread, unsigned span_class, uint64_t head)
+{
+	const struct heap *heap = thread->heap;
+
+	owned_link(thread, span_class, span_of_head(heap, head)->place,
+		span_size_class(heap, span_class)->pages);
+	return cursor_seek(thread, span_class, head, 0);
+}
+
+/* There are no pages for a new span: any free block will do. */
+static bool refill_from_rest(struct thread *thread, unsigned span_class)
+{
+	uint64_t head;
+
+	if (thread->owned.position[span_class] != 0 &&
+		go_round(thread, span_class, OWNED_COUNT, 1))
+		return true;
+	head = span_claim_any(thread, span_class);
+	return head != 0 && begin_span(thread, span_class, head);
 }
 
 /* Gives the thread a span of the class with a free block. False and *error when there is none. */
@@ -203,17 +267,16 @@ static bool refill(struct thread *thread, unsigned span_class, int *error)
 {
 	uint64_t head;
 
-	if (thread->cursors[span_class].page != 0 && refill_from_own(thread, span_class))
+	if (refill_from_current(thread, span_class))
 		return true;
-	/* Handed over: full, so no list names it until somebody frees in it. */
-	cursor_drop(thread, span_class);
+	leave_current(thread, span_class);
+	if (refill_from_kept(thread, span_class))
+		return true;
 	head = span_claim_listed(thread, span_class);
 	if (head == 0)
 		head = span_create(thread, span_class, error);
-	if (head == 0)
-		return false;
-	cursor_begin(thread, span_class, head);
-	return true;
+	return head != 0 ? begin_span(thread, span_class, head)
+			 : refill_from_rest(thread, span_class);
 }
 
 static bool have_bits(struct thread *thread, unsigned span_class, int *error)
@@ -258,20 +321,61 @@ void object_cancel(struct thread *thread, unsigned span_class, uint64_t off)
 
 /* --- free ---------------------------------------------------------------------------------- */
 
+static bool owned_by(const struct thread *thread, const struct block *block)
+{
+	return block->owner == hot_owned_by(thread->slot);
+}
+
+static bool is_empty(const struct heap *heap, uint64_t head, unsigned words)
+{
+	for (unsigned word = 0; word < words; word++)
+		if (atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) !=
+			0)
+			return false;
+	return true;
+}
+
+/* No block of the word is live any more: if that is so of all the span's (rule A of heap/span.h), it
+ * is kept for the next search, or its pages go back. */
+static void look_if_empty(struct thread *thread, uint64_t head, unsigned span_class)
+{
+	const struct size_class *size_class = span_size_class(thread->heap, span_class);
+	unsigned place = span_of_head(thread->heap, head)->place;
+
+	if (thread->cursors[span_class].page == head)
+		return;
+	if (is_empty(thread->heap, head, size_class->words) &&
+		!owned_keep_empty(thread, place, size_class->pages))
+		span_retire(thread, head);
+}
+
+/* What the thread's own free means for its span; `left` is the word afterwards. What the cursor points at
+ * is found again by the next collect. */
+static void freed_own(struct thread *thread, const struct block *block, uint64_t left)
+{
+	if (left == 0)
+		look_if_empty(thread, block->head, block->span_class);
+}
+
 /* By the span's owner: plain stores. */
 static int free_own(struct thread *thread, const struct block *block)
 {
-	struct cursor *cursor = &thread->cursors[block->span_class];
 	_Atomic uint64_t *allocated = block_allocated(thread->heap, block);
+	uint64_t left;
 
 	if (!is_live_small(thread->heap, block))
 		return SH_EDOUBLEFREE;
-	atomic_store_explicit(allocated,
-		atomic_load_explicit(allocated, memory_order_relaxed) & ~block->bit,
-		memory_order_release);
-	if (cursor->page == block->head && cursor->word == block->word)
-		cursor->free_bits |= block->bit;
+	left = atomic_load_explicit(allocated, memory_order_relaxed) & ~block->bit;
+	atomic_store_explicit(allocated, left, memory_order_release);
+	freed_own(thread, block, left);
 	return 0;
+}
+
+void object_word_emptied(struct thread *thread, uint64_t off)
+{
+	const struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
+
+	look_if_empty(thread, hint->base >> PAGE_SHIFT, hint->span->span_class);
 }
 
 static void set_touching(struct thread *thread, uint32_t slot, uint64_t head)
@@ -289,23 +393,29 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	uint64_t before;
 
 	set_touching(thread, slot, block->head);
-	/* seq_cst: before the look at the hot word, see not_full() in span.c. */
+	/* seq_cst: before the look at the hot word, see span_free_count(). */
 	before = atomic_fetch_or(block_freed(heap, block), block->bit);
 	/* Crash: freed, and in nobody's list; touching names it. So when the bit was set before, by
 	 * a dead thread for whose log this repeats it, the listing is repeated, too. */
-	if (hot_owner(atomic_load(&block->span->hot)) == HOT_UNOWNED)
-		span_list(heap, block->head, block->span_class);
+	span_list(heap, block->head);
 	set_touching(thread, slot, 0);
 	return before;
 }
 
 static int free_others(struct thread *thread, const struct block *block)
 {
+	uint64_t before;
+	uint64_t live;
+
 	if (!is_live_small(thread->heap, block))
 		return SH_EDOUBLEFREE;
-	if (free_remote(thread, thread->slot, block) & block->bit)
+	before = free_remote(thread, thread->slot, block);
+	if (before & block->bit)
 		return SH_EDOUBLEFREE;
-	span_retire_if_empty(thread, block->head);
+	live = atomic_load_explicit(block_allocated(thread->heap, block), memory_order_relaxed) &
+		~(before | block->bit);
+	if (live == 0)
+		span_retire_if_empty(thread, block->head);
 	return 0;
 }
 
@@ -316,11 +426,6 @@ static int free_large(struct thread *thread, const struct block *block)
 	span_free_end(thread, thread->slot, 0);
 	pages_settle_limbo(thread);
 	return 0;
-}
-
-static bool owned_by(const struct thread *thread, const struct block *block)
-{
-	return thread->cursors[block->span_class].page == block->head;
 }
 
 int object_free(struct thread *thread, uint64_t off)
@@ -352,30 +457,26 @@ void object_free_for_log(struct thread *thread, uint32_t slot, const struct bloc
 
 void object_freed_for_log(struct thread *thread, uint32_t slot, const struct block *block)
 {
-	struct cursor *cursor = &thread->cursors[block->span_class];
-
-	if (!owned_by(thread, block))
-		return;
 	/* Not for the dead's frees: those are in freed, and collected. */
-	if (slot == thread->slot && cursor->word == block->word)
-		cursor->free_bits |=
-			block->bit & ~atomic_load_explicit(cursor->allocated, memory_order_relaxed);
+	if (slot == thread->slot && owned_by(thread, block))
+		freed_own(thread, block,
+			atomic_load_explicit(block_allocated(thread->heap, block),
+				memory_order_relaxed));
 }
 
 void object_give_back(struct thread *thread)
 {
-	for (unsigned span_class = 0; span_class < SPAN_CLASS_COUNT; span_class++) {
-		struct cursor *cursor = &thread->cursors[span_class];
-		uint64_t head = cursor->page;
+	memset(thread->cursors, 0, sizeof(thread->cursors));
+	for (unsigned place = 1; place <= thread->owned.limit; place++) {
+		uint64_t head = owned_head(thread, place);
 		bool empty;
 
 		if (head == 0)
 			continue;
 		span_collect_all(thread, head, &empty);
 		if (empty)
-			span_retire(thread, head, span_class);
+			span_retire(thread, head);
 		else
-			span_give_up(thread, head, span_class);
-		*cursor = (struct cursor){ .page = 0 };
+			span_give_up(thread, head);
 	}
 }

@@ -17,6 +17,7 @@ struct block {
 	uint64_t off;
 	uint64_t head;       /* first page of its span */
 	struct span *span;   /* its record */
+	uint32_t owner;      /* of its span, as the hot word tells (heap/hot.h) */
 	uint32_t span_class; /* or SPAN_CLASS_LARGE, SPAN_CLASS_LARGE - 1 */
 	uint32_t word;
 	uint64_t bit;   /* 0: a large block */
@@ -49,21 +50,22 @@ static inline uint64_t cursor_take_bit(struct cursor *cursor)
 
 static inline uint64_t cursor_block(const struct cursor *cursor, uint64_t bit)
 {
-	return cursor->block_base + (uint64_t)(unsigned)__builtin_ctzll(bit) * cursor->bytes;
+	return cursor->block_base + (uint64_t)__builtin_ctzll(bit) * cursor->bytes;
 }
 
 static inline void cursor_publish(const struct cursor *cursor, uint64_t bit)
 {
-	uint64_t allocated = atomic_load_explicit(cursor->allocated, memory_order_relaxed);
+	_Atomic uint64_t *allocated = cursor->allocated;
+	_Atomic uint64_t *freed = allocated + SPAN_FREED_STEP;
 
 	/* The commit of the allocation. Crash: allocated, and known to nobody or to a log.
 	 * release: who finds the block live sees the span's record. */
-	atomic_store_explicit(cursor->allocated, allocated | bit, memory_order_release);
+	atomic_store_explicit(allocated,
+		atomic_load_explicit(allocated, memory_order_relaxed) | bit, memory_order_release);
 	/* A bit of freed in a block that is being given out: the second of two racing frees landed
 	 * after the block's collect. Dropped, or the new holder's block would look free. */
-	if (__builtin_expect((atomic_load_explicit(cursor->freed, memory_order_relaxed) & bit) != 0,
-		    0))
-		atomic_fetch_and_explicit(cursor->freed, ~bit, memory_order_relaxed);
+	if (__builtin_expect((atomic_load_explicit(freed, memory_order_relaxed) & bit) != 0, 0))
+		atomic_fetch_and_explicit(freed, ~bit, memory_order_relaxed);
 }
 
 /* Allocates a block of the cursor's class; cursor->free_bits is not 0. */
@@ -75,26 +77,109 @@ static inline uint64_t object_allocate_here(struct cursor *cursor)
 	return cursor_block(cursor, bit);
 }
 
-/* Frees a live block among those that the thread allocates from; false: it is none, or not live,
- * and nothing was changed. For any `off`. Crash: freed or not. */
-static inline bool object_free_here(struct thread *thread, uint64_t off)
+enum object_freed {
+	OBJECT_NOT_FREED, /* nothing was changed */
+	OBJECT_FREED,
+	OBJECT_WORD_EMPTIED, /* freed; object_word_emptied() comes next */
+};
+
+/* Clears bit `index` (modulo 64) of a word of `allocated` of the thread's own span, unless it is clear or
+ * freed. */
+static inline enum object_freed object_clear_bit(_Atomic uint64_t *allocated, uint64_t index)
 {
-	struct cursor *cursor =
-		&thread->cursors[thread->class_of_page[(off >> PAGE_SHIFT) % PAGE_HINTS]];
-	uint64_t delta = off - cursor->block_base;
-	uint64_t index = delta * cursor->reciprocal >> 32;
-
-	if (delta >= cursor->word_bytes || index * cursor->bytes != delta)
-		return false;
 	/* freed first, see above. */
-	uint64_t freed = atomic_load_explicit(cursor->freed, memory_order_acquire);
-	uint64_t allocated = atomic_load_explicit(cursor->allocated, memory_order_acquire);
-	uint64_t bit = UINT64_C(1) << index;
+	uint64_t not_freed =
+		~atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
+	uint64_t live = atomic_load_explicit(allocated, memory_order_acquire);
+	uint64_t left = live & ~(UINT64_C(1) << (index & 63));
 
-	if ((allocated & ~freed & bit) == 0)
-		return false;
-	atomic_store_explicit(cursor->allocated, allocated & ~bit, memory_order_release);
-	return true;
+	if (((live & not_freed) >> (index & 63) & 1) == 0)
+		return OBJECT_NOT_FREED;
+	/* Crash: freed or not. release: who sees the block free sees all that its holder did. */
+	atomic_store_explicit(allocated, left, memory_order_release);
+	return left != 0 ? OBJECT_FREED : OBJECT_WORD_EMPTIED;
+}
+
+static inline struct page_hint *thread_hint(struct thread *thread, uint64_t page)
+{
+	return &thread->hints[page % PAGE_HINTS];
+}
+
+/* The block at `off`, just freed by object_free_hinted() or object_free_owned(), was the last live one of its
+ * word of bits, and the thread's cursor is elsewhere: perhaps the span is empty. */
+void object_word_emptied(struct thread *thread, uint64_t off);
+
+/* Frees the block of bit `index` (modulo 64) of a word of `allocated` in the span of a hint. */
+static inline enum object_freed object_free_in(const struct thread *thread,
+	const struct page_hint *hint, _Atomic uint64_t *allocated, uint64_t index)
+{
+	enum object_freed freed = object_clear_bit(allocated, index);
+	size_t span_class;
+
+	if (freed != OBJECT_WORD_EMPTIED)
+		return freed;
+	span_class = atomic_load_explicit(&hint->span->span_class, memory_order_relaxed);
+	return thread->cursors[span_class].allocated == allocated ? OBJECT_FREED
+								  : OBJECT_WORD_EMPTIED;
+}
+
+/* Frees a live block in a span of the thread's own of whose page there is a hint. What is none, or not
+ * live, or takes a closer look, is not freed. For any `off`. */
+static inline enum object_freed object_free_hinted(struct thread *thread, uint64_t off)
+{
+	uint64_t page = off >> PAGE_SHIFT;
+	const struct page_hint *hint = thread_hint(thread, page);
+	uint64_t index;
+
+	/* Behind the span's last block no bit is set. */
+	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
+		index >= SPAN_INLINE_WORDS * 64)
+		return OBJECT_NOT_FREED;
+	return object_free_in(thread, hint, &hint->span->allocated[index / 64], index);
+}
+
+/* The same for any page of a span that the thread owns and whose chunk is remembered; leaves a hint of it. */
+static inline enum object_freed object_free_owned(struct thread *thread, uint64_t off)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t page = off >> PAGE_SHIFT;
+	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
+	const struct class_extent *extent;
+	struct page_hint *hint;
+	struct span *span;
+	char *meta;
+	uint64_t head, span_class, delta, index;
+
+	if (chunk >= heap->chunk_limit)
+		return OBJECT_NOT_FREED;
+	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
+	if (meta == NULL)
+		return OBJECT_NOT_FREED;
+	head = atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed);
+	/* Not a span that begins in another chunk, nor page 0: none. */
+	if ((head ^ page) >> CHUNK_PAGES_SHIFT != 0)
+		return OBJECT_NOT_FREED;
+	span = meta_span(meta, head);
+	/* The hot word of a span of the thread's own differs from thread->mine by its class. */
+	span_class = atomic_load_explicit(&span->hot, memory_order_relaxed) ^ thread->mine;
+	if (span_class >= SPAN_CLASS_COUNT)
+		return OBJECT_NOT_FREED;
+	extent = &thread->extents[span_class];
+	delta = off - page_offset(head);
+	if (delta >= extent->blocks_bytes || !size_class_index(extent->reciprocal, delta, &index))
+		return OBJECT_NOT_FREED;
+	hint = thread_hint(thread, page);
+	*hint = (struct page_hint){
+		.page = page,
+		.base = page_offset(head),
+		.span = span,
+		.reciprocal = extent->reciprocal,
+	};
+	return object_free_in(thread, hint,
+		index < SPAN_INLINE_WORDS * 64
+			? &span->allocated[index / 64]
+			: &meta_span_more(meta, head)->allocated[index / 64 - SPAN_INLINE_WORDS],
+		index);
 }
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */

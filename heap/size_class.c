@@ -6,12 +6,15 @@
 
 #include <assert.h>
 
-/* A span of fewer objects is not worth its metadata and its trips to the page allocator. */
-#define SPAN_ENOUGH_OBJECTS 16u
+/* A span of fewer objects is not worth its metadata and its trips to the page allocator: as many as
+ * the bits beside its record can tell apart, or as fit SPAN_ENOUGH_PAGES. */
+#define SPAN_ENOUGH_OBJECTS (SPAN_INLINE_WORDS * 64u)
 #define SPAN_LEAST_OBJECTS 4u
 #define SPAN_ENOUGH_PAGES 4u
 /* At most 1/16 of a span may be left over behind its last object. */
 #define SPAN_TAIL_SHARE 16u
+/* Spans with a smaller part of their blocks free are left alone: a visit costs more than it brings. */
+#define SPAN_WORTH_SHARE 8u
 
 static uint32_t class_bytes(unsigned size_class)
 {
@@ -30,7 +33,7 @@ static bool pages_fit(uint64_t bytes, uint64_t pages)
 
 	if (objects < SPAN_LEAST_OBJECTS)
 		return false;
-	if (objects < SPAN_ENOUGH_OBJECTS && pages < SPAN_ENOUGH_PAGES)
+	if (objects * 2 <= SPAN_ENOUGH_OBJECTS && pages < SPAN_ENOUGH_PAGES)
 		return false;
 	return (span_bytes - objects * bytes) * SPAN_TAIL_SHARE <= span_bytes;
 }
@@ -49,8 +52,17 @@ static struct size_class make(unsigned size_class)
 		.pages = pages,
 		.objects = objects,
 		.words = (objects + 63) / 64,
+		.worth = objects > SPAN_WORTH_SHARE ? objects / SPAN_WORTH_SHARE : 1,
 		.reciprocal = ((UINT64_C(1) << 32) + bytes - 1) / bytes,
 	};
+}
+
+/* What size_class_index() relies on. */
+static bool index_is_exact(const struct size_class *class)
+{
+	uint64_t excess = class->reciprocal * class->bytes - (UINT64_C(1) << 32);
+
+	return excess < class->bytes && (class->objects + 1) * excess < class->reciprocal;
 }
 
 static uint64_t fold(uint64_t hash, uint64_t value)
@@ -65,6 +77,7 @@ void size_class_table_init(struct size_class_table *table)
 	for (unsigned c = 0; c < SIZE_CLASS_COUNT; c++) {
 		table->of[c] = make(c);
 		assert(table->of[c].objects <= SPAN_MAX_OBJECTS);
+		assert(index_is_exact(&table->of[c]));
 		table->hash = fold(table->hash, table->of[c].bytes);
 		table->hash = fold(table->hash, table->of[c].pages);
 	}

@@ -23,12 +23,14 @@
 /* Process. What follows from a size class.
  *
  *   objects * bytes <= pages * PAGE_BYTES < (objects + 1) * bytes
- *   n / bytes == n * reciprocal >> 32  for n < pages * PAGE_BYTES */
+ *   n / bytes == n * reciprocal >> 32                            \ for n < pages * PAGE_BYTES,
+ *   n % bytes == 0  <=>  n * reciprocal mod 2^32 < reciprocal    / see size_class_index() */
 struct size_class {
 	uint32_t bytes;
 	uint32_t pages;
 	uint32_t objects;
 	uint32_t words; /* of 64 object bits */
+	uint32_t worth; /* free blocks from which on a span is worth an allocator's visit */
 	uint64_t reciprocal;
 };
 
@@ -54,6 +56,19 @@ static inline unsigned size_class_of(uint64_t bytes)
 		return (unsigned)(last >> 4);
 	top = 63u - (unsigned)__builtin_clzll(last);
 	return 8u * (top - 6u) + (unsigned)(last >> (top - 3) & 7);
+}
+
+/* Whether a block begins `delta` bytes into its span, and which: for delta < pages * PAGE_BYTES.
+ *
+ * reciprocal * bytes == 2^32 + e with e < bytes. With delta == q * bytes + r the product is
+ * q * 2^32 + q * e + r * reciprocal, and q * e < reciprocal (asserted for each class), so its low half
+ * is below the reciprocal exactly when r is 0. */
+static inline bool size_class_index(uint64_t reciprocal, uint64_t delta, uint64_t *index)
+{
+	uint64_t product = delta * reciprocal;
+
+	*index = product >> 32;
+	return (uint32_t)product < (uint32_t)reciprocal;
 }
 
 static inline unsigned span_class_make(unsigned size_class, bool noscan)

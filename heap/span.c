@@ -2,14 +2,18 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/span.h"
 
+#include "heap/owned.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "shm/order.h"
 
+#include <errno.h>
+
 /* How many listed spans an allocation tries before it takes fresh pages: a span whose only free
- * bits belong to open logs would be tried for ever, and after a restart every full span is listed
- * until somebody looked at it. */
+ * bits belong to open logs would be tried for ever. */
 #define CLAIM_TRIES 32u
+/* How many spans of an earlier incarnation it looks at. */
+#define CLAIM_SIGHTS 256u
 
 /* --- finding ------------------------------------------------------------------------------- */
 
@@ -158,24 +162,54 @@ static void set_hot(const struct heap *heap, uint64_t head, uint32_t owner, unsi
 		memory_order_release);
 }
 
-static void set_owned(struct thread *thread, unsigned index, uint64_t head)
+static void set_place(const struct heap *heap, uint64_t head, unsigned place)
 {
-	atomic_store_explicit(&thread->words->owned[index], head, memory_order_release);
+	atomic_store_explicit(&span_of_head(heap, head)->place, (uint16_t)place,
+		memory_order_relaxed);
+}
+
+static unsigned place_of(const struct heap *heap, uint64_t head)
+{
+	return atomic_load_explicit(&span_of_head(heap, head)->place, memory_order_relaxed);
+}
+
+static void forget_hints(struct thread *thread, uint64_t head, uint32_t npages)
+{
+	for (uint64_t page = head; page < head + npages; page++)
+		if (thread->hints[page % PAGE_HINTS].page == page)
+			thread->hints[page % PAGE_HINTS].page = 0;
+}
+
+/* The span is no longer in the thread's books. Crash before: named still, looked at once more. */
+static void drop(struct thread *thread, uint64_t head, unsigned span_class, uint32_t npages)
+{
+	unsigned place = place_of(thread->heap, head);
+
+	owned_unlink(thread, span_class, place, npages);
+	forget_hints(thread, head, npages);
+	owned_drop(thread, place);
 }
 
 uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 {
 	const struct heap *heap = thread->heap;
 	const struct size_class *size_class = span_size_class(heap, span_class);
-	uint64_t head = pages_allocate(thread, size_class->pages, error);
+	uint64_t head;
+	unsigned place;
 
+	if (!owned_ready(thread)) {
+		*error = ENOSPC;
+		return 0;
+	}
+	head = pages_allocate(thread, size_class->pages, error);
 	if (head == 0)
 		return 0;
-	set_owned(thread, span_class, head);
+	place = owned_take(thread, head);
 	/* Crash: owned names a page that is no span; the reaper sees no hot word of the slot. */
 	crash_order();
 	write_record(heap, head, size_class->pages, SPAN_OBJECTS, span_class, 0);
 	write_bits(heap, head, size_class->words);
+	set_place(heap, head, place);
 	set_hot(heap, head, hot_owned_by(thread->slot), span_class);
 	/* Crash: the intent names the run, its head bit is clear: returned, hot word cleared. */
 	crash_order();
@@ -263,43 +297,52 @@ void span_free_end(struct thread *thread, uint32_t slot, unsigned which)
 
 void span_unlist(struct heap *heap, uint64_t head)
 {
-	atomic_fetch_and_explicit(&heap->listed[head / 64], ~(UINT64_C(1) << (head & 63)),
-		memory_order_relaxed);
+	atomic_store_explicit(&heap->listed[head], 0, memory_order_relaxed);
 }
 
-void span_retire(struct thread *thread, uint64_t head, unsigned index)
+void span_retire(struct thread *thread, uint64_t head)
 {
 	struct heap *heap = thread->heap;
 	struct span *span = span_of_head(heap, head);
+	unsigned span_class = span->span_class;
+	uint32_t npages = span->pages;
 
 	pages_make_room(thread, thread->slot);
-	pages_open_intent(thread->log, 0, RUN_FREE, head, span->pages);
+	pages_open_intent(thread->log, 0, RUN_FREE, head, npages);
 	/* Crash: the reaper finishes it: nobody else can claim or fill the span. */
 	crash_order();
-	set_hot(heap, head, hot_dying_by(thread->slot), span->span_class);
+	set_hot(heap, head, hot_dying_by(thread->slot), span_class);
 	crash_order();
 	head_clear(heap, head);
 	span_unlist(heap, head);
-	pages_to_limbo(thread, thread->slot, head, span->pages);
-	set_owned(thread, index, 0);
+	pages_to_limbo(thread, thread->slot, head, npages);
+	drop(thread, head, span_class, npages);
 	pages_close_intent(thread->log, 0);
 	pages_settle_limbo(thread);
 }
 
 /* --- ownership ----------------------------------------------------------------------------- */
 
-static bool not_full(const struct heap *heap, uint64_t head, const struct size_class *size_class)
+unsigned span_free_count(const struct heap *heap, uint64_t head, const struct size_class *size_class)
 {
+	uint64_t live = 0;
+
 	for (unsigned word = 0; word < size_class->words; word++) {
-		/* seq_cst: after the store of the hot word; pairs with the fetch_or of a free, which
-		 * comes before its look at the hot word. One of the two sees the other. */
+		/* seq_cst: for who lists, after the load of the hot word; pairs with the fetch_or of a
+		 * free, which comes before its look at the hot word. One of the two sees the other. */
 		uint64_t freed = atomic_load(span_freed(heap, head, word));
 		uint64_t allocated = atomic_load(span_allocated(heap, head, word));
 
-		if ((allocated & ~freed) != span_word_mask(size_class, word))
-			return true;
+		live += page_bits_count(allocated & ~freed & span_word_mask(size_class, word));
 	}
-	return false;
+	return size_class->objects - (unsigned)live;
+}
+
+static bool worth_a_visit(const struct heap *heap, uint64_t head, unsigned span_class)
+{
+	const struct size_class *size_class = span_size_class(heap, span_class);
+
+	return span_free_count(heap, head, size_class) >= size_class->worth;
 }
 
 static _Atomic uint64_t *class_chunk_word(const struct heap *heap, uint64_t chunk,
@@ -324,71 +367,100 @@ static void set_bit(_Atomic uint64_t *word, uint64_t bit)
 		atomic_fetch_or(word, bit);
 }
 
-void span_list(struct heap *heap, uint64_t head, unsigned span_class)
+bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class)
 {
 	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
 
-	set_bit(&heap->listed[head / 64], UINT64_C(1) << (head & 63));
+	return atomic_load(&heap->listed[head]) == span_listing(span_class) &&
+		(atomic_load(class_chunk_word(heap, chunk, span_class)) & class_chunk_bit(chunk)) !=
+		0;
+}
+
+static void set_listed(struct heap *heap, uint64_t head, unsigned span_class)
+{
+	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
+
+	if (atomic_load(&heap->listed[head]) != span_listing(span_class))
+		atomic_store(&heap->listed[head], span_listing(span_class));
 	/* Crash: listed, and perhaps not found by its class: whoever is in charge repeats this.
 	 * seq_cst: pairs with the clear and the second look in drop_class_chunk. */
 	set_bit(class_chunk_word(heap, chunk, span_class), class_chunk_bit(chunk));
 }
 
-bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class)
+void span_list(struct heap *heap, uint64_t head)
 {
-	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
+	const struct span *span = span_of_head(heap, head);
+	uint64_t hot = atomic_load(&span->hot);
+	uint64_t seen;
 
-	return (atomic_load(&heap->listed[head / 64]) >> (head & 63) & 1) != 0 &&
-		(atomic_load(class_chunk_word(heap, chunk, span_class)) & class_chunk_bit(chunk)) !=
-		0;
+	do {
+		unsigned span_class = hot_class(hot);
+
+		if (hot_owner(hot) != HOT_UNOWNED || span_is_listed(heap, head, span_class) ||
+			!worth_a_visit(heap, head, span_class))
+			return;
+		set_listed(heap, head, span_class);
+		/* seq_cst: after the store. When the span became another one meanwhile, its listing
+		 * may have been overwritten (rule C). */
+		seen = hot;
+		hot = atomic_load(&span->hot);
+	} while (hot != seen);
 }
 
-bool span_claim(struct thread *thread, uint64_t head, unsigned index)
+bool span_claim(struct thread *thread, uint64_t head)
 {
 	struct heap *heap = thread->heap;
 	struct span *span = span_of_head(heap, head);
 	uint64_t hot = span_hot(heap, head);
-	uint64_t mine = heap_hot(heap, hot_owned_by(thread->slot), hot_class(hot));
+	uint64_t mine = thread->mine | hot_class(hot);
+	unsigned place;
 
 	if (hot_owner(hot) != HOT_UNOWNED)
 		return false;
-	set_owned(thread, index, head);
+	place = owned_take(thread, head);
+	if (place == 0)
+		return false;
 	/* Crash: the hot word is not the slot's; the reaper lists the span if that is needed. */
 	crash_order();
 	if (!atomic_compare_exchange_strong_explicit(&span->hot, &hot, mine, memory_order_acq_rel,
 		    memory_order_relaxed)) {
-		set_owned(thread, index, 0);
+		owned_drop(thread, place);
 		return false;
 	}
 	/* Crash: the dead one's; the reaper makes it unowned and lists it. */
+	set_place(heap, head, place);
 	span_unlist(heap, head);
 	return true;
 }
 
-/* Makes the span unowned and lists it unless it is full. Crash: `owned` names it; repeated. */
+/* Makes the span unowned and lists it if it is worth it. Crash: `owned` names it; repeated. */
 static void let_go(struct heap *heap, uint64_t head, unsigned span_class)
 {
-	/* seq_cst: pairs with the free's fetch_or, see not_full(). */
+	/* seq_cst: pairs with the free's fetch_or, see span_free_count(). */
 	atomic_store(&span_of_head(heap, head)->hot, heap_hot(heap, HOT_UNOWNED, span_class));
-	if (not_full(heap, head, span_size_class(heap, span_class)))
-		span_list(heap, head, span_class);
+	span_list(heap, head);
 }
 
-void span_give_up(struct thread *thread, uint64_t head, unsigned index)
+void span_give_up(struct thread *thread, uint64_t head)
 {
 	struct heap *heap = thread->heap;
+	struct span *span = span_of_head(heap, head);
+	unsigned span_class = span->span_class;
+	unsigned place = place_of(heap, head);
 
-	let_go(heap, head, span_of_head(heap, head)->span_class);
-	set_owned(thread, index, 0);
+	owned_unlink(thread, span_class, place, span->pages);
+	forget_hints(thread, head, span->pages);
+	let_go(heap, head, span_class);
+	/* From let_go on the record can be another one's; the place is ours. */
+	owned_drop(thread, place);
 }
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
 /* The bits of a word that open logs are freeing: `applying` of every active slot, dead or alive. */
-static uint64_t hazards(const struct heap *heap, uint64_t head, unsigned word)
+static uint64_t hazards(const struct heap *heap, uint64_t head, const struct size_class *size_class,
+	unsigned word)
 {
-	const struct size_class *size_class =
-		span_size_class(heap, span_of_head(heap, head)->span_class);
 	uint64_t base = page_offset(head) + (uint64_t)word * 64 * size_class->bytes;
 	uint64_t bits = 0;
 	uint32_t high_water = heap_slot_high_water(heap);
@@ -411,37 +483,38 @@ static uint64_t hazards(const struct heap *heap, uint64_t head, unsigned word)
 	return bits;
 }
 
+/* Takes `bits` of freed back; returns those that must wait. */
+static uint64_t collect_bits(const struct heap *heap, uint64_t head,
+	const struct size_class *size_class, unsigned word, uint64_t bits)
+{
+	_Atomic uint64_t *allocated = span_allocated(heap, head, word);
+
+	bits &= ~hazards(heap, head, size_class, word);
+	atomic_store_explicit(allocated,
+		atomic_load_explicit(allocated, memory_order_relaxed) & ~bits,
+		memory_order_relaxed);
+	/* Crash: freed is set where allocated is not; the next owner's first collect clears
+	 * it. release: who sees freed cleared sees allocated cleared. */
+	crash_order();
+	return atomic_fetch_and_explicit(span_freed(heap, head, word), ~bits,
+		       memory_order_release) &
+		~bits;
+}
+
 uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word)
 {
 	const struct heap *heap = thread->heap;
-	_Atomic uint64_t *allocated = span_allocated(heap, head, word);
-	_Atomic uint64_t *freed = span_freed(heap, head, word);
 	const struct size_class *size_class =
 		span_size_class(heap, span_of_head(heap, head)->span_class);
-	uint64_t live = atomic_load_explicit(allocated, memory_order_relaxed);
 	/* acquire: pairs with the fetch_or of a free; the hazard of a log's free was set before. */
-	uint64_t bits = atomic_load_explicit(freed, memory_order_acquire);
+	uint64_t waiting =
+		atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
 
-	if (bits != 0) {
-		bits &= ~hazards(heap, head, word);
-		live &= ~bits;
-		atomic_store_explicit(allocated, live, memory_order_relaxed);
-		/* Crash: freed is set where allocated is not; the next owner's first collect clears
-		 * it. release: who sees freed cleared sees allocated cleared. */
-		crash_order();
-		bits = atomic_fetch_and_explicit(freed, ~bits, memory_order_release) & ~bits;
-	}
-	return ~(live | bits) & span_word_mask(size_class, word);
-}
-
-uint64_t span_free_bits(const struct heap *heap, uint64_t head, unsigned word)
-{
-	uint64_t taken =
-		atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
-		atomic_load_explicit(span_freed(heap, head, word), memory_order_relaxed);
-
-	return ~taken &
-		span_word_mask(span_size_class(heap, span_of_head(heap, head)->span_class), word);
+	if (waiting != 0)
+		waiting = collect_bits(heap, head, size_class, word, waiting);
+	return ~(atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
+		       waiting) &
+		span_word_mask(size_class, word);
 }
 
 unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty)
@@ -466,16 +539,57 @@ static void try_retire(struct thread *thread, uint64_t head)
 {
 	bool empty;
 
-	if (!span_claim(thread, head, OWNED_SCRATCH))
+	if (!span_claim(thread, head))
 		return;
 	span_collect_all(thread, head, &empty);
 	if (empty)
-		span_retire(thread, head, OWNED_SCRATCH);
+		span_retire(thread, head);
 	else
-		span_give_up(thread, head, OWNED_SCRATCH);
+		span_give_up(thread, head);
 }
 
 /* --- searching ----------------------------------------------------------------------------- */
+
+/* Stack. One search for a listed span. */
+struct search {
+	struct thread *thread;
+	unsigned span_class;
+	unsigned tries;  /* claims left */
+	unsigned sights; /* looks at spans of earlier incarnations left */
+};
+
+/* Entries of a listed row are read eight at a time. */
+#define ROW_ENTRIES UINT64_C(8)
+#define ROW_ONES UINT64_C(0x0101010101010101)
+#define ROW_LOW_BITS (UINT64_C(0x7f) * ROW_ONES)
+
+static uint64_t row_load(const struct heap *heap, uint64_t page)
+{
+	return atomic_load((_Atomic uint64_t *)(void *)&heap->listed[page]);
+}
+
+/* The highest bit of each entry that is `listing`. */
+static uint64_t row_match(uint64_t row, uint8_t listing)
+{
+	uint64_t differs = row ^ ROW_ONES * listing;
+
+	return ~(((differs & ROW_LOW_BITS) + ROW_LOW_BITS) | differs | ROW_LOW_BITS);
+}
+
+/* Lists a span of an earlier incarnation as it should be, unless somebody did. */
+static void see(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = span_hot(heap, head);
+	unsigned span_class = hot_class(hot);
+	uint8_t unseen = LISTED_UNSEEN;
+	uint8_t listing = 0;
+
+	if (hot_owner(hot) == HOT_UNOWNED && worth_a_visit(heap, head, span_class))
+		listing = span_listing(span_class);
+	/* The bit of its class's chunk is set still, since the restart, or was cleared by somebody
+	 * who looks again. Crash: unseen, or listed. */
+	atomic_compare_exchange_strong(&heap->listed[head], &unseen, listing);
+}
 
 /* Whether a listed page is the head of an unowned span of the class. */
 static bool claimable(const struct heap *heap, uint64_t head, unsigned span_class)
@@ -485,61 +599,72 @@ static bool claimable(const struct heap *heap, uint64_t head, unsigned span_clas
 	return hot_owner(hot) == HOT_UNOWNED && hot_class(hot) == span_class;
 }
 
-/* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none. */
-static uint64_t next_listed(const struct heap *heap, uint64_t chunk, unsigned span_class,
-	uint64_t from)
+/* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none, or there were
+ * more sights than the search has left. */
+static uint64_t next_listed(struct search *search, uint64_t chunk, uint64_t from)
 {
+	const struct heap *heap = search->thread->heap;
+	uint8_t listing = span_listing(search->span_class);
 	uint64_t end = (chunk + 1) << CHUNK_PAGES_SHIFT;
 
-	while (from < end) {
-		uint64_t bits = atomic_load(&heap->listed[from / 64]) >> (from & 63);
+	for (uint64_t base = from & ~(ROW_ENTRIES - 1); base < end; base += ROW_ENTRIES) {
+		uint64_t row = row_load(heap, base);
+		uint64_t unseen = row_match(row, LISTED_UNSEEN);
+		uint64_t hits = row == 0 ? 0 : unseen | row_match(row, listing);
 
-		if (bits == 0) {
-			from = (from | 63) + 1;
-			continue;
+		if (from > base)
+			hits &= ~UINT64_C(0) << (from - base) * 8;
+		for (; hits != 0; hits &= hits - 1) {
+			uint64_t head = base + page_bits_lowest(hits) / 8;
+
+			if ((unseen & hits & -hits) != 0) {
+				if (search->sights == 0)
+					return 0;
+				search->sights--;
+				see(heap, head);
+			}
+			if (claimable(heap, head, search->span_class))
+				return head;
 		}
-		from += (uint64_t)__builtin_ctzll(bits);
-		if (claimable(heap, from, span_class))
-			return from;
-		from++;
 	}
 	return 0;
 }
 
 /* Clears the class's bit of a chunk in which nothing was found, unless something turns up. */
-static void drop_class_chunk(struct thread *thread, uint64_t chunk, unsigned span_class)
+static void drop_class_chunk(struct search *search, uint64_t chunk)
 {
-	struct heap *heap = thread->heap;
-	_Atomic uint64_t *word = class_chunk_word(heap, chunk, span_class);
+	struct thread *thread = search->thread;
+	struct search again = { thread, search->span_class, 0, CHUNK_PAGES };
+	_Atomic uint64_t *word = class_chunk_word(thread->heap, chunk, search->span_class);
 	uint64_t bit = class_chunk_bit(chunk);
 
-	atomic_store_explicit(&thread->words->searching, span_searching(chunk, span_class),
+	atomic_store_explicit(&thread->words->searching, span_searching(chunk, search->span_class),
 		memory_order_relaxed);
 	crash_order();
-	/* seq_cst: pairs with span_list(): who listed before is seen by the second look, who lists
+	/* seq_cst: pairs with set_listed(): who listed before is seen by the second look, who lists
 	 * after it sets the bit again. */
 	atomic_fetch_and(word, ~bit);
 	/* Crash: the reaper sets the bit again. */
-	if (next_listed(heap, chunk, span_class, chunk << CHUNK_PAGES_SHIFT) != 0)
+	if (next_listed(&again, chunk, chunk << CHUNK_PAGES_SHIFT) != 0)
 		atomic_fetch_or(word, bit);
 	crash_order();
 	atomic_store_explicit(&thread->words->searching, 0, memory_order_release);
 }
 
 /* Claims a span of the class in the chunk; 0 when there is none with a free block. */
-static uint64_t claim_in_chunk(struct thread *thread, uint64_t chunk, unsigned span_class,
-	unsigned *tries)
+static uint64_t claim_in_chunk(struct search *search, uint64_t chunk)
 {
+	struct thread *thread = search->thread;
 	uint64_t head = chunk << CHUNK_PAGES_SHIFT;
 	bool empty;
 
-	while (*tries > 0 && (head = next_listed(thread->heap, chunk, span_class, head)) != 0) {
-		(*tries)--;
-		if (span_claim(thread, head, span_class)) {
+	while (search->tries > 0 && (head = next_listed(search, chunk, head)) != 0) {
+		search->tries--;
+		if (span_claim(thread, head)) {
 			if (span_collect_all(thread, head, &empty) <
-				span_size_class(thread->heap, span_class)->words)
+				span_size_class(thread->heap, search->span_class)->words)
 				return head;
-			span_give_up(thread, head, span_class);
+			span_give_up(thread, head);
 		}
 		head++;
 	}
@@ -549,7 +674,7 @@ static uint64_t claim_in_chunk(struct thread *thread, uint64_t chunk, unsigned s
 uint64_t span_claim_listed(struct thread *thread, unsigned span_class)
 {
 	struct heap *heap = thread->heap;
-	unsigned tries = CLAIM_TRIES;
+	struct search search = { thread, span_class, CLAIM_TRIES, CLAIM_SIGHTS };
 
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		uint64_t first = arena * ARENA_CHUNKS;
@@ -558,14 +683,55 @@ uint64_t span_claim_listed(struct thread *thread, unsigned span_class)
 			uint64_t bits =
 				atomic_load(class_chunk_word(heap, first + i * 64, span_class));
 
-			for (; bits != 0 && tries > 0; bits &= bits - 1) {
+			for (; bits != 0; bits &= bits - 1) {
 				uint64_t chunk = first + i * 64 + (uint64_t)__builtin_ctzll(bits);
-				uint64_t head = claim_in_chunk(thread, chunk, span_class, &tries);
+				uint64_t head = claim_in_chunk(&search, chunk);
 
 				if (head != 0)
 					return head;
-				if (tries > 0)
-					drop_class_chunk(thread, chunk, span_class);
+				if (search.tries == 0 || search.sights == 0)
+					return 0;
+				drop_class_chunk(&search, chunk);
+			}
+		}
+	}
+	return 0;
+}
+
+static uint64_t claim_if_free(struct thread *thread, uint64_t head, unsigned span_class)
+{
+	bool empty;
+
+	if (!claimable(thread->heap, head, span_class) ||
+		span_free_count(thread->heap, head, span_size_class(thread->heap, span_class)) ==
+			0 ||
+		!span_claim(thread, head))
+		return 0;
+	if (span_collect_all(thread, head, &empty) <
+		span_size_class(thread->heap, span_class)->words)
+		return head;
+	span_give_up(thread, head);
+	return 0;
+}
+
+uint64_t span_claim_any(struct thread *thread, unsigned span_class)
+{
+	const struct heap *heap = thread->heap;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t base = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
+		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+
+		for (; base < end; base += WORD_PAGES) {
+			uint64_t heads =
+				atomic_load_explicit(head_word(heap, base), memory_order_acquire);
+
+			for (; heads != 0; heads &= heads - 1) {
+				uint64_t head = claim_if_free(thread, base + page_bits_lowest(heads),
+					span_class);
+
+				if (head != 0)
+					return head;
 			}
 		}
 	}
@@ -579,13 +745,13 @@ static uint64_t next_listed_page(const struct heap *heap, uint64_t from)
 		uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
 		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 
-		for (from = from > first ? from : first; from < end; from = (from | 63) + 1) {
-			uint64_t bits = atomic_load_explicit(&heap->listed[from / 64],
-						memory_order_relaxed) >>
-				(from & 63);
+		for (from = from > first ? from : first; from < end;
+			from = (from | (ROW_ENTRIES - 1)) + 1) {
+			uint64_t rest = row_load(heap, from & ~(ROW_ENTRIES - 1)) >>
+				(from % ROW_ENTRIES * 8);
 
-			if (bits != 0)
-				return from + page_bits_lowest(bits);
+			if (rest != 0)
+				return from + page_bits_lowest(rest) / 8;
 		}
 	}
 	return 0;
@@ -617,10 +783,24 @@ void span_retire_if_empty(struct thread *thread, uint64_t head)
 		try_retire(thread, head);
 }
 
+/* Gives back the empty spans that the thread keeps for itself. */
+static void retire_kept(struct thread *thread)
+{
+	struct owned_set *set = &thread->owned;
+
+	for (unsigned i = 0; i < sizeof(set->empty) / sizeof(set->empty[0]); i++)
+		while (set->empty[i] != 0)
+			span_retire(thread,
+				owned_head(thread,
+					i * 64 + (unsigned)page_bits_lowest(set->empty[i])));
+}
+
 void span_trim(struct thread *thread, uint64_t limit)
 {
 	uint64_t page = thread->trim_page;
 
+	if (thread->owned.empty_pages != 0)
+		retire_kept(thread);
 	for (uint64_t i = 0; i < limit; i++) {
 		page = next_listed_page(thread->heap, page);
 		if (page == 0)
@@ -643,9 +823,8 @@ void span_release_dead(struct thread *thread, uint32_t dead, uint64_t head)
 	hot = span_hot(heap, head);
 	if (hot_owner(hot) == hot_owned_by(dead))
 		let_go(heap, head, hot_class(hot));
-	else if (hot_owner(hot) == HOT_UNOWNED &&
-		not_full(heap, head, span_size_class(heap, hot_class(hot))))
-		span_list(heap, head, hot_class(hot));
+	else
+		span_list(heap, head);
 }
 
 static void release_searching(struct heap *heap, uint64_t searching)
@@ -663,15 +842,17 @@ void span_release_all_dead(struct thread *thread, uint32_t dead)
 {
 	struct slot_words *words = heap_slot_words(thread->heap, dead);
 	uint64_t touching = atomic_load_explicit(&words->touching, memory_order_acquire);
+	uint64_t limit = atomic_load_explicit(&words->owned_limit, memory_order_acquire);
 
-	for (unsigned i = 0; i < OWNED_COUNT; i++) {
-		uint64_t head = atomic_load_explicit(&words->owned[i], memory_order_acquire);
+	for (unsigned place = 1; place <= limit && place <= OWNED_COUNT; place++) {
+		_Atomic uint64_t *owned = heap_owned(thread->heap, dead, place);
+		uint64_t head = atomic_load_explicit(owned, memory_order_acquire);
 
 		if (head == 0)
 			continue;
 		span_release_dead(thread, dead, head);
 		/* Crash: named still, looked at once more. */
-		atomic_store_explicit(&words->owned[i], 0, memory_order_release);
+		atomic_store_explicit(owned, 0, memory_order_release);
 	}
 	if (touching != 0)
 		span_release_dead(thread, dead, touching);

@@ -7,11 +7,12 @@
  * A. a word of allocated that the owner saw 0 stays 0 while it owns the span; the span is empty when
  *    after a collect every word of allocated is 0. allocated & ~freed says nothing: a freed bit may
  *    belong to a log that would free it again.
- * B. slot_words.owned names a span before its hot word names the slot, and until after it names it
- *    no more. So a reaper finds every span of the dead.
- * C. An unowned span that is not full is listed, or somebody is in charge of listing it: the slot
- *    whose `owned` or `touching` names it. Listed bits are hints, looked at again by whoever
- *    follows them.
+ * B. A word of the slot's `owned` names a span before its hot word names the slot, and until after it
+ *    names it no more. So a reaper finds every span of the dead.
+ * C. An unowned span that is worth a visit (so many free blocks: size_class.worth) is listed with its
+ *    class, or somebody is in charge of listing it: the slot whose `owned` or `touching` names it.
+ *    What is listed is a hint, looked at again by whoever follows it. Whoever lists a span looks at
+ *    its hot word again afterwards: it may have become another one, listed by others meanwhile.
  * D. The first act after a claim is a full collect: a dead owner may have left freed bits of free
  *    blocks.
  * E. A class-chunk bit is clear only if no listed, unowned span of that class is in the chunk, or a
@@ -61,8 +62,7 @@ static inline const struct size_class *span_size_class(const struct heap *heap, 
 	return &heap->classes.of[span_class >> 1];
 }
 
-/* Makes a span of objects that the thread owns, named by owned[span_class]. Returns its first page,
- * or 0 and *error.
+/* Makes a span of objects that the thread owns. Returns its first page, or 0 and *error.
  * Crash: returned to the free pages, or a span whose owner is dead. */
 uint64_t span_create(struct thread *thread, unsigned span_class, int *error);
 
@@ -81,37 +81,41 @@ void span_commit_large(struct thread *thread, uint64_t head);
 bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint64_t head);
 void span_free_end(struct thread *thread, uint32_t slot, unsigned which);
 
-/* Takes an unowned span: owned[index] names it from before. False when somebody was faster. The
- * caller collects every word next (rule D). */
-bool span_claim(struct thread *thread, uint64_t head, unsigned index);
+/* Takes an unowned span. False when somebody was faster. The caller collects every word next
+ * (rule D). */
+bool span_claim(struct thread *thread, uint64_t head);
 
-/* Lets go of an owned span and lists it unless it is full; owned[index] is 0 afterwards. */
-void span_give_up(struct thread *thread, uint64_t head, unsigned index);
+/* Lets go of an owned span and lists it if it is worth it. */
+void span_give_up(struct thread *thread, uint64_t head);
 
-/* Gives the pages of an owned, empty span (rule A) back; owned[index] is 0 afterwards. */
-void span_retire(struct thread *thread, uint64_t head, unsigned index);
+/* Gives the pages of an owned, empty span (rule A) back. */
+void span_retire(struct thread *thread, uint64_t head);
+
+/* How many blocks of the span are free, or freed and not collected yet. */
+unsigned span_free_count(const struct heap *heap, uint64_t head, const struct size_class *size_class);
 
 /* Collects a word of a span that the thread owns: freed bits become free, but those that an open
  * log names. Returns the free bits of the word. */
 uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word);
 
-/* The free bits of a word of a span that the thread owns, as the last collect left them. */
-uint64_t span_free_bits(const struct heap *heap, uint64_t head, unsigned word);
-
 /* Collects every word; *empty tells whether the span is (rule A). Returns the lowest word that has
  * free bits, or the number of words. */
 unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty);
 
-/* The lowest listed span of a class that the thread could claim for owned[span_class]; 0 when none
- * was found. */
+/* The lowest listed span of a class that the thread could claim, with a free block; 0 when none was
+ * found. */
 uint64_t span_claim_listed(struct thread *thread, unsigned span_class);
+
+/* The same without a list: the lowest unowned span of the class with a free block, however few. Looks at
+ * every span of the heap. */
+uint64_t span_claim_any(struct thread *thread, unsigned span_class);
 
 /* Gives the pages of an unowned span back if no block in it is live; else changes nothing. */
 void span_retire_if_empty(struct thread *thread, uint64_t head);
 
-/* Looks at up to `limit` listed spans, going on where the thread's last call ended, and retires those
- * that are empty: a span whose owner died, or that was emptied before a restart, is found by nobody
- * else. No intent is open. */
+/* Retires the empty spans that the thread keeps, and of the listed ones those that are empty: looks at up
+ * to `limit`, going on where the thread's last call ended. A span whose owner died, or that was emptied
+ * before a restart, is found by nobody else. No intent is open. */
 void span_trim(struct thread *thread, uint64_t limit);
 
 /* Whether whoever looks for a span of the class comes across this one. */
@@ -123,8 +127,14 @@ static inline uint64_t span_searching(uint64_t chunk, unsigned span_class)
 	return (uint64_t)(span_class + 1) << 48 | chunk;
 }
 
-/* Puts a span into the listed bitmap. Somebody is in charge (rule C). */
-void span_list(struct heap *heap, uint64_t head, unsigned span_class);
+/* Lists the span if it is unowned and worth it. Somebody is in charge (rule C). */
+void span_list(struct heap *heap, uint64_t head);
+
+/* What a listed row holds for a span of the class. */
+static inline uint8_t span_listing(unsigned span_class)
+{
+	return (uint8_t)(span_class + 1);
+}
 
 /* Takes it out: by the span's owner, or when it is gone. */
 void span_unlist(struct heap *heap, uint64_t head);

@@ -257,9 +257,11 @@ static void check_summaries(struct check *check)
 static bool owned_names(const struct heap *heap, uint32_t slot, uint64_t head)
 {
 	const struct slot_words *words = heap_slot_words(heap, slot);
+	uint64_t limit = atomic_load_explicit(&words->owned_limit, memory_order_acquire);
 
-	for (unsigned i = 0; i < OWNED_COUNT; i++)
-		if (atomic_load_explicit(&words->owned[i], memory_order_acquire) == head)
+	for (unsigned place = 1; place <= limit && place <= OWNED_COUNT; place++)
+		if (atomic_load_explicit(heap_owned(heap, slot, place), memory_order_acquire) ==
+			head)
 			return true;
 	return false;
 }
@@ -281,23 +283,17 @@ static bool named_by_somebody(const struct heap *heap, uint64_t head, unsigned s
 	return false;
 }
 
-static bool is_full(const struct heap *heap, uint64_t head, const struct size_class *size_class)
-{
-	for (unsigned word = 0; word < size_class->words; word++)
-		if (word_live(heap, head, word) != span_word_mask(size_class, word))
-			return false;
-	return true;
-}
-
-/* Rules C and E of heap/span.h: unowned and not full means listed, for its class, too, or somebody is
- * in charge. */
+/* Rules C and E of heap/span.h: unowned and worth a visit means listed, for its class, too, or somebody
+ * is in charge. What nobody has looked at since the restart is found by every class. */
 static bool unlisted_and_forgotten(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
+	const struct size_class *size_class = span_size_class(heap, hot_class(hot));
 
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) == HOT_UNOWNED &&
-		!is_full(heap, head, span_size_class(heap, hot_class(hot))) &&
+		span_free_count(heap, head, size_class) >= size_class->worth &&
+		atomic_load(&heap->listed[head]) != LISTED_UNSEEN &&
 		!span_is_listed(heap, head, hot_class(hot)) &&
 		!named_by_somebody(heap, head, hot_class(hot));
 }
@@ -360,7 +356,7 @@ static int check_owner(void *argument, uint64_t head)
 
 	if (stands(check->heap, head, unlisted_and_forgotten))
 		report(check, page_offset(head),
-			"span at page %llu: unowned and not full, but not listed for its class",
+			"span at page %llu: unowned and worth a visit, but not listed for its class",
 			(unsigned long long)head);
 	if (stands(check->heap, head, dying_and_forgotten))
 		report(check, page_offset(head),

@@ -44,7 +44,7 @@ static int back_arenas(struct heap *heap)
 
 /* --- hints --------------------------------------------------------------------------------- */
 
-/* Every span is listed, for every class: whoever looks for one puts it in order. */
+/* Every head is listed as unseen, for every class: whoever looks for a span puts it in order. */
 static void list_everything(struct heap *heap, uint64_t arena)
 {
 	_Atomic uint64_t *heads = arena_in_use(heap, arena);
@@ -56,9 +56,11 @@ static void list_everything(struct heap *heap, uint64_t arena)
 	for (uint64_t i = 0; i < words / 64; i++) {
 		uint64_t bits = atomic_load_explicit(&heads[i], memory_order_relaxed);
 
-		atomic_store_explicit(&heap->listed[first / 64 + i], bits, memory_order_relaxed);
 		if (bits != 0)
 			chunks[i / CHUNK_WORDS / 64] |= UINT64_C(1) << (i / CHUNK_WORDS & 63);
+		for (; bits != 0; bits &= bits - 1)
+			atomic_store_explicit(&heap->listed[first + i * 64 + page_bits_lowest(bits)],
+				LISTED_UNSEEN, memory_order_relaxed);
 	}
 	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++)
 		for (unsigned i = 0; i < CLASS_CHUNK_WORDS; i++)

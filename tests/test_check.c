@@ -44,7 +44,7 @@ static void scene_open(struct scene *s)
 				fixture_block(&s->f->threads[0], 3 * CHUNK_BYTES)),
 		0);
 	s->owned = fixture_block(&s->f->threads[0], 200) >> PAGE_SHIFT;
-	s->unowned = fixture_block(&s->f->threads[1], 500) >> PAGE_SHIFT;
+	s->unowned = fixture_block(&s->f->threads[1], 600) >> PAGE_SHIFT;
 	object_give_back(&s->f->threads[1]);
 	s->large = fixture_block(&s->f->threads[0], LARGE_PAGES * PAGE_BYTES) >> PAGE_SHIFT;
 	s->free_page = page_index_find(&s->heap->pages, 1);
@@ -235,7 +235,7 @@ static void plant_hint(struct scene *s)
 
 static void plant_unlisted(struct scene *s)
 {
-	atomic_store(&s->heap->listed[s->unowned / 64], 0);
+	atomic_store(&s->heap->listed[s->unowned], 0);
 }
 
 /* Listed, and its class cannot find it: rule E of heap/span.h. */
@@ -253,7 +253,7 @@ static void plant_class_chunk(struct scene *s)
 
 static void plant_forgotten_owner(struct scene *s)
 {
-	atomic_store(&s->f->threads[0].words->owned[record(s, s->owned)->span_class], 0);
+	atomic_store(heap_owned(s->heap, 0, record(s, s->owned)->place), 0);
 }
 
 /* The hot word names slot 2, and it is slot 0 that names the span. */

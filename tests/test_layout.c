@@ -21,14 +21,14 @@
 #define ARENA_CHUNKS_V1 32u
 #define ROOT_COUNT_V1 64u
 #define SPAN_CLASS_COUNT_V1 96u
-#define CLASS_HASH_V1 UINT64_C(0x637d4aaca0084fab)
+#define CLASS_HASH_V1 UINT64_C(0x0b1ebdb6dec6c2a7)
 #define ARENA_HEAD_BYTES_V1 4608u
 #define META_STRIDE_V1 20480u
 #define ZONE_BYTES_V1 733696u
 #define ZONE_CHUNKS_V1 12u
-#define SLOT_WORDS_BYTES_V1 1104u
-#define SLOT_WORDS_STRIDE_V1 1152u
-#define SLOT_WORDS_PINS_V1 1096u
+#define SLOT_WORDS_BYTES_V1 328u
+#define SLOT_WORDS_STRIDE_V1 384u
+#define SLOT_WORDS_PINS_V1 320u
 #define HEADER_BYTES_V1 163840u
 #define SUPERBLOCK_B_V1 155648u
 #else
@@ -37,14 +37,14 @@
 #define ARENA_CHUNKS_V1 256u
 #define ROOT_COUNT_V1 1024u
 #define SPAN_CLASS_COUNT_V1 144u
-#define CLASS_HASH_V1 UINT64_C(0xa7975aa498464647)
+#define CLASS_HASH_V1 UINT64_C(0x4fdef63720778d9f)
 #define ARENA_HEAD_BYTES_V1 36864u
 #define META_STRIDE_V1 135168u
 #define ZONE_BYTES_V1 34713600u
 #define ZONE_CHUNKS_V1 9u
-#define SLOT_WORDS_BYTES_V1 1608u
-#define SLOT_WORDS_STRIDE_V1 1664u
-#define SLOT_WORDS_PINS_V1 1480u
+#define SLOT_WORDS_BYTES_V1 448u
+#define SLOT_WORDS_STRIDE_V1 512u
+#define SLOT_WORDS_PINS_V1 320u
 #define HEADER_BYTES_V1 1216512u
 #define SUPERBLOCK_B_V1 1208320u
 #endif
@@ -141,6 +141,7 @@ static void test_span(void)
 	PIN(span, pages, 0);
 	PIN(span, span_class, 4);
 	PIN(span, purpose, 5);
+	PIN(span, place, 6);
 	PIN(span, generation, 8);
 	PIN(span, hot, 16);
 	PIN(span, bytes, 24);
@@ -148,7 +149,7 @@ static void test_span(void)
 	PIN(span, freed, 64);
 	PIN(span, limbo, 96);
 	PIN_SIZE(span_more, 128);
-	PIN(span_more, allocated, 0);
+	PIN(span_more, allocated, 32);
 	PIN(span_more, freed, 64);
 	PIN(span_more, limbo, 96);
 	CU_ASSERT_EQUAL(META_PAIRS_OFFSET, 0);
@@ -210,7 +211,7 @@ static void test_derived(void)
 	PIN(slot_words, searching, 24);
 	PIN(slot_words, limbo_count, 32);
 	PIN(slot_words, limbo, 64);
-	PIN(slot_words, owned, 320);
+	PIN(slot_words, owned_limit, 40);
 	PIN(slot_words, root_pins, SLOT_WORDS_PINS_V1);
 	CU_ASSERT_EQUAL(SLOT_WORDS_STRIDE, SLOT_WORDS_STRIDE_V1);
 	CU_ASSERT_EQUAL(LIMBO_RUNS, 32);

@@ -142,6 +142,7 @@ static void test_every_offset(void)
 	uint64_t first = fixture_block(thread, 48);
 	uint64_t second = fixture_block(thread, 48);
 	uint64_t page = first & ~(PAGE_BYTES - 1);
+	uint64_t end = page + f->heap->classes.of[size_class_of(48)].objects * 48;
 	struct block block;
 
 	for (uint64_t off = page; off < page + PAGE_BYTES; off++) {
@@ -149,7 +150,7 @@ static void test_every_offset(void)
 		bool live = error == 0 && block_is_live(f->heap, &block);
 
 		CU_ASSERT_EQUAL(live, off == first || off == second);
-		if ((off - page) % 48 != 0 || off - page >= PAGE_BYTES / 48 * 48)
+		if ((off - page) % 48 != 0 || off >= end)
 			CU_ASSERT_EQUAL(error, SH_EBADPTR);
 	}
 	fixture_close(f);
@@ -286,8 +287,8 @@ static void test_give_back(void)
 
 	fixture_block(&f->threads[0], 200);
 	fixture_give_back(&f->threads[0]);
-	for (unsigned i = 0; i < OWNED_COUNT; i++)
-		CU_ASSERT_EQUAL(atomic_load(&f->threads[0].words->owned[i]), 0);
+	for (unsigned place = 1; place <= f->threads[0].words->owned_limit; place++)
+		CU_ASSERT_EQUAL(atomic_load(heap_owned(f->heap, 0, place)), 0);
 	fixture_expect_good(f);
 	next = fixture_block(&f->threads[1], 48);
 	CU_ASSERT_EQUAL(next, block + 48);

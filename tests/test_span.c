@@ -3,6 +3,7 @@
 #include "heap/span.h"
 
 #include "heap/object.h"
+#include "heap/owned.h"
 #include "heap/pages.h"
 #include "recovery/reap.h"
 #include "tests/fixture.h"
@@ -27,14 +28,18 @@ static uint32_t owner_of(const struct fixture *f, uint64_t head)
 	return hot_owner(hot_of(f, head));
 }
 
-static uint64_t owned(const struct thread *thread, unsigned index)
+/* Whether a word that reapers look at names the span. */
+static bool names(const struct thread *thread, uint64_t head)
 {
-	return atomic_load(&thread->words->owned[index]);
+	for (unsigned place = 1; place <= thread->words->owned_limit; place++)
+		if (atomic_load(heap_owned(thread->heap, thread->slot, place)) == head)
+			return true;
+	return false;
 }
 
 static bool listed(const struct fixture *f, uint64_t head)
 {
-	return atomic_load(&f->heap->listed[head / 64]) >> (head & 63) & 1;
+	return atomic_load(&f->heap->listed[head]) != 0;
 }
 
 static _Atomic uint64_t *class_chunks(const struct fixture *f, uint64_t head, unsigned span_class)
@@ -97,7 +102,7 @@ static void test_create(void)
 	CU_ASSERT_TRUE(plausible(f->heap, head));
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(0));
 	CU_ASSERT_EQUAL(hot_class(hot_of(f, head)), CLASS);
-	CU_ASSERT_EQUAL(owned(thread, CLASS), head);
+	CU_ASSERT_TRUE(names(thread, head));
 	CU_ASSERT_EQUAL(atomic_load(&thread->log->intent[0]), 0);
 	CU_ASSERT_FALSE(listed(f, head));
 	for (uint64_t i = 0; i < span->pages; i++)
@@ -167,21 +172,21 @@ static void test_give_up_and_claim(void)
 	struct thread *other = &f->threads[1];
 	uint64_t head = create(one);
 
-	CU_ASSERT_FALSE(span_claim(other, head, CLASS));
-	CU_ASSERT_EQUAL(owned(other, CLASS), 0);
+	CU_ASSERT_FALSE(span_claim(other, head));
+	CU_ASSERT_FALSE(names(other, head));
 	set_bits(f, head, 1, 0);
-	span_give_up(one, head, CLASS);
+	span_give_up(one, head);
 	CU_ASSERT_EQUAL(owner_of(f, head), HOT_UNOWNED);
-	CU_ASSERT_EQUAL(owned(one, CLASS), 0);
+	CU_ASSERT_FALSE(names(one, head));
 	CU_ASSERT_TRUE(listed(f, head));
 	CU_ASSERT_TRUE(in_class_chunks(f, head, CLASS));
 	fixture_expect_good(f);
-	CU_ASSERT_TRUE(span_claim(other, head, CLASS));
+	CU_ASSERT_TRUE(span_claim(other, head));
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(1));
-	CU_ASSERT_EQUAL(owned(other, CLASS), head);
+	CU_ASSERT_TRUE(names(other, head));
 	CU_ASSERT_FALSE(listed(f, head));
-	CU_ASSERT_FALSE(span_claim(one, head, OWNED_SCRATCH));
-	CU_ASSERT_EQUAL(owned(one, OWNED_SCRATCH), 0);
+	CU_ASSERT_FALSE(span_claim(one, head));
+	CU_ASSERT_FALSE(names(one, head));
 	fixture_expect_good(f);
 	fixture_close(f);
 }
@@ -192,7 +197,7 @@ static void test_claim_listed(void)
 	uint64_t head = create(&f->threads[0]);
 
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS), 0);
-	span_give_up(&f->threads[0], head, CLASS);
+	span_give_up(&f->threads[0], head);
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS ^ 1u), 0);
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS), head);
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(1));
@@ -201,17 +206,29 @@ static void test_claim_listed(void)
 	fixture_close(f);
 }
 
-/* A full span is not listed; the first free in it lists it. */
+/* Blocks [from, to) of the span. */
+static void free_blocks(struct fixture *f, struct thread *thread, uint64_t head, unsigned from,
+	unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		CU_ASSERT_EQUAL(object_free(thread, page_offset(head) + i * class_of(f)->bytes), 0);
+}
+
+/* A full span is not listed; the free that makes it worth a visit lists it. */
 static void test_full_span(void)
 {
 	struct fixture *f = fixture_open(1, 2);
 	uint64_t head = create(&f->threads[0]);
+	unsigned worth = class_of(f)->worth;
 
+	CU_ASSERT_TRUE(worth > 1);
 	fill(f, head);
-	span_give_up(&f->threads[0], head, CLASS);
+	span_give_up(&f->threads[0], head);
 	CU_ASSERT_FALSE(listed(f, head));
 	fixture_expect_good(f);
-	CU_ASSERT_EQUAL(object_free(&f->threads[1], page_offset(head)), 0);
+	free_blocks(f, &f->threads[1], head, 0, worth - 1);
+	CU_ASSERT_FALSE(listed(f, head));
+	free_blocks(f, &f->threads[1], head, worth - 1, worth);
 	CU_ASSERT_TRUE(listed(f, head));
 	CU_ASSERT_EQUAL(atomic_load(&f->threads[1].words->touching), 0);
 	fixture_expect_good(f);
@@ -219,16 +236,16 @@ static void test_full_span(void)
 	fixture_close(f);
 }
 
-/* A free that lands between the owner's last collect and the give-up is not forgotten. */
+/* Frees that land between the owner's last collect and the give-up are not forgotten. */
 static void test_give_up_sees_freed(void)
 {
 	struct fixture *f = fixture_open(1, 2);
 	uint64_t head = create(&f->threads[0]);
 
 	fill(f, head);
-	CU_ASSERT_EQUAL(object_free(&f->threads[1], page_offset(head)), 0);
+	free_blocks(f, &f->threads[1], head, 0, class_of(f)->worth);
 	CU_ASSERT_FALSE(listed(f, head));
-	span_give_up(&f->threads[0], head, CLASS);
+	span_give_up(&f->threads[0], head);
 	CU_ASSERT_TRUE(listed(f, head));
 	fixture_close(f);
 }
@@ -309,7 +326,7 @@ static void test_collect_all(void)
 
 /* --- hints --------------------------------------------------------------------------------- */
 
-/* Listed bits that are wrong: pages of no span, of a large block, of another class, of somebody. */
+/* Listings that are wrong: pages of no span, of a large block, of somebody. */
 static void test_stale_hints(void)
 {
 	struct fixture *f = fixture_open(1, 2);
@@ -320,9 +337,10 @@ static void test_stale_hints(void)
 	uint64_t other_class = span_create(one, CLASS + 1, &error);
 	uint64_t last = (arena_frontier(f->heap, 0) << CHUNK_PAGES_SHIFT) - 1;
 
-	span_give_up(one, other_class, CLASS + 1);
+	span_give_up(one, other_class);
 	for (uint64_t page = fixture_first_page(f); page <= last; page++)
-		span_list(f->heap, page, CLASS);
+		if (page != other_class)
+			atomic_store(&f->heap->listed[page], span_listing(CLASS));
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS), 0);
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(0));
 	CU_ASSERT_EQUAL(owner_of(f, large), HOT_LARGE);
@@ -343,7 +361,7 @@ static void test_drop_class_chunk(void)
 	CU_ASSERT_EQUAL(span_claim_listed(thread, CLASS), 0);
 	CU_ASSERT_EQUAL(atomic_load(class_chunks(f, head, CLASS)), 0);
 	CU_ASSERT_EQUAL(atomic_load(&thread->words->searching), 0);
-	span_give_up(thread, head, CLASS);
+	span_give_up(thread, head);
 	CU_ASSERT_TRUE(in_class_chunks(f, head, CLASS));
 	fixture_close(f);
 }
@@ -354,7 +372,7 @@ static void test_searching_of_the_dead(void)
 	struct fixture *f = fixture_open(1, 2);
 	uint64_t head = create(&f->threads[0]);
 
-	span_give_up(&f->threads[0], head, CLASS);
+	span_give_up(&f->threads[0], head);
 	atomic_store(class_chunks(f, head, CLASS), 0);
 	atomic_store(&f->threads[1].words->searching,
 		(uint64_t)(CLASS + 1) << 48 | head >> CHUNK_PAGES_SHIFT);
@@ -377,11 +395,12 @@ static void test_claim_tries_are_bounded(void)
 	for (size_t i = 0; i < LENGTH_OF(heads); i++) {
 		heads[i] = create(thread);
 		fill(f, heads[i]);
-		span_give_up(thread, heads[i], CLASS);
-		span_list(f->heap, heads[i], CLASS);
+		span_give_up(thread, heads[i]);
+		atomic_store(&f->heap->listed[heads[i]], span_listing(CLASS));
+		atomic_fetch_or(class_chunks(f, heads[i], CLASS), ~UINT64_C(0));
 	}
 	last = create(thread);
-	span_give_up(thread, last, CLASS);
+	span_give_up(thread, last);
 	/* One of the first calls gives up early; none loses the listed span. */
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS), 0);
 	CU_ASSERT_EQUAL(span_claim_listed(&f->threads[1], CLASS), last);
@@ -397,9 +416,9 @@ static void test_retire(void)
 	struct thread *thread = &f->threads[0];
 	uint64_t head = create(thread);
 
-	span_retire(thread, head, CLASS);
+	span_retire(thread, head);
 	CU_ASSERT_FALSE(head_is_set(f->heap, head));
-	CU_ASSERT_EQUAL(owned(thread, CLASS), 0);
+	CU_ASSERT_FALSE(names(thread, head));
 	CU_ASSERT_EQUAL(atomic_load(&thread->words->limbo_count), 1);
 	CU_ASSERT_EQUAL(atomic_load(&thread->log->intent[0]), 0);
 	CU_ASSERT_EQUAL(span_find(f->heap, head), 0);
@@ -419,7 +438,7 @@ static void test_retire_if_empty(void)
 	span_retire_if_empty(other, head);
 	CU_ASSERT_TRUE(head_is_set(f->heap, head));
 	set_bits(f, head, 3, 1);
-	span_give_up(one, head, CLASS);
+	span_give_up(one, head);
 	span_retire_if_empty(other, head);
 	CU_ASSERT_TRUE(head_is_set(f->heap, head));
 	CU_ASSERT_EQUAL(owner_of(f, head), HOT_UNOWNED);
@@ -440,7 +459,7 @@ static void test_retire_waits_for_logs(void)
 	uint64_t head = create(&f->threads[0]);
 
 	set_bits(f, head, 1, 1);
-	span_give_up(&f->threads[0], head, CLASS);
+	span_give_up(&f->threads[0], head);
 	atomic_store(&f->heap->logs[1].applying, page_offset(head));
 	atomic_store(&f->heap->derived->active[0], 1u << 1);
 	span_retire_if_empty(&f->threads[0], head);
@@ -462,7 +481,7 @@ static void test_trim(void)
 	for (size_t i = 0; i < LENGTH_OF(heads); i++) {
 		heads[i] = create(thread);
 		set_bits(f, heads[i], i == 4 ? 1 : 0, 0);
-		span_give_up(thread, heads[i], CLASS);
+		span_give_up(thread, heads[i]);
 	}
 	span_trim(thread, 3);
 	CU_ASSERT_FALSE(head_is_set(f->heap, heads[2]));
@@ -486,11 +505,11 @@ static void test_release_dead(void)
 
 	set_bits(f, held, 1, 0);
 	set_bits(f, touched, 3, 1);
-	span_give_up(&f->threads[0], scratch, CLASS);
-	CU_ASSERT_TRUE(span_claim(dead, scratch, OWNED_SCRATCH));
+	span_give_up(&f->threads[0], scratch);
+	CU_ASSERT_TRUE(span_claim(dead, scratch));
 	/* Freed in a full, unowned span, and not yet listed. */
-	span_give_up(&f->threads[0], touched, CLASS);
-	atomic_store(&f->heap->listed[touched / 64], 0);
+	span_give_up(&f->threads[0], touched);
+	atomic_store(&f->heap->listed[touched], 0);
 	atomic_store(&dead->words->touching, touched);
 	fixture_kill(f, 1);
 	reap_all(&f->threads[0]);
@@ -499,8 +518,8 @@ static void test_release_dead(void)
 	CU_ASSERT_TRUE(listed(f, held));
 	CU_ASSERT_TRUE(listed(f, scratch));
 	CU_ASSERT_TRUE(listed(f, touched));
-	CU_ASSERT_EQUAL(owned(dead, CLASS), 0);
-	CU_ASSERT_EQUAL(owned(dead, OWNED_SCRATCH), 0);
+	CU_ASSERT_FALSE(names(dead, held));
+	CU_ASSERT_FALSE(names(dead, scratch));
 	CU_ASSERT_EQUAL(atomic_load(&dead->words->touching), 0);
 	fixture_expect_good(f);
 	fixture_close(f);
@@ -513,8 +532,9 @@ static void test_release_not_claimed(void)
 	struct thread *dead = &f->threads[1];
 	uint64_t others = create(&f->threads[0]);
 
-	atomic_store(&dead->words->owned[CLASS], others);
-	atomic_store(&dead->words->owned[OWNED_SCRATCH], 1);
+	owned_take(dead, others);
+	owned_take(dead, 1);
+	owned_take(dead, UINT64_MAX);
 	atomic_store(&dead->words->touching, UINT64_MAX);
 	fixture_kill(f, 1);
 	reap_all(&f->threads[0]);
@@ -568,7 +588,7 @@ static void play_dead_in_retirement(unsigned stage)
 	if (stage >= 3)
 		pages_to_limbo(dead, 1, head, pages);
 	if (stage >= 4)
-		atomic_store(&dead->words->owned[CLASS], 0);
+		atomic_store(heap_owned(f->heap, 1, span_of_head(f->heap, head)->place), 0);
 	fixture_expect_good(f);
 	fixture_kill(f, 1);
 	reap_all(&f->threads[0]);
@@ -602,7 +622,7 @@ static void test_quarantine(void)
 	CU_ASSERT_EQUAL(owner_of(f, head), HOT_QUARANTINE);
 	CU_ASSERT_EQUAL(object_free(&f->threads[0], damaged), SH_EBADPTR);
 	CU_ASSERT_EQUAL(block_find(f->heap, damaged, &block), SH_EBADPTR);
-	CU_ASSERT_FALSE(span_claim(&f->threads[0], head, CLASS));
+	CU_ASSERT_FALSE(span_claim(&f->threads[0], head));
 	for (int i = 0; i < 1000; i++) {
 		off = fixture_block(&f->threads[0], 100);
 		CU_ASSERT_NOT_EQUAL(off >> PAGE_SHIFT, head);

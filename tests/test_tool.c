@@ -585,17 +585,18 @@ static void test_planted_damage(void)
 {
 	struct fixture *f = clean_heap();
 	struct heap *heap = f->heap;
-	uint64_t block = fixture_block(&f->threads[0], 112);
+	uint64_t block = fixture_block(&f->threads[0], 176);
 	uint64_t head = span_find(heap, block >> PAGE_SHIFT);
 	struct span *span = span_of_head(heap, head);
-	/* Not a multiple of 64 blocks, so the last word has bits of none. */
+	/* Not a multiple of 64 blocks, so the last word has bits of none; and three pages at least, two of
+	 * which share a word of the spans table. */
 	unsigned last = span_size_class(heap, span->span_class)->words - 1;
 	struct root *root = &heap->roots[0];
 
 	expect_problem(f, span, 0, page_offset(head));
 	expect_problem(f, span, UINT64_MAX, page_offset(head));
 	expect_problem(f, &span->freed[last], UINT64_MAX, page_offset(head));
-	expect_problem(f, (uint64_t *)(void *)span_table_entry(heap, head & ~UINT64_C(1)), 0,
+	expect_problem(f, (uint64_t *)(void *)span_table_entry(heap, (head + 1) & ~UINT64_C(1)), 0,
 		page_offset(head));
 	expect_problem(f, &heap->logs[3].word, 15, offset_in(f, &heap->logs[3]));
 	expect_problem(f, &heap->logs[3].intent[0], run_make(RUN_FREE, 1, 1),

@@ -392,7 +392,8 @@ static void play_disk_full(bool commit)
 	for (; count < LOG_INLINE_ENTRIES; count++)
 		CU_ASSERT_EQUAL(transaction_store(&transaction, words + 8 * count, count + 1), 0);
 	f->disk_full = true;
-	while (fixture_allocate(thread, PAGE_BYTES, &error) != 0)
+	/* Spans of one page are the last that fit. */
+	while (fixture_allocate(thread, 16, &error) != 0)
 		;
 	CU_ASSERT_EQUAL(error, ENOSPC);
 	CU_ASSERT_EQUAL(transaction_store(&transaction, words + 8 * count, 1), ENOSPC);

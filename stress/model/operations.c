@@ -96,7 +96,7 @@ static void prepare_cached(struct world *world, unsigned process)
 	int error;
 	uint64_t head = span_create(thread, other_class(), &error);
 
-	span_retire(thread, head, other_class());
+	span_retire(thread, head);
 }
 
 /* Others' free pages stand in the word of bits that the page cache was filled from. */
@@ -195,7 +195,7 @@ static void prepare_unowned_block(struct world *world, unsigned process)
 		world_allocate(world, process, BLOCK_BYTES);
 		world->bystanders++;
 	}
-	span_give_up(thread, thread->cursors[block_class()].page, block_class());
+	span_give_up(thread, thread->cursors[block_class()].page);
 	thread->cursors[block_class()] = (struct cursor){ .page = 0 };
 	world->ghosts[process].kept[0] = off;
 }
