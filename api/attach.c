@@ -4,9 +4,11 @@
 #include "api/control.h"
 #include "api/open.h"
 #include "api/table.h"
+#include "recovery/place.h"
 #include "recovery/proof.h"
 #include "recovery/reap.h"
 #include "recovery/recover.h"
+#include "shm/order.h"
 #include "shm/slot.h"
 
 #include <errno.h>
@@ -57,7 +59,7 @@ static int map_heap(struct sh_heap *heap, const struct opening *opening, bool wr
 
 /* --- joining the others -------------------------------------------------------------------- */
 
-int attach_to_running(struct sh_heap *heap, const struct opening *opening)
+int attach_to_running(struct sh_heap *heap, struct opening *opening)
 {
 	char *path;
 	int fd;
@@ -77,13 +79,24 @@ int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 /* --- alone --------------------------------------------------------------------------------- */
 
 /* P2, proved: see open.h. */
-static bool is_same_run(const struct sh_heap *heap, const struct opening *opening)
+static bool is_same_run_at(const struct sh_heap *heap, const struct opening *opening)
 {
 	const struct superblock *superblock = &opening->superblock;
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
 	struct control_header header;
 
 	return control_read_left(opening, &header) && proof_gap(superblock, stamp, &header) == NULL;
+}
+
+/* And the control file stays where the proof is. */
+static bool is_same_run(const struct sh_heap *heap, struct opening *opening)
+{
+	for (unsigned place = 0; place < CONTROL_PLACES; place++) {
+		control_place(opening, place);
+		if (is_same_run_at(heap, opening))
+			return true;
+	}
+	return false;
 }
 
 static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
@@ -137,6 +150,7 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 	if (error != 0)
 		return error;
 	opening->salvages = true;
+	control_place_new(opening);
 	begin_run(&opening->superblock);
 	skip_names(heap, &opening->superblock);
 	return 0;
@@ -146,6 +160,7 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 static int judge(const struct sh_heap *heap, struct opening *opening)
 {
 	if (is_clean(heap, opening)) {
+		control_place_new(opening);
 		begin_run(&opening->superblock);
 		return 0;
 	}
@@ -164,6 +179,11 @@ static int judge(const struct sh_heap *heap, struct opening *opening)
 /* From here on the file is not clean, and says so on the disk before anything else changes. */
 static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 {
+	/* Of the same run it stays as it is. */
+	if (!opening->recovers || opening->salvages)
+		place_write(heap->heap.base, opening->control_directory);
+	/* Crash: clean, and what it says of the control file is of no account. */
+	crash_order();
 	opening->superblock.clean = 0;
 	opening->superblock.incarnation++;
 	heap->heap.incarnation = opening->superblock.incarnation;

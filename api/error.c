@@ -17,8 +17,9 @@ static const char *const texts[] = {
 		"or ABI; open it with that library",
 	[-SH_ETORN] = "SH_ETORN: the heap was not closed cleanly, and the machine restarted or the "
 		      "file was copied since; restore a backup, or open with SH_SALVAGE",
-	[-SH_ECONTROL] = "SH_ECONTROL: live processes use another control file than PATH-shm; open "
-			 "the heap by the path that they use, or stop them first",
+	[-SH_ECONTROL] = "SH_ECONTROL: live processes use another control file than is found here; "
+			 "open the heap by the path and the control_dir that they use, or stop "
+			 "them first",
 	[-SH_EBADPTR] = "SH_EBADPTR: the offset is not the start of a block; nothing was changed; "
 			"pass what an allocation returned",
 	[-SH_EDOUBLEFREE] = "SH_EDOUBLEFREE: the block is free already; nothing was changed; free "

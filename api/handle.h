@@ -38,6 +38,7 @@ struct sh_heap {
 	bool read_only;   /* no control file, no threads, PROT_READ */
 	bool pins_heap;   /* see lock_holder_probe() */
 	bool pins_control;
+	bool not_for_children; /* SH_FORK_DONTFORK */
 	/* The fork child could not attach: the mappings are inaccessible. Set in the child only. */
 	bool lost;
 	uint64_t control_bytes;

@@ -8,7 +8,7 @@
  *	arena 0                                      arena 1, 2, ...
  *	+--------------------------------------+     +---------------+
  *	| superblock, copy A       SUPERBLOCK_STRIDE |               |
- *	| running words            one page    |     |               |
+ *	| running words, control place         |     |               |
  *	| arena directory                      |     |               |
  *	| roots                                |     |               |
  *	| slot logs                            |     |               |
@@ -83,6 +83,16 @@ struct running {
 };
 
 static_assert(sizeof(struct running) == 64, "format");
+
+/* Heap file, at CONTROL_PLACE_OFFSET, behind the running words. Where the control file of the last run
+ * is: an absolute path that ends with NUL, or "", beside the heap file. Written under the opening
+ * lock while the file is clean, before the mark goes. */
+#define CONTROL_PLACE_BYTES UINT64_C(2048)
+#define CONTROL_PLACE_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES - CONTROL_PLACE_BYTES)
+
+struct control_place {
+	char directory[CONTROL_PLACE_BYTES];
+};
 
 /* Heap file. The arena directory, one entry per arena of the address space.
  *
@@ -191,9 +201,9 @@ enum span_purpose {
 struct span {
 	/* --- the owner's line */
 	_Atomic uint32_t pages;
-	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
-	_Atomic uint8_t purpose;    /* enum span_purpose */
-	_Atomic uint16_t place;     /* heap/owned.h: the owner's number of the span. Volatile. */
+	_Atomic uint8_t span_class;  /* size class and kind, or SPAN_CLASS_LARGE */
+	_Atomic uint8_t purpose;     /* enum span_purpose */
+	_Atomic uint16_t place;      /* heap/owned.h: the owner's number of the span. Volatile. */
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */

@@ -95,6 +95,11 @@ struct sh_txn;
 #define SH_RDONLY 0x04u /* write neither file; only reading calls work, others give EROFS */
 #define SH_SALVAGE 0x08u
 
+/* What a fork(2) child has of the heap. */
+#define SH_FORK_ATTACH 0u /* it is attached, as a process of its own, from the fork on */
+#define SH_FORK_DONTFORK \
+	1u /* nothing: calls give ECHILD, pointers lead nowhere; it may sh_open() */
+
 /* Flags of the allocating calls. */
 #define SH_ZERO 0x01u   /* the block reads as zeros */
 #define SH_NOSCAN 0x02u /* the block will hold no offsets (a collector need not read it) */
@@ -112,14 +117,23 @@ struct sh_options {
 	unsigned mode;          /* permission bits of a new heap file; default 0600 */
 	unsigned max_processes; /* of a new heap; default 256 */
 	unsigned max_threads;   /* of a new heap; default 512 */
-	uint64_t max_size;      /* bytes of address space; default 1 TiB for a new heap; at an
-				   existing heap: what it was created with */
+	/* Bytes of address space; default 1 TiB for a new heap. At an existing heap it has no
+	 * effect: every process maps what the heap was created with, or could not follow the
+	 * others' offsets. */
+	uint64_t max_size;
 	sh_progress_fn *progress;
 	void *progress_argument;
+	/* Directory for the control file, for instance on tmpfs; default: PATH-shm, beside the heap
+	 * file. It counts when nobody has the heap open and it is clean; a run that is there keeps
+	 * its control file, whose place the heap file names, and is found by who says nothing, or
+	 * something else. Say it each time. */
+	const char *control_dir;
+	unsigned huge_pages; /* 1: ask for huge pages (MADV_HUGEPAGE) for both files; default: no */
+	unsigned fork;       /* SH_FORK_ATTACH (default) or SH_FORK_DONTFORK */
 };
 
 /* clang-format off */
-#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL }
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
 /* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
@@ -127,13 +141,15 @@ struct sh_options {
  * Recovers the heap first when everybody who used it is dead (P2). Looks for dead processes when
  * others are attached. Opening a heap again in the same process gives the same handle, counted.
  * PATH-shm beside the heap file is the control file: it holds what is derived or volatile, and is
- * laid anew when nobody is attached.
+ * laid anew when nobody is attached. In a control_dir it has a name of its own for each heap file
+ * (heap id and inode), and is left behind when the heap file is removed. Of an open heap the options
+ * of the first sh_open() of the process count.
  *
  * `options` may be NULL. On success *heap is the handle, on failure NULL.
  *
  * Errors: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
  * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
- * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS.
+ * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -225,8 +241,8 @@ SH_API int sh_root_get(struct sh_heap *heap, const char *name, sh_off *off);
  * use, one after the other: for coroutines and pools. It ends by sh_txn_commit() or
  * sh_txn_abort(), after which *txn means nothing. Not with the thread: an open one outlives the
  * thread that began it. Each works in a thread slot of its own (max_threads); a process keeps up to
- * 8 slots of ended ones per heap for the next ones, with what an idle thread holds: a page cache
- * of 512 KiB and the spans it allocated from last. sh_free() and sh_realloc() do not know which
+ * 8 slots of ended ones per heap for the next ones, each with what an idle thread holds: 512 KiB of
+ * free pages, and the spans it filled last, 64 MiB at most. sh_free() and sh_realloc() do not know which
  * blocks it names. A fork child has none of its parent's.
  *
  * Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS, ENOMEM.

@@ -200,6 +200,8 @@ static void test_derived(void)
 	PIN(derived_header, root_lock, 448);
 	PIN(derived_header, active, 512);
 	PIN(derived_header, recovery, 4608);
+	PIN_SIZE(control_place, 2048);
+	CU_ASSERT_EQUAL(CONTROL_PLACE_OFFSET, 8192 + 2048);
 	PIN_SIZE(recovery_record, 128);
 	PIN(recovery_record, recovered, 0);
 	PIN(recovery_record, nanoseconds, 8);
