@@ -136,8 +136,8 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 		error = system->back_control(system->context,
 			at.page_index + slices[i].offset_bytes, slices[i].length_bytes);
 	if (error == 0)
-		error = system->back_control(system->context,
-			at.listed + arena * ARENA_PAGES, ARENA_PAGES);
+		error = system->back_control(system->context, at.listed + arena * ARENA_PAGES,
+			ARENA_PAGES);
 	if (error == 0)
 		error = system->back_control(system->context,
 			at.class_chunks + arena * CLASS_CHUNK_BYTES_PER_ARENA,
@@ -182,8 +182,8 @@ static void classes_init(struct thread *thread)
 		};
 	}
 	for (unsigned units = 1; units <= UNIT_LIMIT_BYTES / UNIT_BYTES; units++)
-		thread->class_of_units[units] = (uint8_t)span_class_make(
-			size_class_of(units * UNIT_BYTES), false);
+		thread->class_of_units[units] =
+			(uint8_t)span_class_make(size_class_of(units * UNIT_BYTES), false);
 }
 
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag)

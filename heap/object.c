@@ -255,8 +255,7 @@ static bool refill_from_rest(struct thread *thread, unsigned span_class)
 {
 	uint64_t head;
 
-	if (thread->owned.position[span_class] != 0 &&
-		go_round(thread, span_class, OWNED_COUNT, 1))
+	if (thread->owned.position[span_class] != 0 && go_round(thread, span_class, OWNED_COUNT, 1))
 		return true;
 	head = span_claim_any(thread, span_class);
 	return head != 0 && begin_span(thread, span_class, head);

@@ -323,7 +323,8 @@ void span_retire(struct thread *thread, uint64_t head)
 
 /* --- ownership ----------------------------------------------------------------------------- */
 
-unsigned span_free_count(const struct heap *heap, uint64_t head, const struct size_class *size_class)
+unsigned span_free_count(const struct heap *heap, uint64_t head,
+	const struct size_class *size_class)
 {
 	uint64_t live = 0;
 
@@ -507,8 +508,7 @@ uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word)
 	const struct size_class *size_class =
 		span_size_class(heap, span_of_head(heap, head)->span_class);
 	/* acquire: pairs with the fetch_or of a free; the hazard of a log's free was set before. */
-	uint64_t waiting =
-		atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
+	uint64_t waiting = atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
 
 	if (waiting != 0)
 		waiting = collect_bits(heap, head, size_class, word, waiting);
@@ -727,8 +727,8 @@ uint64_t span_claim_any(struct thread *thread, unsigned span_class)
 				atomic_load_explicit(head_word(heap, base), memory_order_acquire);
 
 			for (; heads != 0; heads &= heads - 1) {
-				uint64_t head = claim_if_free(thread, base + page_bits_lowest(heads),
-					span_class);
+				uint64_t head = claim_if_free(thread,
+					base + page_bits_lowest(heads), span_class);
 
 				if (head != 0)
 					return head;

@@ -92,7 +92,8 @@ void span_give_up(struct thread *thread, uint64_t head);
 void span_retire(struct thread *thread, uint64_t head);
 
 /* How many blocks of the span are free, or freed and not collected yet. */
-unsigned span_free_count(const struct heap *heap, uint64_t head, const struct size_class *size_class);
+unsigned span_free_count(const struct heap *heap, uint64_t head,
+	const struct size_class *size_class);
 
 /* Collects a word of a span that the thread owns: freed bits become free, but those that an open
  * log names. Returns the free bits of the word. */

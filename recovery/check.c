@@ -356,7 +356,8 @@ static int check_owner(void *argument, uint64_t head)
 
 	if (stands(check->heap, head, unlisted_and_forgotten))
 		report(check, page_offset(head),
-			"span at page %llu: unowned and worth a visit, but not listed for its class",
+			"span at page %llu: unowned and worth a visit, but not listed for its "
+			"class",
 			(unsigned long long)head);
 	if (stands(check->heap, head, dying_and_forgotten))
 		report(check, page_offset(head),

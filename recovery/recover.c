@@ -59,7 +59,8 @@ static void list_everything(struct heap *heap, uint64_t arena)
 		if (bits != 0)
 			chunks[i / CHUNK_WORDS / 64] |= UINT64_C(1) << (i / CHUNK_WORDS & 63);
 		for (; bits != 0; bits &= bits - 1)
-			atomic_store_explicit(&heap->listed[first + i * 64 + page_bits_lowest(bits)],
+			atomic_store_explicit(&heap->listed[first + i * 64 +
+						      page_bits_lowest(bits)],
 				LISTED_UNSEEN, memory_order_relaxed);
 	}
 	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++)

@@ -5,6 +5,7 @@
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/root.h"
+#include "heap/span.h"
 #include "tests/fixture.h"
 
 #include <errno.h>
@@ -385,6 +386,7 @@ static void play_disk_full(bool commit)
 	uint64_t words = fixture_block(thread, 64 * 1024);
 	struct transaction transaction;
 	uint64_t count = 0;
+	uint64_t head;
 	int error = 0;
 
 	memset(heap_at(f->heap, words), 0, 64 * 1024);
@@ -392,9 +394,9 @@ static void play_disk_full(bool commit)
 	for (; count < LOG_INLINE_ENTRIES; count++)
 		CU_ASSERT_EQUAL(transaction_store(&transaction, words + 8 * count, count + 1), 0);
 	f->disk_full = true;
-	/* Spans of one page are the last that fit. */
-	while (fixture_allocate(thread, 16, &error) != 0)
-		;
+	/* A span of one page is the last that fits. */
+	while ((head = span_prepare_large(thread, PAGE_BYTES, SPAN_LARGE, false, &error)) != 0)
+		span_commit_large(thread, head);
 	CU_ASSERT_EQUAL(error, ENOSPC);
 	CU_ASSERT_EQUAL(transaction_store(&transaction, words + 8 * count, 1), ENOSPC);
 	CU_ASSERT_EQUAL(transaction_add(&transaction, words, 8), ENOSPC);

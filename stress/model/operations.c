@@ -3,6 +3,7 @@
 #include "stress/model/world.h"
 
 #include "heap/object.h"
+#include "heap/owned.h"
 #include "heap/pages.h"
 #include "heap/root.h"
 #include "heap/span.h"
@@ -207,8 +208,7 @@ static void prepare_last_block(struct world *world, unsigned process)
 	object_give_back(thread_of(world, process));
 }
 
-/* The thread's span is full, and its blocks are bystanders: allocation hands the span over. */
-static void prepare_full_span(struct world *world, unsigned process)
+static void fill_span(struct world *world, unsigned process)
 {
 	struct thread *thread = thread_of(world, process);
 
@@ -216,6 +216,76 @@ static void prepare_full_span(struct world *world, unsigned process)
 		world_allocate(world, process, BLOCK_BYTES);
 		world->bystanders++;
 	} while (thread->cursors[block_class()].free_bits != 0);
+}
+
+/* The thread's span is full, and its blocks are bystanders: allocation keeps the span and makes one. */
+static void prepare_full_span(struct world *world, unsigned process)
+{
+	fill_span(world, process);
+}
+
+/* The same, and the thread keeps no more: allocation hands the span over. */
+static void prepare_no_room(struct world *world, unsigned process)
+{
+	fill_span(world, process);
+	world_allocate(world, process, 64);
+	world->bystanders++;
+	world_must(!owned_has_room(thread_of(world, process)), process);
+}
+
+/* The thread's span is full; in the one that it filled before, a block is free. */
+static void prepare_kept_span(struct world *world, unsigned process)
+{
+	uint64_t off = world_allocate(world, process, BLOCK_BYTES);
+
+	while (thread_of(world, process)->cursors[block_class()].free_bits != 0) {
+		world_allocate(world, process, BLOCK_BYTES);
+		world->bystanders++;
+	}
+	fill_span(world, process);
+	object_free(thread_of(world, process), off);
+}
+
+/* Of the span that the thread filled before, one block is left. */
+static void prepare_last_kept(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	uint64_t offs[4];
+	unsigned count = 0;
+
+	do
+		offs[count++] = world_allocate(world, process, BLOCK_BYTES);
+	while (thread->cursors[block_class()].free_bits != 0);
+	prepare_own_span(world, process);
+	while (--count > 0)
+		object_free(thread, offs[count]);
+	world->ghosts[process].kept[0] = offs[0];
+}
+
+/* A class of which a free block alone is not worth a visit. */
+#define CROWDED_BYTES 256u
+#define CROWDED 0x63726f77u /* kept[2]: the span was prepared, kept[3] is another block of it */
+
+/* One block of a full span that nobody owns; of two workers, each has one. The last of two frees makes it
+ * worth a visit. */
+static void prepare_crowded(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	unsigned span_class = span_class_make(size_class_of(CROWDED_BYTES), false);
+
+	if (kept(world, 1 - process, 2) == CROWDED) {
+		world->ghosts[process].kept[0] = kept(world, 1 - process, 3);
+		world->bystanders--;
+		return;
+	}
+	world->ghosts[process].kept[0] = world_allocate(world, process, CROWDED_BYTES);
+	world->ghosts[process].kept[2] = CROWDED;
+	do {
+		world->ghosts[process].kept[3] = world_allocate(world, process, CROWDED_BYTES);
+		world->bystanders++;
+	} while (thread->cursors[span_class].free_bits != 0);
+	span_give_up(thread, thread->cursors[span_class].page);
+	thread->cursors[span_class] = (struct cursor){ .page = 0 };
 }
 
 /* A listed span with room is there: allocation claims it. */
@@ -881,7 +951,13 @@ const struct operation operations[] = {
 		promise_nothing },
 	{ "allocate from own span", 0, ORDINARY, prepare_own_span, run_allocate,
 		promise_allocated },
-	{ "hand over full span", 0, ORDINARY, prepare_full_span, run_allocate, promise_allocated },
+	{ "keep full span", 0, ORDINARY, prepare_full_span, run_allocate, promise_allocated },
+	{ "hand over full span", 0, ORDINARY, prepare_no_room, run_allocate, promise_allocated },
+	{ "allocate from kept span", 0, ORDINARY, prepare_kept_span, run_allocate,
+		promise_allocated },
+	{ "free last block of a kept span", 0, VARIANT, prepare_last_kept, run_free,
+		promise_freed },
+	{ "free block of a crowded span", 0, TWIN, prepare_crowded, run_free, promise_freed },
 	{ "free own block", 0, ORDINARY, prepare_own_block, run_free, promise_freed },
 	{ "free another owner's block", 0, ORDINARY, prepare_others_block, run_free,
 		promise_freed },

@@ -22,13 +22,11 @@ enum progress world_progress(const struct world *world, unsigned process)
 	return (enum progress)world->ghosts[process].progress;
 }
 
-/* What cannot be prepared cannot be explored. */
-static void must(bool done, unsigned process)
+void world_must(bool done, unsigned process)
 {
 	if (done)
 		return;
-	fprintf(stderr, "model_checker: what process %u needs cannot be prepared: no pages\n",
-		process);
+	fprintf(stderr, "model_checker: what process %u needs cannot be prepared\n", process);
 	exit(1);
 }
 
@@ -38,7 +36,7 @@ uint64_t world_allocate(struct world *world, unsigned process, uint64_t bytes)
 	uint64_t off = object_allocate(&world->threads[process],
 		span_class_make(size_class_of(bytes), false), &error);
 
-	must(off != 0, process);
+	world_must(off != 0, process);
 	memset(heap_at(&world->image.heap, off), 0, bytes);
 	return off;
 }
@@ -49,7 +47,7 @@ uint64_t world_allocate_large(struct world *world, unsigned process, uint64_t by
 	uint64_t head =
 		span_prepare_large(&world->threads[process], bytes, SPAN_LARGE, false, &error);
 
-	must(head != 0, process);
+	world_must(head != 0, process);
 	span_commit_large(&world->threads[process], head);
 	return page_offset(head);
 }

@@ -79,7 +79,8 @@ extern const unsigned operation_count;
 /* Sizes of the scenarios' blocks: a class of four pages with four blocks. */
 #define BLOCK_BYTES 1024u
 
-/* Helpers for prepare. */
+/* Helpers for prepare. What cannot be prepared ends the program. */
+void world_must(bool done, unsigned process);
 uint64_t world_allocate(struct world *world, unsigned process, uint64_t bytes);
 uint64_t world_allocate_large(struct world *world, unsigned process, uint64_t bytes);
 /* Whether a block starts at `off` and is live. */
