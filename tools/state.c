@@ -29,7 +29,7 @@ static const char *why_unproved(const struct view *view)
 	int error = input_control_header(&view->input, view->superblock.heap_id, &header);
 
 	if (error == ENOENT)
-		return "its control file is not there";
+		return "there is no control file where the heap file says";
 	if (error != 0)
 		return "its control file cannot be read";
 	return proof_gap(&view->superblock, view->stamp, &header);
