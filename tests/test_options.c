@@ -148,7 +148,7 @@ static void test_found_by_all(void)
 	CU_ASSERT_EQUAL(files_in(other_dir, path), 0);
 	CU_ASSERT_FALSE(is_there(shm_path));
 	/* It grows there, too. */
-	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, FILES_MAX_BYTES / 64), 0);
+	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, 2 * CHUNK_BYTES), 0);
 	files_expect_good(heap);
 	files_close(heap);
 }
