@@ -99,7 +99,7 @@ static void test_many(void)
 	for (unsigned i = 0; i < MANY; i++) {
 		txns[i] = begin(heap);
 		CU_ASSERT_EQUAL(sh_txn_store(txns[i], &words[i],
-					sh_txn_alloc(txns[i], 8 << i % 16, 0)),
+					sh_txn_alloc(txns[i], (size_t)8 << i % 16, 0)),
 			0);
 	}
 	CU_ASSERT_EQUAL(stats_of(heap).detached_slots, MANY);

@@ -366,7 +366,8 @@ static void *churn(void *argument)
 	return NULL;
 }
 
-/* Beside work: whatever it counts, it counts nothing as damaged; and afterwards all is there. */
+/* Beside work: a block that moved on meanwhile may count twice, but nothing counts as damaged; and
+ * afterwards all is there. */
 static void test_beside_work(void)
 {
 	struct sh_heap *heap = files_new();
@@ -378,7 +379,6 @@ static void test_beside_work(void)
 	for (int i = 0; i < 200; i++) {
 		stats = stats_of(heap);
 		CU_ASSERT_EQUAL(stats.damaged_bytes, 0);
-		CU_ASSERT(stats.small_blocks <= 128 && stats.large_blocks <= 128);
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
