@@ -31,6 +31,21 @@
 #define JOURNAL_RUNS (LIMBO_RUNS + 4u)
 #define ACTIVE_WORDS 512u
 
+/* Control file. What the recovery did that laid the file; all zero when the heap was clean. Written
+ * under the opening lock, before anybody else attaches.
+ *
+ * counts: as struct reap_counts (heap/heap.h). */
+#define RECOVERY_COUNTS 8u
+
+struct recovery_record {
+	uint64_t recovered; /* 1: the heap was not clean */
+	uint64_t nanoseconds;
+	uint64_t counts[RECOVERY_COUNTS];
+	uint64_t reserved[6];
+};
+
+static_assert(sizeof(struct recovery_record) == 128, "format");
+
 /* Control file. The page lock and what it protects.
  *
  * journal: runs (heap/run.h) whose free bits are about to change. Written by the lock's holder:
@@ -52,6 +67,7 @@ struct derived_header {
 	/* --- one bit per slot: its log frees blocks, look at its `applying`. Set by the slot's
 	 * thread before its first hazard, cleared after its last by whoever writes its log. */
 	_Atomic uint64_t active[ACTIVE_WORDS];
+	struct recovery_record recovery;
 };
 
 static_assert(offsetof(struct derived_header, journal) == 64, "format");
