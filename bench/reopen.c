@@ -13,9 +13,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define SEED UINT64_C(0x9e3779b97f4a7c15)
-#define REPETITIONS_MAX 101u
-
 struct content {
 	const char *name;
 	uint64_t blocks;
