@@ -99,8 +99,7 @@ static inline struct subjects subjects_all(const struct options *options)
 	return subjects;
 }
 
-/* A fresh allocator with room for `bytes` of live blocks. The folder's files are already unlinked:
- * the kernel takes them back with the process, without writing them out. */
+/* A fresh allocator with room for `bytes` of live blocks. */
 static inline struct allocator subject_start(const struct subject *subject, uint64_t bytes)
 {
 	char path[PATH_BYTES];
@@ -123,7 +122,6 @@ static inline struct allocator subject_start(const struct subject *subject, uint
 	else
 		allocator = allocator_peer("pmemobj", path, room,
 			subject->kind == ALLOCATOR_PMEMOBJ_TRANSACTION);
-	heap_remove(subject->folder);
 	return allocator;
 }
 
@@ -152,6 +150,8 @@ static inline void subject_measure(const struct subject *subject, measure_fn *me
 	result_receive(pipe_fd[0], results, count * sizeof(results[0]));
 	close(pipe_fd[0]);
 	waitpid(child, NULL, 0);
+	if (subject->folder != NULL)
+		heap_remove(subject->folder);
 }
 
 /* --- a loop that lasts long enough ------------------------------------------------------------ */
