@@ -16,7 +16,9 @@ struct workload {
 	size_t min_bytes;
 	size_t max_bytes;
 	uint64_t live_bytes;
-	bool large; /* takes seconds to set up: few repetitions, and not for all peers */
+	/* Takes many seconds to set up: all repetitions follow each other in one process, and quick
+	 * runs leave it out. */
+	bool large;
 };
 
 static const struct workload workloads[] = {
@@ -80,6 +82,7 @@ static void replace(struct allocator allocator, struct live_set *set, uint64_t c
 struct task {
 	const struct workload *workload;
 	uint64_t count;
+	unsigned repetitions; /* in this process */
 };
 
 static void measure(const struct subject *subject, const void *argument, double *results)
@@ -88,12 +91,14 @@ static void measure(const struct subject *subject, const void *argument, double 
 	struct allocator allocator = subject_start(subject, task->workload->live_bytes);
 	struct live_set set = fill(allocator, task->workload);
 	uint64_t count = task->count / subject->slowness;
-	uint64_t start;
 
 	replace(allocator, &set, count / 2);
-	start = cpu_ns();
-	replace(allocator, &set, count);
-	results[0] = (double)(cpu_ns() - start) / (double)count;
+	for (unsigned r = 0; r < task->repetitions; r++) {
+		uint64_t start = cpu_ns();
+
+		replace(allocator, &set, count);
+		results[r] = (double)(cpu_ns() - start) / (double)count;
+	}
 }
 
 /* Boost and libpmemobj would take minutes to set up the largest set. */
@@ -108,20 +113,21 @@ static void measure_row(struct table *table, const struct subjects *subjects,
 	static double values[SUBJECTS_MAX][REPETITIONS_MAX];
 	struct task task = { .workload = workload,
 		.count = options->quick ? MILLION / 10 : MILLION };
-	unsigned repetitions = workload->large ? options_few(options) : options->repetitions;
+	unsigned processes = workload->large ? 1 : options->repetitions;
 
-	for (unsigned r = 0; r < repetitions; r++)
+	task.repetitions = options->repetitions / processes;
+	for (unsigned r = 0; r < processes; r++)
 		for (unsigned s = 0; s < subjects->count; s++) {
 			unsigned turn = (s + r) % subjects->count;
 
 			if (is_left_out(&subjects->of[turn], workload))
-				values[turn][r] = -1;
+				values[turn][0] = -1;
 			else
 				subject_measure(&subjects->of[turn], measure, &task,
-					&values[turn][r], 1);
+					&values[turn][r], task.repetitions);
 		}
 	table_cell(table, "%s", workload->name);
-	subjects_print_row(table, subjects, values, repetitions);
+	subjects_print_row(table, subjects, values, options->repetitions);
 }
 
 int main(int argc, char **argv)
