@@ -215,17 +215,33 @@ static inline unsigned options_few(const struct options *options)
 	return options->repetitions < 3 ? options->repetitions : 3;
 }
 
-/* Passes one result from a child process to its parent. */
+/* Passes results from a child process to its parent. */
 static inline void result_send(int fd, const void *result, size_t bytes)
 {
-	if (write(fd, result, bytes) != (ssize_t)bytes)
-		die("the pipe to the parent: %s", strerror(errno));
+	const char *next = result;
+
+	while (bytes > 0) {
+		ssize_t written = write(fd, next, bytes);
+
+		if (written <= 0)
+			die("the pipe to the parent: %s", strerror(errno));
+		next += written;
+		bytes -= (size_t)written;
+	}
 }
 
 static inline void result_receive(int fd, void *result, size_t bytes)
 {
-	if (read(fd, result, bytes) != (ssize_t)bytes)
-		die("the measuring process ended without a result");
+	char *next = result;
+
+	while (bytes > 0) {
+		ssize_t got = read(fd, next, bytes);
+
+		if (got <= 0)
+			die("the measuring process ended without a result");
+		next += got;
+		bytes -= (size_t)got;
+	}
 }
 
 #endif

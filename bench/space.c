@@ -12,10 +12,9 @@
  *	memory      bytes on disk of both files, or what the process has more of resident memory than
  *	            before its first block / asked for */
 #define _GNU_SOURCE
-#include "subjects.h"
+#include "memory.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 enum distribution {
 	EVEN,       /* each size from min to max is as likely */
@@ -74,37 +73,6 @@ static struct block new_block(struct allocator allocator, const struct workload 
 	block.name = block_allocate(allocator, block.asked);
 	memset(block_address(allocator, block.name), 1, block.asked);
 	return block;
-}
-
-/* Resident memory of the process. */
-static uint64_t resident_bytes(void)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	unsigned long long pages = 0;
-
-	if (file == NULL || fscanf(file, "%*s %llu", &pages) != 1)
-		die("/proc/self/statm: %s", strerror(errno));
-	fclose(file);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t disk_bytes(const char *path)
-{
-	struct stat status;
-
-	if (stat(path, &status) != 0)
-		die("%s: %s", path, strerror(errno));
-	return (uint64_t)status.st_blocks * 512;
-}
-
-static uint64_t both_files_bytes(const struct subject *subject)
-{
-	char path[PATH_BYTES];
-	char control[PATH_BYTES + 8];
-
-	heap_path(subject->folder, path);
-	snprintf(control, sizeof(control), "%s-shm", path);
-	return disk_bytes(path) + disk_bytes(control);
 }
 
 /* What the tool says of the chunks that hold data. */
@@ -174,14 +142,12 @@ static void measure(const struct subject *subject, const void *argument, double 
 		usable += usable_size(subject, allocator, blocks[i].name);
 	}
 	/* The list is not the allocator's. */
-	uint64_t memory = resident_bytes() - resident - count * sizeof(*blocks);
+	uint64_t memory = subject_memory_bytes(subject, resident + count * sizeof(*blocks));
 
 	results[RESULT_METADATA] = -1;
-	if (subject->kind == ALLOCATOR_SPANHEAP) {
-		memory = both_files_bytes(subject);
+	if (subject->kind == ALLOCATOR_SPANHEAP)
 		results[RESULT_METADATA] =
 			(double)(memory - chunk_data_bytes(subject, task->tool)) / (double)usable;
-	}
 	results[RESULT_INNER] = (double)(usable - asked) / (double)usable;
 	results[RESULT_MEMORY] = (double)memory / (double)asked;
 }
