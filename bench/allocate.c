@@ -135,15 +135,17 @@ struct task {
 static void measure(const struct subject *subject, const void *argument, double *results)
 {
 	const struct task *task = argument;
-	const struct workload *workload = task->workload;
-	uint64_t live = (uint64_t)workload->size * (workload->count + 1);
+	struct workload workload = *task->workload;
+	uint64_t live = (uint64_t)workload.size * (workload.count + 1);
 	struct allocator allocator = subject_start(subject, live);
 	struct pace warm = pace_of(task->quick);
 
 	warm.budget_ns /= 4;
-	if (!workload->first)
-		workload->run(allocator, workload, warm);
-	results[0] = workload->run(allocator, workload, pace_of(task->quick));
+	if (workload.count == MILLION)
+		workload.count /= subject->slowness;
+	if (!workload.first)
+		workload.run(allocator, &workload, warm);
+	results[0] = workload.run(allocator, &workload, pace_of(task->quick));
 }
 
 static void measure_row(struct table *table, const struct subjects *subjects,
