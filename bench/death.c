@@ -440,6 +440,18 @@ static void measure_boost(struct table *table, struct shared *shared, const char
 	print_row(table, "Boost, waits for 200 ms at most", longest_us, deaths, hung);
 }
 
+/* All heaps of spanheap. The largest takes long for each victim to read. */
+static void measure_sizes(struct table *table, struct shared *shared, const struct options *options,
+	unsigned deaths)
+{
+	for (unsigned f = 0; f < options->folder_count; f++)
+		measure_spanheap(table, shared, options->folders[f], 64 * MIB, deaths);
+	if (options->quick)
+		return;
+	measure_spanheap(table, shared, options->folders[0], GIB, deaths);
+	measure_spanheap(table, shared, options->folders[0], 8 * GIB, deaths / 2);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = options_parse(argc, argv);
@@ -447,6 +459,8 @@ int main(int argc, char **argv)
 	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	unsigned deaths = options.repetitions * (options.quick ? 4 : 20);
+	bool lmdb = subjects_have("lmdb", "liblmdb-dev");
+	bool boost = subjects_have("boost", "libboost-dev");
 
 	if (shared == MAP_FAILED)
 		die("no shared memory: %s", strerror(errno));
@@ -455,18 +469,12 @@ int main(int argc, char **argv)
 	struct table table = table_begin("Longest step of a survivor after a death, ms",
 		(const char *[]){ "steps, heap", "deaths", "p50", "p99", "max", "hung", NULL });
 
-	for (unsigned f = 0; f < options.folder_count; f++)
-		measure_spanheap(&table, shared, options.folders[f], 64 * MIB, deaths);
-	if (!options.quick) {
-		measure_spanheap(&table, shared, folder, GIB, deaths);
-		measure_spanheap(&table, shared, folder, 8 * GIB, deaths / 2);
-	}
-	if (subjects_have("lmdb", "liblmdb-dev")) {
+	measure_sizes(&table, shared, &options, deaths);
+	if (lmdb)
 		measure_lmdb(&table, shared, folder, 64 * MIB, deaths);
-		if (!options.quick)
-			measure_lmdb(&table, shared, folder, GIB, deaths);
-	}
-	if (subjects_have("boost", "libboost-dev"))
+	if (lmdb && !options.quick)
+		measure_lmdb(&table, shared, folder, GIB, deaths);
+	if (boost)
 		measure_boost(&table, shared, folder, deaths < 20 ? deaths : 20);
 	table_end(&table);
 	return 0;

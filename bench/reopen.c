@@ -312,14 +312,17 @@ static void spanheap_table(const struct options *options)
 static void peers_table(const struct options *options)
 {
 	const char *folder = options->folders[0];
+	bool boost = subjects_have("boost", "libboost-dev");
+	bool pmemobj = subjects_have("pmemobj", "libpmemobj-dev");
+	bool lmdb = subjects_have("lmdb", "liblmdb-dev");
 	struct table table = table_begin("The same of peers, 10^6 blocks or records of 64 B",
 		(const char *[]){ "file, peer", "open ms", "first µs", NULL });
 
-	if (subjects_have("boost", "libboost-dev"))
+	if (boost)
 		measure_peer(&table, folder, "boost", "Boost", options->repetitions);
-	if (subjects_have("pmemobj", "libpmemobj-dev"))
+	if (pmemobj)
 		measure_peer(&table, folder, "pmemobj", "libpmemobj", options->repetitions);
-	if (subjects_have("lmdb", "liblmdb-dev"))
+	if (lmdb)
 		measure_peer(&table, folder, "lmdb", "LMDB", options->repetitions);
 	table_end(&table);
 }

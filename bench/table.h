@@ -94,7 +94,7 @@ static inline struct table table_begin(const char *title, const char *const *hea
 	}
 	printf("\n%s\n", title);
 	if (table.markdown != NULL)
-		fprintf(table.markdown, "\n%s\n\n", title);
+		fprintf(table.markdown, "\n### %s\n\n", title);
 	for (unsigned c = 0; c < table.columns; c++)
 		table_cell(&table, "%s", heads[c]);
 	if (table.markdown != NULL) {
@@ -111,7 +111,7 @@ static inline void table_end(struct table *table)
 		fclose(table->markdown);
 }
 
-/* Prints a line of text below or above a table. */
+/* Prints a line of text; not between table_begin() and table_end(). */
 __attribute__((format(printf, 1, 2))) static inline void note(const char *format, ...)
 {
 	FILE *markdown = markdown_open();
