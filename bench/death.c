@@ -27,6 +27,7 @@
 #define BALLAST_BYTES (64 * KIB)
 #define BALLAST_MAX (8 * GIB / BALLAST_BYTES)
 #define WORDS 64u
+#define SETS 16u
 #define WINDOW_NS UINT64_C(30000000)
 #define HANG_NS UINT64_C(5000000000)
 #define KERNEL_PAGE_BYTES 4096u
@@ -35,15 +36,22 @@
 
 enum role { SURVIVOR, VICTIM, ROLES };
 
-/* In the heap: what the steps work on. */
+/* In the heap: what the steps work on. Each victim has a set of words of its own: what a dead one was
+ * about to do with a word may still be under way, by whoever cleans up after it, when the next victim
+ * starts. Sets come round again when that is long past. Words under the mutex need no such care, nor
+ * those of survivors: the next one starts when nobody else is at work. */
 struct board {
 	struct sh_mutex mutex;
-	sh_off words[ROLES][WORDS];
+	sh_off shared_words[WORDS];
+	sh_off survivor_words[WORDS];
+	sh_off victim_words[SETS][WORDS];
 };
 
 /* Shared mapping. */
 struct shared {
 	sh_off board;
+	pid_t survivor;
+	unsigned victims; /* started so far */
 	uint64_t ballast_count;
 	sh_off ballast[BALLAST_MAX];
 	_Atomic uint64_t steps[ROLES];  /* that ended */
@@ -59,6 +67,7 @@ struct actor {
 	struct shared *shared;
 	struct sh_heap *heap;
 	struct board *board;
+	sh_off *words; /* its own */
 	uint64_t random;
 	void *peer;
 	int (*peer_put)(void *peer, uint64_t key, const void *value, size_t size);
@@ -101,7 +110,7 @@ static bool mutex_step(struct actor *actor)
 
 	if (error != SH_EOWNERDIED)
 		expect(error, "sh_mutex_lock");
-	replace_in_transaction(actor, &actor->board->words[0][random_below(number, WORDS)],
+	replace_in_transaction(actor, &actor->board->shared_words[random_below(number, WORDS)],
 		random_size(number, 16, 1024));
 	expect(sh_mutex_unlock(actor->heap, &actor->board->mutex), "sh_mutex_unlock");
 	return true;
@@ -110,7 +119,7 @@ static bool mutex_step(struct actor *actor)
 static bool internal_step(struct actor *actor)
 {
 	uint64_t number = random_next(&actor->random);
-	sh_off *word = &actor->board->words[actor->role][random_below(number, WORDS)];
+	sh_off *word = &actor->words[random_below(number, WORDS)];
 
 	expect(sh_free_from(actor->heap, word), "sh_free_from");
 	if (sh_alloc_to(actor->heap, word, random_size(number, 4096, 32768), 0) == 0)
@@ -212,6 +221,9 @@ static void open_actor(struct actor *actor, const struct kind *kind, const char 
 	if (kind->module == NULL) {
 		expect(sh_open(path, 0, NULL, &actor->heap), path);
 		actor->board = sh_ptr(actor->heap, actor->shared->board);
+		actor->words = actor->role == SURVIVOR
+			? actor->board->survivor_words
+			: actor->board->victim_words[actor->shared->victims % SETS];
 		read_all_pages(actor);
 		return;
 	}
@@ -232,8 +244,10 @@ static pid_t start_actor(struct shared *shared, const struct kind *kind, const c
 	enum role role)
 {
 	uint64_t before = atomic_load(&shared->steps[role]);
-	pid_t child = fork();
+	pid_t child;
 
+	shared->victims += role == VICTIM;
+	child = fork();
 	if (child < 0)
 		die("fork: %s", strerror(errno));
 	if (child == 0) {
@@ -250,6 +264,8 @@ static pid_t start_actor(struct shared *shared, const struct kind *kind, const c
 			die("a process of %s ended by itself", kind->name);
 		usleep(200);
 	}
+	if (role == SURVIVOR)
+		shared->survivor = child;
 	return child;
 }
 
