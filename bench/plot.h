@@ -50,13 +50,17 @@ static inline void plot_grid(const struct plot *plot, double x_step, double y_st
 {
 	char text[32];
 
-	for (double x = 0; x <= plot->x_max * 1.0001; x += x_step) {
+	for (unsigned i = 0; i * x_step <= plot->x_max * 1.0001; i++) {
+		double x = i * x_step;
+
 		plot_line(plot, plot_x(plot, x), plot_y(plot, 0), plot_x(plot, x),
 			plot_y(plot, plot->y_max));
 		snprintf(text, sizeof(text), "%g", x);
 		plot_text(plot, plot_x(plot, x), PLOT_HEIGHT - PLOT_BOTTOM + 18, "middle", text);
 	}
-	for (double y = 0; y <= plot->y_max * 1.0001; y += y_step) {
+	for (unsigned i = 0; i * y_step <= plot->y_max * 1.0001; i++) {
+		double y = i * y_step;
+
 		plot_line(plot, plot_x(plot, 0), plot_y(plot, y), plot_x(plot, plot->x_max),
 			plot_y(plot, y));
 		snprintf(text, sizeof(text), "%g", y);

@@ -27,16 +27,21 @@
 #define SLACK_BYTES MIB
 #define SAMPLES 400u
 
+/* Shared mapping. What one side counts, in cache lines of its own. */
+struct counter {
+	_Alignas(128) _Atomic uint64_t bytes;
+};
+
 /* Shared mapping. */
 struct shared {
+	struct ring ring;
+	struct counter produced;
+	struct counter consumed;
 	const struct subject *subject;
 	uint64_t messages; /* in all: a multiple of GROUP */
 	uint64_t resident_before;
-	_Alignas(128) _Atomic uint64_t produced_bytes;
-	_Alignas(128) _Atomic uint64_t consumed_bytes;
-	_Alignas(128) double live_mib[SAMPLES];
+	double live_mib[SAMPLES];
 	double memory_mib[SAMPLES];
-	struct ring ring;
 };
 
 /* The simulated time of a message, in minutes. */
@@ -69,8 +74,8 @@ static uint64_t live_target(const struct shared *shared, uint64_t message)
 
 static uint64_t live_bytes(struct shared *shared)
 {
-	return atomic_load_explicit(&shared->produced_bytes, memory_order_relaxed) -
-		atomic_load_explicit(&shared->consumed_bytes, memory_order_relaxed);
+	return atomic_load_explicit(&shared->produced.bytes, memory_order_relaxed) -
+		atomic_load_explicit(&shared->consumed.bytes, memory_order_relaxed);
 }
 
 static void produce(struct allocator allocator, struct shared *shared)
@@ -88,7 +93,7 @@ static void produce(struct allocator allocator, struct shared *shared)
 			memset(block_address(allocator, group[i]), 1, size);
 			bytes += size;
 		}
-		atomic_store_explicit(&shared->produced_bytes, bytes, memory_order_relaxed);
+		atomic_store_explicit(&shared->produced.bytes, bytes, memory_order_relaxed);
 		while (!ring_push(&shared->ring, group, GROUP))
 			sched_yield();
 	}
@@ -156,7 +161,7 @@ static void consume(struct allocator allocator, struct shared *shared)
 		for (unsigned i = 0; i < GROUP; i++)
 			bytes += consume_one(allocator, &kept, message + i, group[i],
 				size_of(shared, message + i));
-		atomic_store_explicit(&shared->consumed_bytes, bytes, memory_order_relaxed);
+		atomic_store_explicit(&shared->consumed.bytes, bytes, memory_order_relaxed);
 		take_sample(shared, message);
 	}
 }

@@ -23,21 +23,21 @@ enum distribution {
 
 struct workload {
 	const char *name;
-	enum distribution distribution;
 	size_t min_bytes;
 	size_t max_bytes;
 	uint64_t live_bytes;
+	enum distribution distribution;
 	bool replaced;
 };
 
 static const struct workload workloads[] = {
-	{ "64 B, 64 MiB", EVEN, 64, 64, 64 * MIB, false },
-	{ "16 B to 1 KiB, 64 MiB", EVEN, 16, 1024, 64 * MIB, false },
-	{ "16 B to 32 KiB by doublings, 64 MiB", LOGARITHMIC, 16, 32768, 64 * MIB, false },
-	{ "16 B to 1 KiB, 1 GiB", EVEN, 16, 1024, GIB, false },
-	{ "16 B to 32 KiB by doublings, 1 GiB", LOGARITHMIC, 16, 32768, GIB, false },
-	{ "16 B to 1 KiB, 64 MiB, replaced", EVEN, 16, 1024, 64 * MIB, true },
-	{ "16 B to 32 KiB, 64 MiB, replaced", LOGARITHMIC, 16, 32768, 64 * MIB, true },
+	{ "64 B, 64 MiB", 64, 64, 64 * MIB, EVEN, false },
+	{ "16 B to 1 KiB, 64 MiB", 16, 1024, 64 * MIB, EVEN, false },
+	{ "16 B to 32 KiB by doublings, 64 MiB", 16, 32768, 64 * MIB, LOGARITHMIC, false },
+	{ "16 B to 1 KiB, 1 GiB", 16, 1024, GIB, EVEN, false },
+	{ "16 B to 32 KiB by doublings, 1 GiB", 16, 32768, GIB, LOGARITHMIC, false },
+	{ "16 B to 1 KiB, 64 MiB, replaced", 16, 1024, 64 * MIB, EVEN, true },
+	{ "16 B to 32 KiB, 64 MiB, replaced", 16, 32768, 64 * MIB, LOGARITHMIC, true },
 };
 
 /* What one process finds. */
@@ -156,7 +156,7 @@ static void measure_row(struct table *table, const struct subjects *subjects,
 	const struct options *options, const struct workload *workload)
 {
 	struct task task = { .workload = workload, .tool = options->tool };
-	double results[SUBJECTS_MAX][RESULT_COUNT];
+	double results[SUBJECTS_MAX][RESULT_COUNT] = { { 0 } };
 
 	/* Nothing here depends on time: once is enough. */
 	for (unsigned s = 0; s < subjects->count; s++)

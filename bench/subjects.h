@@ -206,10 +206,9 @@ static inline struct table subjects_table(const char *title, const char *what,
 	const struct subjects *subjects)
 {
 	static char ratios[SUBJECTS_MAX][32];
-	const char *heads[2 * SUBJECTS_MAX + 2];
-	unsigned count = 0;
+	const char *heads[2 * SUBJECTS_MAX + 2] = { what };
+	unsigned count = 1;
 
-	heads[count++] = what;
 	for (unsigned s = 0; s < subjects->count; s++)
 		heads[count++] = subjects->of[s].label;
 	for (unsigned s = 0; s < subjects->count; s++)
@@ -218,7 +217,6 @@ static inline struct table subjects_table(const char *title, const char *what,
 				file_system_name(subjects->of[s].folder));
 			heads[count++] = ratios[s];
 		}
-	heads[count] = NULL;
 	return table_begin(title, heads);
 }
 

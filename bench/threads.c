@@ -94,8 +94,9 @@ static void measure(const struct subject *subject, const void *argument, double 
 
 	shared->divisor = (task->quick ? 5 : 1) * subject->slowness;
 	elapsed = crew_run(crew, allocator, task->shape->work, shared);
-	results[0] = (double)(task->shape->blocks / shared->divisor * task->workers) /
-		(double)elapsed * 1e3;
+	uint64_t blocks = task->shape->blocks / shared->divisor * task->workers;
+
+	results[0] = (double)blocks / (double)elapsed * 1e3;
 }
 
 static void measure_row(struct table *table, const struct subject *subject, struct task task,
