@@ -239,7 +239,7 @@ static void frees_row(struct table *table, const struct subject *subject, struct
 	unsigned repetitions)
 {
 	static double values[1 + LENGTH_OF(capacities)][REPETITIONS_MAX];
-	double medians[1 + LENGTH_OF(capacities)];
+	double medians[1 + LENGTH_OF(capacities)] = { 0 };
 
 	for (unsigned r = 0; r < repetitions; r++) {
 		task.workers = 1;

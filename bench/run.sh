@@ -149,11 +149,11 @@ run_benchmark()
 	echo "== $1"
 	printf '\n## %s\n\n' "$1" >>"$BENCH_MARKDOWN"
 	begun=$(date +%s)
-	if [ "$1" = instructions ]; then
-		run_instructions
-	else
-		run_program "$1"
-	fi
+	# A subshell: what ends one benchmark does not end the others.
+	case $1 in
+	instructions) (run_instructions) || failed="$failed $1" ;;
+	*) (run_program "$1") || failed="$failed $1" ;;
+	esac
 	say ''
 	say "($(($(date +%s) - begun)) s; load now: $(load))"
 }
@@ -179,6 +179,7 @@ tables=$(dirname -- "$build")/bench
 mkdir -p "$tables"
 export BENCH_MARKDOWN="$tables/tables.md"
 : >"$BENCH_MARKDOWN"
+failed=''
 folders=''
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -189,3 +190,7 @@ describe_machine
 for name in "$@"; do
 	run_benchmark "$name"
 done
+[ -z "$failed" ] || {
+	say "FAILED:$failed"
+	exit 1
+}
