@@ -36,10 +36,10 @@
 
 enum role { SURVIVOR, VICTIM, ROLES };
 
-/* In the heap: what the steps work on. Each victim has a set of words of its own: what a dead one was
- * about to do with a word may still be under way, by whoever cleans up after it, when the next victim
- * starts. Sets come round again when that is long past. Words under the mutex need no such care, nor
- * those of survivors: the next one starts when nobody else is at work. */
+/* In the heap: what the steps work on. Nobody may touch a word that a dead process was about to change
+ * before that one was cleaned up after. Each process does that when it starts; should another one
+ * be at it in that moment, the victims' sets of words come round again long after. Words under the
+ * mutex need no such care. */
 struct board {
 	struct sh_mutex mutex;
 	sh_off shared_words[WORDS];
@@ -220,6 +220,9 @@ static void open_actor(struct actor *actor, const struct kind *kind, const char 
 
 	if (kind->module == NULL) {
 		expect(sh_open(path, 0, NULL, &actor->heap), path);
+		/* The parent has it open, too: to its child, sh_open() gave the handle that is there,
+		 * and looked for nobody. */
+		expect(sh_reap(actor->heap, NULL), "sh_reap");
 		actor->board = sh_ptr(actor->heap, actor->shared->board);
 		actor->words = actor->role == SURVIVOR
 			? actor->board->survivor_words
