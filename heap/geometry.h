@@ -21,6 +21,7 @@
 #define DEFAULT_THREAD_SLOTS 64
 #define DEFAULT_PROCESS_SLOTS 32
 #define ROOT_COUNT 64
+#define HUGE_BYTES (UINT64_C(16) << PAGE_SHIFT)
 #else
 #define PAGE_SHIFT 13
 #define CHUNK_PAGES_SHIFT 9
@@ -29,9 +30,12 @@
 #define DEFAULT_THREAD_SLOTS 512
 #define DEFAULT_PROCESS_SLOTS 256
 #define ROOT_COUNT 1024
+#define HUGE_BYTES (UINT64_C(2) << 20)
 #endif
 
 #define PAGE_BYTES (UINT64_C(1) << PAGE_SHIFT)
+/* What the processor maps by one entry: the largest alignment. */
+#define HUGE_PAGES (HUGE_BYTES >> PAGE_SHIFT)
 #define CHUNK_PAGES (UINT64_C(1) << CHUNK_PAGES_SHIFT)
 #define CHUNK_BYTES (PAGE_BYTES * CHUNK_PAGES)
 #define ARENA_CHUNKS (UINT64_C(1) << ARENA_CHUNKS_SHIFT)

@@ -4,7 +4,7 @@
  * Glossary.
  *   page    8 KiB, the unit of spans; numbered from the start of the file
  *   span    consecutive pages that hold blocks of one size class, or one large block
- *   run     consecutive pages, whatever they hold
+ *   run     consecutive pages, whatever they hold; a manual run is the caller's own
  *   slot    a thread's place in the shared files
  *   owner   the slot that allocates from a span
  *   freed   bits of blocks that others than the owner freed
@@ -315,6 +315,43 @@ static inline void head_clear(const struct heap *heap, uint64_t page)
 {
 	atomic_fetch_and_explicit(head_word(heap, page), ~(UINT64_C(1) << (page & 63)),
 		memory_order_release);
+}
+
+/* The same three for page runs. */
+static inline _Atomic uint64_t *manual_word(const struct heap *heap, uint64_t page)
+{
+	return arena_manual(heap, page_arena(page)) + (page & (ARENA_PAGES - 1)) / 64;
+}
+
+static inline bool manual_is_set(const struct heap *heap, uint64_t page)
+{
+	return atomic_load_explicit(manual_word(heap, page), memory_order_acquire) >> (page & 63) &
+		1;
+}
+
+static inline void manual_set(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_or_explicit(manual_word(heap, page), UINT64_C(1) << (page & 63),
+		memory_order_release);
+}
+
+static inline void manual_clear(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_and_explicit(manual_word(heap, page), ~(UINT64_C(1) << (page & 63)),
+		memory_order_release);
+}
+
+/* Which of the 64 pages from `base` begin a span or a page run. */
+static inline uint64_t heads_of_word(const struct heap *heap, uint64_t base)
+{
+	return atomic_load_explicit(head_word(heap, base), memory_order_acquire) |
+		atomic_load_explicit(manual_word(heap, base), memory_order_acquire);
+}
+
+/* Whether a span or a page run begins at the page. */
+static inline bool page_is_head(const struct heap *heap, uint64_t page)
+{
+	return head_is_set(heap, page) || manual_is_set(heap, page);
 }
 
 /* What the hot word of a span of this incarnation looks like. */

@@ -176,12 +176,19 @@ enum span_purpose {
 	SPAN_OBJECTS = 1, /* blocks of one size class */
 	SPAN_LARGE = 2,   /* one block */
 	SPAN_LOG = 3,     /* entries of a slot's log; gone after a restart */
+	SPAN_MANUAL = 4,  /* a page run of the caller's; its head bit is in pageManual */
 };
+
+/* Flags of a page run. */
+#define RUN_IO 1u   /* may be the target of device I/O that outlives its process */
+#define RUN_HUGE 2u /* aligned to HUGE_BYTES when it was allocated */
 
 /* Heap file. Two cache lines per page; only the pair of a span's first page means something. The
  * classes of more than 256 objects have a second pair, in the array behind the first.
  *
- * The record is written before the span's bit in pageInUse and stays as long as that is set.
+ * The record is written before the span's bit in pageInUse and stays as long as that is set. The
+ * same holds of page runs and pageManual, but that a run's pages may be cut: it ends where its record
+ * says or where the next run begins, whichever comes first (heap/manual.h).
  *
  * An object i is live when bit i of allocated is set and bit i of freed is not. (limbo is for
  * deferred frees: 0.)
@@ -193,7 +200,7 @@ struct span {
 	_Atomic uint32_t pages;
 	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
 	_Atomic uint8_t purpose;    /* enum span_purpose */
-	uint16_t reserved16;
+	_Atomic uint16_t run_flags; /* of a page run */
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */

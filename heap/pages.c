@@ -3,6 +3,7 @@
 #include "heap/pages.h"
 
 #include "heap/growth.h"
+#include "heap/manual.h"
 #include "heap/page_bits.h"
 #include "heap/span.h"
 #include "shm/lock.h"
@@ -15,7 +16,7 @@
 
 /* --- journal ------------------------------------------------------------------------------- */
 
-static void journal_write(struct heap *heap, const uint64_t *runs, unsigned count)
+void pages_journal_write(struct heap *heap, const uint64_t *runs, unsigned count)
 {
 	struct derived_header *derived = heap->derived;
 
@@ -28,7 +29,7 @@ static void journal_write(struct heap *heap, const uint64_t *runs, unsigned coun
 	crash_order();
 }
 
-static void journal_clear(struct heap *heap)
+void pages_journal_clear(struct heap *heap)
 {
 	crash_order();
 	atomic_store_explicit(&heap->derived->journal_count, 0, memory_order_relaxed);
@@ -89,9 +90,7 @@ static uint64_t span_mask(const struct heap *heap, uint64_t base)
 {
 	uint64_t first = span_find(heap, base);
 	uint64_t taken = first != 0 ? covered_mask(heap, base, first) : 0;
-	uint64_t heads = page_is_data(heap, base)
-		? atomic_load_explicit(head_word(heap, base), memory_order_acquire)
-		: 0;
+	uint64_t heads = page_is_data(heap, base) ? heads_of_word(heap, base) : 0;
 
 	for (; heads != 0; heads &= heads - 1)
 		taken |= covered_mask(heap, base, base + page_bits_lowest(heads));
@@ -155,9 +154,15 @@ static void repair(struct heap *heap)
 	struct derived_header *derived = heap->derived;
 	uint64_t count = atomic_load_explicit(&derived->journal_count, memory_order_relaxed);
 
-	for (uint64_t i = 0; i < count && i < JOURNAL_RUNS; i++)
-		repair_run(heap, atomic_load_explicit(&derived->journal[i], memory_order_relaxed));
-	journal_clear(heap);
+	for (uint64_t i = 0; i < count && i < JOURNAL_RUNS; i++) {
+		uint64_t run = atomic_load_explicit(&derived->journal[i], memory_order_relaxed);
+
+		if (run_operation(run) == RUN_CUT)
+			manual_mend(heap, run_page(run), run_pages(run));
+		else
+			repair_run(heap, run);
+	}
+	pages_journal_clear(heap);
 }
 
 void pages_lock(struct thread *thread)
@@ -192,14 +197,14 @@ static bool cache_refill(struct thread *thread)
 	if (mask != 0) {
 		uint64_t run = run_make(RUN_PLAIN, base, WORD_PAGES);
 
-		journal_write(heap, &run, 1);
+		pages_journal_write(heap, &run, 1);
 		page_index_take_mask(&heap->pages, base, mask);
 		/* Crash: in nobody's hands; the repair frees them again. */
 		crash_order();
 		atomic_store_explicit(&words->cache_base, base, memory_order_release);
 		atomic_store_explicit(&words->cache_mask, mask, memory_order_release);
 		/* Crash: in the cache of the dead; its reaper returns them. */
-		journal_clear(heap);
+		pages_journal_clear(heap);
 	}
 	pages_unlock(thread);
 	return mask != 0;
@@ -240,12 +245,12 @@ static uint64_t take_large(struct thread *thread, uint64_t npages)
 	if (page != 0) {
 		uint64_t run = run_make(RUN_PLAIN, page, npages);
 
-		journal_write(heap, &run, 1);
+		pages_journal_write(heap, &run, 1);
 		pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
 		/* Crash: taken, by the intent; the reaper returns it. */
 		crash_order();
 		page_index_take(&heap->pages, page, npages);
-		journal_clear(heap);
+		pages_journal_clear(heap);
 	}
 	pages_unlock(thread);
 	return page;
@@ -337,7 +342,7 @@ static void returning_journal(struct heap *heap, const struct returning *back)
 	memcpy(runs, back->runs, count * sizeof(runs[0]));
 	if (back->mask != 0)
 		runs[count++] = run_make(RUN_PLAIN, back->base, WORD_PAGES);
-	journal_write(heap, runs, count);
+	pages_journal_write(heap, runs, count);
 }
 
 /* Frees all of it in one section whose end is up to the caller: journal_clear, pages_unlock. */
@@ -380,7 +385,7 @@ static void give_back(struct thread *thread, uint32_t slot, bool cache)
 	if (cache)
 		atomic_store_explicit(&words->cache_mask, 0, memory_order_release);
 	limbo_clear(words);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 	pages_unlock(thread);
 	if (slot == thread->slot)
 		thread->limbo_pages = 0;
@@ -443,7 +448,7 @@ uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned return
 	limbo_clear(words);
 	pages_close_intent(log, 0);
 	pages_close_intent(log, 1);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 	pages_unlock(thread);
 	return pages;
 }
@@ -455,12 +460,12 @@ static void publish_chunk(struct heap *heap, uint64_t chunk)
 	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
 	uint64_t run = run_make(RUN_PLAIN, chunk << CHUNK_PAGES_SHIFT, CHUNK_PAGES);
 
-	journal_write(heap, &run, 1);
+	pages_journal_write(heap, &run, 1);
 	page_index_give(&heap->pages, run_page(run), CHUNK_PAGES);
 	/* Crash: the repair sees the chunk above the mark, and raises the mark. */
 	crash_order();
 	atomic_store_explicit(&heap->published[arena], chunk + 1, memory_order_release);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 }
 
 void pages_publish(struct thread *thread, uint64_t arena)

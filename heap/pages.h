@@ -15,7 +15,7 @@
  *    under the page lock only.
  * C. The journal names the pages whose free bits are about to change, before they do. Whoever takes
  *    the lock over from the dead rewrites the bits of these pages by rule A: it costs what the dead
- *    one was changing, not the heap.
+ *    one was changing, not the heap. What it was changing may be the records of manual runs, too.
  * D. After a take-over: repair, release, and only then reap. A reaper holds a slot and wants the
  *    lock; who holds the lock must not want a slot.
  *
@@ -74,6 +74,10 @@ void pages_publish(struct thread *thread, uint64_t arena);
 /* Takes and releases the page lock, for who must see the pages stand still: rule A. */
 void pages_lock(struct thread *thread);
 void pages_unlock(struct thread *thread);
+
+/* Names runs that are about to change, and none any more. Under the page lock: rule C. */
+void pages_journal_write(struct heap *heap, const uint64_t *runs, unsigned count);
+void pages_journal_clear(struct heap *heap);
 
 /* Stack. Who names which of 64 pages, read in the order of rule A. */
 struct page_places {

@@ -20,6 +20,7 @@ enum run_operation {
 	RUN_PLAIN = 0,
 	RUN_ALLOC = 1, /* the run is between the free pages and its head bit */
 	RUN_FREE = 2,  /* the run is between its head bit and limbo */
+	RUN_CUT = 3,   /* journal only: manual runs are cut or joined there (heap/manual.h) */
 };
 
 static_assert(ARENA_PAGES < UINT64_C(1) << RUN_LENGTH_BITS, "a run must fit its word");

@@ -21,7 +21,7 @@ uint64_t span_find(const struct heap *heap, uint64_t page)
 	if (!page_is_data(heap, page))
 		return 0;
 	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
-	if (head == 0 || head > page || !page_is_data(heap, head) || !head_is_set(heap, head))
+	if (head == 0 || head > page || !page_is_data(heap, head) || !page_is_head(heap, head))
 		return 0;
 	if (page - head < span_of_head(heap, head)->pages)
 		return head;
@@ -34,13 +34,14 @@ struct span_record span_record_read(const struct heap *heap, uint64_t head)
 {
 	const struct span *span = span_of_head(heap, head);
 	struct span_record record = {
-		/* acquire: pairs with the fence in write_record(); who sees a field of the next
+		/* acquire: pairs with the fence in span_write_record(); who sees a field of the next
 		 * life sees another generation in span_record_stands(). */
 		.generation = atomic_load_explicit(&span->generation, memory_order_acquire),
 		.bytes = atomic_load_explicit(&span->bytes, memory_order_relaxed),
 		.pages = atomic_load_explicit(&span->pages, memory_order_relaxed),
 		.span_class = atomic_load_explicit(&span->span_class, memory_order_relaxed),
 		.purpose = atomic_load_explicit(&span->purpose, memory_order_relaxed),
+		.run_flags = atomic_load_explicit(&span->run_flags, memory_order_relaxed),
 	};
 
 	return record;
@@ -50,7 +51,7 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
 {
 	/* acquire fence: what the caller read comes before this look. */
 	atomic_thread_fence(memory_order_acquire);
-	return head_is_set(heap, head) &&
+	return page_is_head(heap, head) &&
 		atomic_load_explicit(&span_of_head(heap, head)->generation, memory_order_relaxed) ==
 		record->generation;
 }
@@ -70,6 +71,9 @@ bool span_record_plausible(const struct heap *heap, uint64_t head, const struct 
 		return (record->span_class | 1u) == SPAN_CLASS_LARGE &&
 			record->bytes <= record->pages * PAGE_BYTES &&
 			record->bytes > (record->pages - 1) * PAGE_BYTES;
+	case SPAN_MANUAL:
+		return record->span_class == SPAN_CLASS_LARGE && record->bytes == 0 &&
+			(record->run_flags & ~(RUN_IO | RUN_HUGE)) == 0;
 	default:
 		return false;
 	}
@@ -110,15 +114,14 @@ uint64_t span_hot(const struct heap *heap, uint64_t head)
 
 /* --- creation ------------------------------------------------------------------------------ */
 
-static void write_table(const struct heap *heap, uint64_t head, uint64_t npages)
+void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages)
 {
 	for (uint64_t i = 0; i < npages; i++)
-		atomic_store_explicit(span_table_entry(heap, head + i), (uint32_t)head,
+		atomic_store_explicit(span_table_entry(heap, first + i), (uint32_t)head,
 			memory_order_relaxed);
 }
 
-static void write_record(const struct heap *heap, uint64_t head, uint64_t npages,
-	enum span_purpose purpose, unsigned span_class, uint64_t bytes)
+void span_write_record(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
 	struct span *span = span_of_head(heap, head);
 
@@ -127,11 +130,11 @@ static void write_record(const struct heap *heap, uint64_t head, uint64_t npages
 		memory_order_relaxed);
 	/* release fence: pairs with span_record_stands(). */
 	atomic_thread_fence(memory_order_release);
-	atomic_store_explicit(&span->pages, (uint32_t)npages, memory_order_relaxed);
-	atomic_store_explicit(&span->purpose, (uint8_t)purpose, memory_order_relaxed);
-	atomic_store_explicit(&span->span_class, (uint8_t)span_class, memory_order_relaxed);
-	atomic_store_explicit(&span->bytes, bytes, memory_order_relaxed);
-	write_table(heap, head, npages);
+	atomic_store_explicit(&span->pages, record->pages, memory_order_relaxed);
+	atomic_store_explicit(&span->purpose, record->purpose, memory_order_relaxed);
+	atomic_store_explicit(&span->span_class, record->span_class, memory_order_relaxed);
+	atomic_store_explicit(&span->run_flags, record->run_flags, memory_order_relaxed);
+	atomic_store_explicit(&span->bytes, record->bytes, memory_order_relaxed);
 }
 
 static void write_bits(const struct heap *heap, uint64_t head, unsigned words)
@@ -174,7 +177,13 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 	set_owned(thread, span_class, head);
 	/* Crash: owned names a page that is no span; the reaper sees no hot word of the slot. */
 	crash_order();
-	write_record(heap, head, size_class->pages, SPAN_OBJECTS, span_class, 0);
+	span_write_record(heap, head,
+		&(struct span_record){
+			.pages = size_class->pages,
+			.span_class = (uint8_t)span_class,
+			.purpose = SPAN_OBJECTS,
+		});
+	span_write_table(heap, head, head, size_class->pages);
 	write_bits(heap, head, size_class->words);
 	set_hot(heap, head, hot_owned_by(thread->slot), span_class);
 	/* Crash: the intent names the run, its head bit is clear: returned, hot word cleared. */
@@ -196,7 +205,14 @@ uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_pur
 
 	if (head == 0)
 		return 0;
-	write_record(heap, head, npages, purpose, span_class, bytes);
+	span_write_record(heap, head,
+		&(struct span_record){
+			.bytes = bytes,
+			.pages = (uint32_t)npages,
+			.span_class = (uint8_t)span_class,
+			.purpose = (uint8_t)purpose,
+		});
+	span_write_table(heap, head, head, npages);
 	set_hot(heap, head, owner, span_class);
 	return head;
 }

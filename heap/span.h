@@ -21,7 +21,7 @@
 
 #include "heap/heap.h"
 
-/* The first page of the span that covers `page`; 0 when there is none. For any number. */
+/* The first page of the span or page run that covers `page`; 0 when there is none. For any number. */
 uint64_t span_find(const struct heap *heap, uint64_t page);
 
 /* The hot word of the span at `head`, laid if this is its first touch in this incarnation; owner
@@ -35,6 +35,7 @@ struct span_record {
 	uint32_t pages;
 	uint8_t span_class;
 	uint8_t purpose;
+	uint16_t run_flags;
 };
 
 /* Copies the record of the span at `head`, a data page. */
@@ -44,7 +45,7 @@ struct span_record span_record_read(const struct heap *heap, uint64_t head);
  * belongs to it. */
 bool span_record_stands(const struct heap *heap, uint64_t head, const struct span_record *record);
 
-/* Whether a record can be true of a span at `head`. For any content. */
+/* Whether a record can be true of a span, or of a page run, at `head`. For any content. */
 bool span_record_plausible(const struct heap *heap, uint64_t head,
 	const struct span_record *record);
 
@@ -60,6 +61,12 @@ static inline const struct size_class *span_size_class(const struct heap *heap, 
 {
 	return &heap->classes.of[span_class >> 1];
 }
+
+/* Writes the record at `head`: before its head bit is set. */
+void span_write_record(const struct heap *heap, uint64_t head, const struct span_record *record);
+
+/* Writes the spans table: `head` covers these pages. */
+void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages);
 
 /* Makes a span of objects that the thread owns, named by owned[span_class]. Returns its first page,
  * or 0 and *error.

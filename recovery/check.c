@@ -3,6 +3,7 @@
 #include "recovery/check.h"
 
 #include "heap/log.h"
+#include "heap/manual.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "heap/span.h"
@@ -44,8 +45,7 @@ __attribute__((format(printf, 3, 4))) static void report(struct check *check, ui
 static void check_no_heads(struct check *check, uint64_t first, uint64_t end)
 {
 	for (uint64_t page = first; page < end; page += WORD_PAGES) {
-		uint64_t bits =
-			atomic_load_explicit(head_word(check->heap, page), memory_order_relaxed);
+		uint64_t bits = heads_of_word(check->heap, page);
 
 		if (bits != 0)
 			report(check, page_offset(page + page_bits_lowest(bits)),
@@ -90,9 +90,7 @@ int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64
 		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 
 		while (page < end) {
-			uint64_t bits =
-				atomic_load_explicit(head_word(heap, page), memory_order_acquire) >>
-				(page & 63);
+			uint64_t bits = heads_of_word(heap, page) >> (page & 63);
 			int stop;
 
 			if (bits == 0) {
@@ -132,13 +130,40 @@ static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_c
 	return false;
 }
 
-static bool table_differs(const struct heap *heap, uint64_t head, uint64_t npages)
+/* Whether the spans table names something else for a page of the span. A cut that a death left has
+ * page runs covered by their neighbours' records: then that one may be named. */
+static bool table_differs(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
-	for (uint64_t i = 0; i < npages; i++)
-		if (atomic_load_explicit(span_table_entry(heap, head + i), memory_order_relaxed) !=
-			head)
+	for (uint64_t page = head; page < head + record->pages; page++) {
+		uint64_t named =
+			atomic_load_explicit(span_table_entry(heap, page), memory_order_relaxed);
+
+		if (named != head &&
+			(record->purpose != SPAN_MANUAL || manual_find(heap, page) == 0))
 			return true;
+	}
 	return false;
+}
+
+/* Whether the record is of what the head bit says. */
+static bool bit_differs(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	bool manual = record->purpose == SPAN_MANUAL;
+
+	return manual_is_set(heap, head) != manual || head_is_set(heap, head) == manual;
+}
+
+/* Whether it begins inside the one before it. Page runs may while one is being cut: between sections
+ * of the page lock they do not, so it is asked under it, and not at all when a death left the cut. */
+static bool overlaps(const struct check *check, uint64_t head, const struct span_record *record)
+{
+	const struct heap *heap = check->heap;
+	const struct span_record *before = &check->before_record;
+	bool runs = before->purpose == SPAN_MANUAL && record->purpose == SPAN_MANUAL;
+
+	return check->before != 0 && !(runs && check->thread == NULL) &&
+		span_record_stands(heap, check->before, before) &&
+		head < check->before + span_record_read(heap, check->before).pages;
 }
 
 /* A hot word of this incarnation repeats the record's class, and says that there is a span. */
@@ -156,22 +181,41 @@ static const char *span_fault(const struct check *check, uint64_t head,
 {
 	const struct heap *heap = check->heap;
 
-	if (check->before != 0 && head < check->before + check->before_record.pages &&
-		span_record_stands(heap, check->before, &check->before_record))
+	if (overlaps(check, head, record))
 		return "it begins inside the span before it";
 	if (!span_record_plausible(heap, head, record))
 		return "its record cannot be true";
-	if (table_differs(heap, head, record->pages))
+	if (bit_differs(heap, head, record))
+		return "its head bit is in the other bitmap";
+	if (table_differs(heap, head, record))
 		return "the spans table does not name it for all of its pages";
 	if (record->purpose == SPAN_OBJECTS && bits_outside(heap, head, record->span_class))
 		return "bits of blocks that do not exist";
-	if (check->thread != NULL && hot_differs(heap, head, record))
+	if (check->thread != NULL && record->purpose != SPAN_MANUAL &&
+		hot_differs(heap, head, record))
 		return "its hot word is not that of its record";
 	return NULL;
 }
 
 /* How often something that may be moving is looked at before it is a problem. */
 #define LOOKS 3
+
+/* One look at a span; page runs stand still under the page lock. Whether it stood as long. */
+static bool look_at_span(const struct check *check, uint64_t head, struct span_record *record,
+	const char **fault)
+{
+	bool locked = check->thread != NULL && manual_is_set(check->heap, head);
+	bool stood;
+
+	if (locked)
+		pages_lock(check->thread);
+	*record = span_record_read(check->heap, head);
+	*fault = span_fault(check, head, record);
+	stood = span_record_stands(check->heap, head, record);
+	if (locked)
+		pages_unlock(check->thread);
+	return stood;
+}
 
 /* A span that goes, or becomes another one, while we look is looked at no more. */
 static int check_span(void *argument, uint64_t head)
@@ -180,12 +224,9 @@ static int check_span(void *argument, uint64_t head)
 	struct span_record record;
 	const char *fault = NULL;
 
-	for (int i = 0; i == 0 || (i < LOOKS && fault != NULL); i++) {
-		record = span_record_read(check->heap, head);
-		fault = span_fault(check, head, &record);
-		if (!span_record_stands(check->heap, head, &record))
+	for (int i = 0; i == 0 || (i < LOOKS && fault != NULL); i++)
+		if (!look_at_span(check, head, &record, &fault))
 			return check->stopped;
-	}
 	if (fault != NULL)
 		report(check, page_offset(head),
 			"span at page %llu (pages %u, class %u, purpose %u): %s",

@@ -17,7 +17,7 @@ static bool settle_alloc(struct thread *thread, uint64_t run)
 	struct heap *heap = thread->heap;
 	uint64_t head = run_page(run);
 
-	if (head_is_set(heap, head)) {
+	if (page_is_head(heap, head)) {
 		thread->counts.operations_finished++;
 		return false;
 	}
@@ -47,6 +47,8 @@ static bool settle_free(struct thread *thread, uint32_t slot, uint64_t run)
 	crash_order();
 	if (head_is_set(heap, head))
 		head_clear(heap, head);
+	if (manual_is_set(heap, head))
+		manual_clear(heap, head);
 	span_unlist(heap, head);
 	thread->counts.operations_finished++;
 	return true;

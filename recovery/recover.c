@@ -111,7 +111,7 @@ static void drop_intents(struct thread *thread)
 			if (run == 0)
 				continue;
 			if (page_is_data(heap, run_page(run)) &&
-				head_is_set(heap, run_page(run)) ==
+				page_is_head(heap, run_page(run)) ==
 					(run_operation(run) == RUN_ALLOC))
 				thread->counts.operations_finished++;
 			else
@@ -147,8 +147,7 @@ static void report(struct recovery *recovery, uint64_t head, const char *text)
 static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
 {
 	while (from < end) {
-		uint64_t bits = atomic_load_explicit(head_word(heap, from), memory_order_relaxed) >>
-			(from & 63);
+		uint64_t bits = heads_of_word(heap, from) >> (from & 63);
 
 		if (bits != 0) {
 			from += page_bits_lowest(bits);
@@ -174,14 +173,37 @@ static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
 	page_bits_clear_range(heap->pages.free_words, first, npages);
 }
 
+/* Whether the record can be true of what the head bit says: a span or a page run, not both. */
+static bool fits_its_bit(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	bool manual = record->purpose == SPAN_MANUAL;
+
+	return span_record_plausible(heap, head, record) && manual_is_set(heap, head) == manual &&
+		head_is_set(heap, head) != manual;
+}
+
+/* Finishes a cut that a death left: the run's record covers the run behind it. */
+static void finish_cut(struct heap *heap, uint64_t head, uint64_t next, struct span_record *record)
+{
+	if (record->purpose != SPAN_MANUAL || head + record->pages <= next)
+		return;
+	record->pages = (uint32_t)(next - head);
+	atomic_store_explicit(&span_of_head(heap, head)->pages, record->pages,
+		memory_order_relaxed);
+}
+
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
- * end. */
-static void count_span(struct heap *heap, uint64_t head, uint64_t next, struct recovery *recovery)
+ * end of the arena. */
+static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool next_is_manual,
+	struct recovery *recovery)
 {
 	struct span *span = span_of_head(heap, head);
 	struct span_record record = span_record_read(heap, head);
+	bool fits = fits_its_bit(heap, head, &record);
 
-	if (span_record_plausible(heap, head, &record) && head + record.pages <= next) {
+	if (fits && next_is_manual)
+		finish_cut(heap, head, next, &record);
+	if (fits && head + record.pages <= next) {
 		/* A log's run: the logs are settled. */
 		if (record.purpose == SPAN_LOG) {
 			head_clear(heap, head);
@@ -213,7 +235,7 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 	for (head = next_head(heap, first, end); head < end;) {
 		uint64_t next = next_head(heap, head + 1, end);
 
-		count_span(heap, head, next, recovery);
+		count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
 		head = next;
 	}
 }
