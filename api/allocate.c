@@ -33,13 +33,13 @@ static uint64_t allocate_small(struct thread *thread, uint64_t size, uint64_t al
 	return object_allocate(thread, span_class_make(size_class, noscan), error);
 }
 
-static uint64_t allocate_large(struct thread *thread, uint64_t size, bool noscan, uint64_t *usable,
-	int *error)
+static uint64_t allocate_large(struct thread *thread, uint64_t size, uint64_t align, bool noscan,
+	uint64_t *usable, int *error)
 {
 	uint64_t head;
 
 	*usable = (size + BLOCK_ALIGN - 1) & ~(uint64_t)(BLOCK_ALIGN - 1);
-	head = span_prepare_large(thread, *usable, SPAN_LARGE, noscan, error);
+	head = span_prepare_aligned(thread, *usable, align, SPAN_LARGE, noscan, error);
 	if (head == 0)
 		return 0;
 	span_commit_large(thread, head);
@@ -50,7 +50,7 @@ static int check_arguments(const struct sh_heap *heap, size_t size, size_t align
 {
 	if (size == 0 || (flags & ~ALLOC_FLAGS) != 0)
 		return EINVAL;
-	if (align > PAGE_BYTES || (align & (align - 1)) != 0)
+	if (align > HUGE_BYTES || (align & (align - 1)) != 0)
 		return EINVAL;
 	return size > heap->heap.max_bytes ? ENOMEM : 0;
 }
@@ -70,9 +70,9 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 		return error_no_block(error);
 	if (align < BLOCK_ALIGN)
 		align = BLOCK_ALIGN;
-	off = size_is_small(size)
+	off = size_is_small(size) && align <= PAGE_BYTES
 		? allocate_small(&state->thread, size, align, noscan, &usable, &error)
-		: allocate_large(&state->thread, size, noscan, &usable, &error);
+		: allocate_large(&state->thread, size, align, noscan, &usable, &error);
 	thread_done(state);
 	if (off == 0)
 		return error_no_block(error);

@@ -103,12 +103,12 @@ static int extend_locked(struct heap *heap, uint64_t chunks, uint64_t *arena)
 	return 0;
 }
 
-static bool fits(struct thread *thread, uint64_t npages)
+static bool fits(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	bool found;
 
 	pages_lock(thread);
-	found = page_index_find(&thread->heap->pages, npages) != 0;
+	found = page_index_find_aligned(&thread->heap->pages, npages, align_pages) != 0;
 	pages_unlock(thread);
 	return found;
 }
@@ -124,7 +124,7 @@ static void publish_all(struct thread *thread)
 			pages_publish(thread, arena);
 }
 
-int growth_extend(struct thread *thread, uint64_t npages)
+int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	struct heap *heap = thread->heap;
 	uint64_t chunks = (npages + CHUNK_PAGES - 1) >> CHUNK_PAGES_SHIFT;
@@ -136,7 +136,7 @@ int growth_extend(struct thread *thread, uint64_t npages)
 		LOCK_TAKEN_OVER)
 		thread->met_dead = true;
 	publish_all(thread);
-	error = fits(thread, npages) ? 0 : extend_locked(heap, chunks, &arena);
+	error = fits(thread, npages, align_pages) ? 0 : extend_locked(heap, chunks, &arena);
 	lock_release(&heap->derived->growth_lock, &heap->system);
 	if (error == 0)
 		pages_publish(thread, arena);

@@ -8,11 +8,11 @@
 
 #include "heap/heap.h"
 
-/* Backs chunks that hold a run of `npages`, and adds them to the free pages. 0 or an errno: ENOMEM
+/* Backs chunks that hold a run of `npages` aligned to `align_pages`, at most a chunk, and adds them to the free pages. 0 or an errno: ENOMEM
  * (the heap is at its maximum size), ENOSPC and others of fallocate(2).
  * Crash: chunks that are backed and not below a frontier are backed again by the next one; those
  * below it and not published are published by the next one. */
-int growth_extend(struct thread *thread, uint64_t npages);
+int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages);
 
 /* Backs and writes the head of an arena whose turn it is, and raises the arena count. The caller
  * holds the growth lock, or the heap alone. 0 or an errno. */

@@ -91,7 +91,8 @@ static void prepare(const struct heap *heap, uint64_t head, uint64_t npages, uns
 uint64_t manual_allocate(struct thread *thread, uint64_t npages, unsigned flags, int *error)
 {
 	const struct heap *heap = thread->heap;
-	uint64_t head = pages_allocate(thread, npages, error);
+	uint64_t align_pages = flags & RUN_HUGE ? HUGE_PAGES : 1;
+	uint64_t head = pages_allocate_aligned(thread, npages, align_pages, error);
 
 	if (head == 0)
 		return 0;
@@ -238,7 +239,8 @@ int manual_free(struct thread *thread, uint64_t page, uint64_t npages)
 	struct covering covering;
 	int error;
 
-	if (npages == 0 || npages > SPANS_TABLE_LIMIT_BYTES >> PAGE_SHIFT)
+	/* Their sum must not wrap around. */
+	if (npages == 0 || npages > heap->max_bytes || page > heap->max_bytes)
 		return SH_EBADPTR;
 	pages_make_room(thread, thread->slot);
 	pages_lock(thread);

@@ -235,13 +235,13 @@ static uint64_t take_from_cache(struct thread *thread, uint64_t npages)
 	return take_cached(thread, npages);
 }
 
-static uint64_t take_large(struct thread *thread, uint64_t npages)
+static uint64_t take_large(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	struct heap *heap = thread->heap;
 	uint64_t page;
 
 	pages_lock(thread);
-	page = page_index_find(&heap->pages, npages);
+	page = page_index_find_aligned(&heap->pages, npages, align_pages);
 	if (page != 0) {
 		uint64_t run = run_make(RUN_PLAIN, page, npages);
 
@@ -256,16 +256,17 @@ static uint64_t take_large(struct thread *thread, uint64_t npages)
 	return page;
 }
 
-static uint64_t take(struct thread *thread, uint64_t npages)
+static uint64_t take(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	uint64_t page = 0;
 
-	if (npages < CACHE_LIMIT_PAGES)
+	if (npages < CACHE_LIMIT_PAGES && align_pages == 1)
 		page = take_from_cache(thread, npages);
-	return page != 0 ? page : take_large(thread, npages);
+	return page != 0 ? page : take_large(thread, npages, align_pages);
 }
 
-uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
+uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
+	int *error)
 {
 	struct heap *heap = thread->heap;
 	uint64_t page;
@@ -275,22 +276,27 @@ uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
 		*error = ENOMEM;
 		return 0;
 	}
-	page = take(thread, npages);
+	page = take(thread, npages, align_pages);
 	if (page == 0) {
 		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
 		if (heap->reap != NULL)
 			heap->reap(thread);
 		span_trim(thread, TRIM_SPANS);
 		pages_give_back(thread);
-		page = take(thread, npages);
+		page = take(thread, npages, align_pages);
 	}
 	while (page == 0) {
-		*error = growth_extend(thread, npages);
+		*error = growth_extend(thread, npages, align_pages);
 		if (*error != 0)
 			return 0;
-		page = take(thread, npages);
+		page = take(thread, npages, align_pages);
 	}
 	return page;
+}
+
+uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
+{
+	return pages_allocate_aligned(thread, npages, 1, error);
 }
 
 /* --- giving back --------------------------------------------------------------------------- */

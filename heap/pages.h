@@ -37,6 +37,10 @@
  * Crash: the intent names the run; the reaper returns it, or keeps the span if its head bit is set. */
 uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error);
 
+/* The same for a run that begins at a multiple of `align_pages`, a power of two up to HUGE_PAGES. */
+uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
+	int *error);
+
 /* Puts a run, whose head bit was cleared under an open RUN_FREE intent, into the limbo of `slot`,
  * whose one writer the caller is. There is room: pages_make_room() was called before the intent. */
 void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_t npages);

@@ -194,14 +194,15 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 	return head;
 }
 
-uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
-	bool noscan, int *error)
+uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t align,
+	enum span_purpose purpose, bool noscan, int *error)
 {
 	const struct heap *heap = thread->heap;
 	uint64_t npages = (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
 	unsigned span_class = SPAN_CLASS_LARGE - (noscan ? 0u : 1u);
 	uint32_t owner = purpose == SPAN_LARGE ? HOT_LARGE : hot_dying_by(thread->slot);
-	uint64_t head = pages_allocate(thread, npages, error);
+	uint64_t align_pages = align > PAGE_BYTES ? align >> PAGE_SHIFT : 1;
+	uint64_t head = pages_allocate_aligned(thread, npages, align_pages, error);
 
 	if (head == 0)
 		return 0;
@@ -215,6 +216,12 @@ uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_pur
 	span_write_table(heap, head, head, npages);
 	set_hot(heap, head, owner, span_class);
 	return head;
+}
+
+uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
+	bool noscan, int *error)
+{
+	return span_prepare_aligned(thread, bytes, 1, purpose, noscan, error);
 }
 
 void span_commit_large(struct thread *thread, uint64_t head)

@@ -78,6 +78,9 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error);
  * must. Returns the first page, or 0 and *error. */
 uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
 	bool noscan, int *error);
+/* The same, aligned to `align` bytes, a power of two up to HUGE_BYTES. */
+uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t align,
+	enum span_purpose purpose, bool noscan, int *error);
 void span_commit_large(struct thread *thread, uint64_t head);
 
 /* Frees a large span for `slot`, whose one writer the caller is, in two steps, so that a log can

@@ -568,3 +568,34 @@ int walk_heap(struct heap *heap, sh_block_fn *block, void *argument)
 
 	return check_each_span(heap, walk_span, &walk);
 }
+
+/* Stack. One walk over manual runs. */
+struct manual_walk {
+	struct heap *heap;
+	sh_pages_fn *pages;
+	void *argument;
+};
+
+static int walk_run(void *argument, uint64_t head)
+{
+	const struct manual_walk *walk = argument;
+	struct span_record record = span_record_read(walk->heap, head);
+	struct sh_pages pages = {
+		.off = page_offset(head),
+		.npages = record.pages,
+		.flags = (record.run_flags & RUN_IO ? SH_IO : 0) |
+			(record.run_flags & RUN_HUGE ? SH_HUGE : 0),
+	};
+
+	if (!span_record_stands(walk->heap, head, &record) ||
+		manual_find(walk->heap, head) != head)
+		return 0;
+	return walk->pages(&pages, walk->argument) != 0 ? SH_ESTOPPED : 0;
+}
+
+int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument)
+{
+	struct manual_walk walk = { .heap = heap, .pages = pages, .argument = argument };
+
+	return check_each_span(heap, walk_run, &walk);
+}

@@ -13,6 +13,7 @@ int test_api_register(void);
 int test_check_register(void);
 int test_layout_register(void);
 int test_lock_register(void);
+int test_manual_register(void);
 int test_log_register(void);
 int test_object_register(void);
 int test_page_index_register(void);
@@ -43,6 +44,7 @@ static const struct file files[] = {
 	{ "page_index", test_page_index_register },
 	{ "pages", test_pages_register },
 	{ "span", test_span_register },
+	{ "manual", test_manual_register },
 	{ "object", test_object_register },
 	{ "log", test_log_register },
 	{ "root", test_root_register },

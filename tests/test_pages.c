@@ -448,7 +448,7 @@ static void test_unpublished(void)
 		0);
 	atomic_store(&heap->directory[0].frontier, frontier + 2);
 	fixture_expect_good(f);
-	CU_ASSERT_EQUAL(growth_extend(thread, 2 * CHUNK_PAGES), 0);
+	CU_ASSERT_EQUAL(growth_extend(thread, 2 * CHUNK_PAGES, 1), 0);
 	CU_ASSERT_EQUAL(arena_frontier(heap, 0), frontier + 2);
 	CU_ASSERT_EQUAL(fixture_data_pages(f), 3 * CHUNK_PAGES);
 	fixture_expect_good(f);
