@@ -394,28 +394,49 @@ static int count_block(const struct sh_block *block, void *argument)
 	return 0;
 }
 
+static int count_pages(const struct sh_pages *pages, void *argument)
+{
+	uint64_t *count = argument;
+
+	*count += pages->npages;
+	return 0;
+}
+
+static const char *check_count(const char *what, uint64_t found, uint64_t least, uint64_t most)
+{
+	if (found >= least && found <= most)
+		return NULL;
+	snprintf(problem_text, sizeof(problem_text), "%llu %s, not %llu to %llu",
+		(unsigned long long)found, what, (unsigned long long)least,
+		(unsigned long long)most);
+	return problem_text;
+}
+
 static const char *check_promises(struct heap *heap)
 {
-	uint64_t least = world.bystanders;
-	uint64_t most = world.bystanders;
+	struct contribution sum = { .least = world.bystanders, .most = world.bystanders };
 	uint64_t live = 0;
+	uint64_t pages = 0;
+	const char *broken;
 
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++) {
-		struct contribution blocks = { 0, 0 };
-		const char *broken = chosen[i]->promise(&world, i, heap, &blocks);
+		struct contribution blocks = { .least = 0 };
 
+		broken = chosen[i]->promise(&world, i, heap, &blocks);
 		if (broken != NULL)
 			/* cppcheck-suppress returnDanglingLifetime ; a text, not a part of blocks */
 			return broken;
-		least += blocks.least;
-		most += blocks.most;
+		sum.least += blocks.least;
+		sum.most += blocks.most;
+		sum.least_pages += blocks.least_pages;
+		sum.most_pages += blocks.most_pages;
 	}
 	walk_heap(heap, count_block, &live);
-	if (live >= least && live <= most)
-		return NULL;
-	snprintf(problem_text, sizeof(problem_text), "%llu blocks are live, not %llu to %llu",
-		(unsigned long long)live, (unsigned long long)least, (unsigned long long)most);
-	return problem_text;
+	walk_manual(heap, count_pages, &pages);
+	broken = check_count("blocks are live", live, sum.least, sum.most);
+	return broken != NULL ? broken
+			      : check_count("pages are in manual runs", pages, sum.least_pages,
+					sum.most_pages);
 }
 
 static const char *check_backing(const struct heap *heap)

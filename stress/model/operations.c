@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/model/world.h"
 
+#include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/root.h"
@@ -425,7 +426,7 @@ static const char *promise_publish(const struct world *world, unsigned process,
 {
 	uint64_t stored = *word_of(heap, kept(world, process, 1));
 
-	*blocks = (struct contribution){ 1, 1 };
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
 	if (stored != 0 && !world_live(heap, stored))
 		return "a published block is free";
 	if (stored == 0 && !world_live(heap, kept(world, process, 0)))
@@ -470,7 +471,7 @@ static uint64_t run_abort(struct world *world, unsigned process)
 static const char *promise_abort(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
 {
-	*blocks = (struct contribution){ 1, 1 };
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
 	if (*word_of(heap, kept(world, process, 1) + 8) != 0)
 		return "an edit of an aborted transaction stands";
 	return world_live(heap, kept(world, process, 0)) ? NULL : "an aborted free was carried out";
@@ -614,6 +615,165 @@ static void prepare_long_log(struct world *world, unsigned process)
 	prepare_transaction(world, process);
 	world->ghosts[process].kept[2] = world_allocate(world, process, 2 * BLOCK_BYTES);
 	world->bystanders++;
+}
+
+/* --- manual runs ---------------------------------------------------------------------------- */
+
+#define MANUAL_PAGES 5u
+#define PART_AT 1u /* of the part that is freed */
+#define PART_PAGES 2u
+
+static uint64_t manual(struct world *world, unsigned process, uint64_t npages)
+{
+	int error;
+
+	return manual_allocate(thread_of(world, process), npages, RUN_IO, &error);
+}
+
+static uint64_t run_manual(struct world *world, unsigned process)
+{
+	return manual(world, process, MANUAL_PAGES);
+}
+
+/* kept[0]: the run's first page. */
+static void prepare_manual(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = manual(world, process, MANUAL_PAGES);
+}
+
+/* Whether pages are in runs, and listed as targets of I/O. */
+static bool in_runs(const struct heap *heap, uint64_t page, uint64_t npages)
+{
+	for (uint64_t i = 0; i < npages; i++) {
+		uint64_t head = manual_find(heap, page + i);
+
+		if (head == 0 || span_of_head(heap, head)->run_flags != RUN_IO)
+			return false;
+	}
+	return true;
+}
+
+static const char *promise_manual(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+
+	blocks->least_pages = progress == DONE ? MANUAL_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED ? 0 : MANUAL_PAGES;
+	return progress == DONE && !in_runs(heap, world->ghosts[process].result, MANUAL_PAGES)
+		? "a run that was allocated is gone"
+		: NULL;
+}
+
+static uint64_t run_free_manual(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0),
+		MANUAL_PAGES);
+}
+
+/* Of `had` pages `freed` go, or none. */
+static const char *promise_pages_freed(const struct world *world, unsigned process,
+	struct contribution *blocks, uint64_t had, uint64_t freed)
+{
+	enum progress progress = world_progress(world, process);
+
+	blocks->least_pages = progress == NOT_STARTED ? had : had - freed;
+	blocks->most_pages = progress == DONE ? had - freed : had;
+	return progress == DONE && world->ghosts[process].result != 0 ? "a free was refused" : NULL;
+}
+
+static const char *promise_manual_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (world_progress(world, process) == NOT_STARTED &&
+		!in_runs(heap, kept(world, process, 0), MANUAL_PAGES))
+		return "a run that nobody freed is gone";
+	return promise_pages_freed(world, process, blocks, MANUAL_PAGES, MANUAL_PAGES);
+}
+
+static uint64_t run_free_part(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + PART_AT,
+		PART_PAGES);
+}
+
+/* What is before and behind the part stays. */
+static const char *promise_part_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+	uint64_t behind = PART_AT + PART_PAGES;
+
+	if (!in_runs(heap, page, PART_AT) || !in_runs(heap, page + behind, MANUAL_PAGES - behind))
+		return "a free took more than its part of a run";
+	if (world_progress(world, process) == NOT_STARTED &&
+		!in_runs(heap, page + PART_AT, PART_PAGES))
+		return "a part of a run that nobody freed is gone";
+	return promise_pages_freed(world, process, blocks, MANUAL_PAGES, PART_PAGES);
+}
+
+/* Three runs beside each other. */
+static void prepare_adjacent(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = manual(world, process, 2);
+	manual(world, process, 1);
+	manual(world, process, 2);
+}
+
+static uint64_t run_free_adjacent(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + 1, 3);
+}
+
+static const char *promise_adjacent_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+
+	if (!in_runs(heap, page, 1) || !in_runs(heap, page + 4, 1))
+		return "a free took more than its part of the runs";
+	return promise_pages_freed(world, process, blocks, 5, 3);
+}
+
+/* Frees a part, then allocates as many pages in another way: what was freed is used again. */
+static uint64_t run_free_part_reuse(struct world *world, unsigned process)
+{
+	run_free_part(world, process);
+	pages_give_back(thread_of(world, process));
+	return run_allocate(world, process);
+}
+
+static const char *promise_part_reused(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	struct contribution freed = { .least = 0 };
+	uint64_t page = kept(world, process, 0);
+	enum progress progress = world_progress(world, process);
+
+	if (!in_runs(heap, page, PART_AT))
+		return "a free took more than its part of a run";
+	freed.least_pages = progress == NOT_STARTED ? MANUAL_PAGES : MANUAL_PAGES - PART_PAGES;
+	freed.most_pages = progress == DONE ? MANUAL_PAGES - PART_PAGES : MANUAL_PAGES;
+	*blocks = freed;
+	return promise_allocated(world, process, heap, blocks);
+}
+
+static void prepare_same_manual(struct world *world, unsigned process)
+{
+	prepare_same(world, process, prepare_manual);
+}
+
+/* Both free the run; each the other's part of it, too. */
+static const char *promise_manual_freed_once(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const char *broken = promise_freed_once(world, process, heap, blocks);
+
+	blocks->least_pages = blocks->least * MANUAL_PAGES;
+	blocks->most_pages = blocks->most * MANUAL_PAGES;
+	blocks->least = 0;
+	blocks->most = 0;
+	return broken;
 }
 
 /* --- roots ---------------------------------------------------------------------------------- */
@@ -830,6 +990,15 @@ const struct operation operations[] = {
 		promise_root },
 	{ "mutex", 0, ORDINARY, prepare_mutex, run_mutex, promise_mutex },
 	{ "claim and release slot", 0, ORDINARY, NULL, run_slot, promise_nothing },
+	{ "allocate run", 0, ORDINARY, NULL, run_manual, promise_manual },
+	{ "free run", 0, ORDINARY, prepare_manual, run_free_manual, promise_manual_freed },
+	{ "free part of run", 0, ORDINARY, prepare_manual, run_free_part, promise_part_freed },
+	{ "free adjacent runs", 0, VARIANT, prepare_adjacent, run_free_adjacent,
+		promise_adjacent_freed },
+	{ "free part of run, allocate", 0, VARIANT, prepare_manual, run_free_part_reuse,
+		promise_part_reused },
+	{ "free the same run", 0, TWIN, prepare_same_manual, run_free_manual,
+		promise_manual_freed_once },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

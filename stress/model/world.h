@@ -37,10 +37,13 @@ struct world {
 	uint64_t bystanders;  /* live blocks that no operation touches */
 };
 
-/* How many blocks are live because of an operation, at least and at most. */
+/* How many blocks are live because of an operation, at least and at most, and how many pages are in
+ * manual runs. */
 struct contribution {
 	uint64_t least;
 	uint64_t most;
+	uint64_t least_pages;
+	uint64_t most_pages;
 };
 
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
