@@ -1,11 +1,13 @@
 /* handle.c -- an open heap of this process
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "api/handle.h"
 
 #include "heap/growth.h"
 #include "shm/lock.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
 {
@@ -64,6 +66,27 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 	return shared_file_back(&heap->control_file, offset, bytes);
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* Before Linux 5.14, or under a memory limit, the pages come at the first touch. */
+static void populate_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+	int before = errno;
+
+	madvise(heap->heap.base + offset, bytes, MADV_POPULATE_WRITE);
+	errno = before;
+}
+
+static int zero_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+
+	return shared_file_punch(&heap->heap_file, offset, bytes);
+}
+
 void handle_system_init(struct sh_heap *heap)
 {
 	heap->heap.system = (struct system){
@@ -75,6 +98,8 @@ void handle_system_init(struct sh_heap *heap)
 		.now_ns = system_now_ns,
 		.back_heap = back_heap,
 		.back_control = back_control,
+		.populate_heap = populate_heap,
+		.zero_heap = zero_heap,
 	};
 }
 

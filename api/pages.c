@@ -1,7 +1,8 @@
-/* pages.c -- manual page runs
+/* pages.c -- manual page runs, and space set aside for later
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "api/error.h"
 #include "api/thread.h"
+#include "heap/growth.h"
 #include "heap/manual.h"
 #include "recovery/check.h"
 
@@ -63,4 +64,18 @@ int sh_pages_free(struct sh_heap *heap, sh_off off, size_t npages)
 int sh_pages_walk(struct sh_heap *heap, sh_pages_fn *pages, void *argument)
 {
 	return heap->lost ? ECHILD : walk_manual(&heap->heap, pages, argument);
+}
+
+int sh_reserve(struct sh_heap *heap, size_t bytes)
+{
+	int error = 0;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state == NULL)
+		return error;
+	if (bytes > heap->heap.max_bytes)
+		return ENOMEM;
+	error = growth_reserve(&state->thread, (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT);
+	thread_done(state);
+	return error;
 }

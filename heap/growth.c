@@ -84,23 +84,27 @@ static int back_chunks(struct heap *heap, uint64_t first, uint64_t count)
 		count * META_STRIDE);
 }
 
-static int extend_locked(struct heap *heap, uint64_t chunks, uint64_t *arena)
+/* Moves the frontier of an arena that has room. */
+static int extend_arena(struct heap *heap, uint64_t arena, uint64_t chunks)
 {
-	int error = find_arena(heap, chunks, arena);
-	uint64_t frontier;
+	uint64_t frontier = arena_frontier(heap, arena);
+	int error = back_chunks(heap, frontier, chunks);
 
-	if (error != 0)
-		return error;
-	frontier = arena_frontier(heap, *arena);
-	error = back_chunks(heap, frontier, chunks);
 	if (error != 0)
 		return error;
 	/* Crash: backed and not below the frontier; backed again, which changes nothing. */
 	crash_order();
-	atomic_store_explicit(&heap->directory[*arena].frontier, frontier + chunks,
+	atomic_store_explicit(&heap->directory[arena].frontier, frontier + chunks,
 		memory_order_release);
 	growth_bump_stamp(heap);
 	return 0;
+}
+
+static int extend_locked(struct heap *heap, uint64_t chunks, uint64_t *arena)
+{
+	int error = find_arena(heap, chunks, arena);
+
+	return error != 0 ? error : extend_arena(heap, *arena, chunks);
 }
 
 static bool fits(struct thread *thread, uint64_t npages, uint64_t align_pages)
@@ -124,6 +128,21 @@ static void publish_all(struct thread *thread)
 			pages_publish(thread, arena);
 }
 
+/* A taken-over growth lock needs no repair: the frontier says what is there. */
+static void growth_lock(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+
+	if (lock_acquire(&heap->derived->growth_lock, thread->tag, &heap->system) ==
+		LOCK_TAKEN_OVER)
+		thread->met_dead = true;
+}
+
+static void growth_unlock(struct thread *thread)
+{
+	lock_release(&thread->heap->derived->growth_lock, &thread->heap->system);
+}
+
 int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	struct heap *heap = thread->heap;
@@ -131,14 +150,62 @@ int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages)
 	uint64_t arena = 0;
 	int error;
 
-	/* A taken-over growth lock needs no repair: the frontier says what is there. */
-	if (lock_acquire(&heap->derived->growth_lock, thread->tag, &heap->system) ==
-		LOCK_TAKEN_OVER)
-		thread->met_dead = true;
+	growth_lock(thread);
 	publish_all(thread);
 	error = fits(thread, npages, align_pages) ? 0 : extend_locked(heap, chunks, &arena);
-	lock_release(&heap->derived->growth_lock, &heap->system);
+	growth_unlock(thread);
 	if (error == 0)
 		pages_publish(thread, arena);
 	return error;
+}
+
+/* --- reserving ----------------------------------------------------------------------------- */
+
+/* Chunks that are backed in one section of the growth lock. */
+#define RESERVE_STEP UINT64_C(16)
+
+/* Adds at most `chunks` chunks to the lowest arena that has room. */
+static int add_chunks(struct thread *thread, uint64_t chunks)
+{
+	struct heap *heap = thread->heap;
+	uint64_t arena = 0;
+	uint64_t first = 0;
+	int error;
+
+	growth_lock(thread);
+	publish_all(thread);
+	error = find_arena(heap, 1, &arena);
+	if (error == 0) {
+		uint64_t room;
+
+		first = arena_frontier(heap, arena);
+		room = arena_end_chunk(heap, arena) - first;
+		chunks = chunks < room ? chunks : room;
+		error = extend_arena(heap, arena, chunks);
+	}
+	growth_unlock(thread);
+	if (error != 0)
+		return error;
+	/* Before others can take them: who touches a page that is not present waits for it. */
+	if (heap->system.populate_heap != NULL)
+		heap->system.populate_heap(heap->system.context, first * CHUNK_BYTES,
+			chunks * CHUNK_BYTES);
+	pages_publish(thread, arena);
+	return 0;
+}
+
+int growth_reserve(struct thread *thread, uint64_t npages)
+{
+	pages_give_back(thread);
+	for (;;) {
+		uint64_t found = pages_count_free(thread);
+		uint64_t chunks = (npages - found + CHUNK_PAGES - 1) >> CHUNK_PAGES_SHIFT;
+		int error;
+
+		if (found >= npages)
+			return 0;
+		error = add_chunks(thread, chunks < RESERVE_STEP ? chunks : RESERVE_STEP);
+		if (error != 0)
+			return error;
+	}
 }

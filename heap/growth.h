@@ -14,6 +14,11 @@
  * below it and not published are published by the next one. */
 int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages);
 
+/* Sees to it that at least `npages` pages are free: backs as many chunks as are missing, and makes them
+ * present in this process. Others may take them at once. 0 or an errno as growth_extend(), and then
+ * what was backed stays. Crash: as growth_extend(). */
+int growth_reserve(struct thread *thread, uint64_t npages);
+
 /* Backs and writes the head of an arena whose turn it is, and raises the arena count. The caller
  * holds the growth lock, or the heap alone. 0 or an errno. */
 int growth_make_arena(struct heap *heap, uint64_t arena);

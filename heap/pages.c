@@ -235,6 +235,20 @@ static uint64_t take_from_cache(struct thread *thread, uint64_t npages)
 	return take_cached(thread, npages);
 }
 
+/* Takes a free run for intent[0]. Under the page lock. */
+static void take_run(struct thread *thread, uint64_t page, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	uint64_t run = run_make(RUN_PLAIN, page, npages);
+
+	pages_journal_write(heap, &run, 1);
+	pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
+	/* Crash: taken, by the intent; the reaper returns it. */
+	crash_order();
+	page_index_take(&heap->pages, page, npages);
+	pages_journal_clear(heap);
+}
+
 static uint64_t take_large(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	struct heap *heap = thread->heap;
@@ -242,18 +256,37 @@ static uint64_t take_large(struct thread *thread, uint64_t npages, uint64_t alig
 
 	pages_lock(thread);
 	page = page_index_find_aligned(&heap->pages, npages, align_pages);
-	if (page != 0) {
-		uint64_t run = run_make(RUN_PLAIN, page, npages);
-
-		pages_journal_write(heap, &run, 1);
-		pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
-		/* Crash: taken, by the intent; the reaper returns it. */
-		crash_order();
-		page_index_take(&heap->pages, page, npages);
-		pages_journal_clear(heap);
-	}
+	if (page != 0)
+		take_run(thread, page, npages);
 	pages_unlock(thread);
 	return page;
+}
+
+/* Whether the thread has the page in its cache. */
+static bool is_cached(const struct thread *thread, uint64_t page)
+{
+	const struct slot_words *words = thread->words;
+	uint64_t base = atomic_load_explicit(&words->cache_base, memory_order_relaxed);
+	uint64_t mask = atomic_load_explicit(&words->cache_mask, memory_order_relaxed);
+
+	return page - base < WORD_PAGES && (mask >> (page - base) & 1) != 0;
+}
+
+bool pages_take_at(struct thread *thread, uint64_t page, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	bool taken;
+
+	if (!run_is_data(heap, run_make(RUN_PLAIN, page, npages)))
+		return false;
+	if (is_cached(thread, page))
+		pages_give_back(thread);
+	pages_lock(thread);
+	taken = page_bits_range_is_set(heap->pages.free_words, page, npages);
+	if (taken)
+		take_run(thread, page, npages);
+	pages_unlock(thread);
+	return taken;
 }
 
 static uint64_t take(struct thread *thread, uint64_t npages, uint64_t align_pages)
@@ -491,4 +524,26 @@ void pages_publish(struct thread *thread, uint64_t arena)
 		publish_chunk(heap, chunk);
 	}
 	pages_unlock(thread);
+}
+
+/* --- counting ------------------------------------------------------------------------------ */
+
+uint64_t pages_count_free(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t count = 0;
+
+	/* An arena at a time, so that the others wait for moments only. */
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t first = arena_first_chunk(heap, arena);
+		uint64_t end;
+
+		pages_lock(thread);
+		end = atomic_load_explicit(&heap->published[arena], memory_order_relaxed);
+		if (end > first)
+			count += page_index_count(&heap->pages, first << CHUNK_PAGES_SHIFT,
+				(end - first) << CHUNK_PAGES_SHIFT);
+		pages_unlock(thread);
+	}
+	return count;
 }

@@ -41,6 +41,10 @@ uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error);
 uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
 	int *error);
 
+/* Takes exactly these pages, if all of them are free, and leaves intent[0] open as RUN_ALLOC on them:
+ * for a span that grows where it is. Crash: the intent names them. */
+bool pages_take_at(struct thread *thread, uint64_t page, uint64_t npages);
+
 /* Puts a run, whose head bit was cleared under an open RUN_FREE intent, into the limbo of `slot`,
  * whose one writer the caller is. There is room: pages_make_room() was called before the intent. */
 void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_t npages);
@@ -74,6 +78,9 @@ static inline void pages_close_intent(struct slot_log *log, unsigned which)
 
 /* Adds chunks between an arena's published mark and its frontier to the free pages. */
 void pages_publish(struct thread *thread, uint64_t arena);
+
+/* How many pages are free now, in all arenas: not those that caches and limbo hold. */
+uint64_t pages_count_free(struct thread *thread);
 
 /* Takes and releases the page lock, for who must see the pages stand still: rule A. */
 void pages_lock(struct thread *thread);

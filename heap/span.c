@@ -56,6 +56,16 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
 		record->generation;
 }
 
+/* Whether the hot word, of whatever incarnation, says that the block is being freed or resized: then
+ * it may have more pages than it needs. */
+static bool was_resizing(const struct heap *heap, uint64_t head)
+{
+	uint32_t owner = hot_owner(
+		atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire));
+
+	return owner >= HOT_DYING && owner < HOT_QUARANTINE;
+}
+
 bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
 	uint64_t last = head + record->pages - 1;
@@ -68,9 +78,10 @@ bool span_record_plausible(const struct heap *heap, uint64_t head, const struct 
 			record->pages == span_size_class(heap, record->span_class)->pages;
 	case SPAN_LARGE:
 	case SPAN_LOG:
-		return (record->span_class | 1u) == SPAN_CLASS_LARGE &&
+		return (record->span_class | 1u) == SPAN_CLASS_LARGE && record->bytes != 0 &&
 			record->bytes <= record->pages * PAGE_BYTES &&
-			record->bytes > (record->pages - 1) * PAGE_BYTES;
+			(span_large_pages(record->bytes) == record->pages ||
+				was_resizing(heap, head));
 	case SPAN_MANUAL:
 		return record->span_class == SPAN_CLASS_LARGE && record->bytes == 0 &&
 			(record->run_flags & ~(RUN_IO | RUN_HUGE)) == 0;
@@ -198,7 +209,7 @@ uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t al
 	enum span_purpose purpose, bool noscan, int *error)
 {
 	const struct heap *heap = thread->heap;
-	uint64_t npages = (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+	uint64_t npages = span_large_pages(bytes);
 	unsigned span_class = SPAN_CLASS_LARGE - (noscan ? 0u : 1u);
 	uint32_t owner = purpose == SPAN_LARGE ? HOT_LARGE : hot_dying_by(thread->slot);
 	uint64_t align_pages = align > PAGE_BYTES ? align >> PAGE_SHIFT : 1;
@@ -307,6 +318,156 @@ void span_retire(struct thread *thread, uint64_t head, unsigned index)
 	set_owned(thread, index, 0);
 	pages_close_intent(thread->log, 0);
 	pages_settle_limbo(thread);
+}
+
+/* --- resizing large blocks ----------------------------------------------------------------- */
+
+static uint64_t large_pages(const struct heap *heap, uint64_t head)
+{
+	return atomic_load_explicit(&span_of_head(heap, head)->pages, memory_order_relaxed);
+}
+
+static void set_large_pages(const struct heap *heap, uint64_t head, uint64_t npages)
+{
+	atomic_store_explicit(&span_of_head(heap, head)->pages, (uint32_t)npages,
+		memory_order_release);
+}
+
+static void set_large_bytes(const struct heap *heap, uint64_t head, uint64_t bytes)
+{
+	crash_order();
+	atomic_store_explicit(&span_of_head(heap, head)->bytes, bytes, memory_order_relaxed);
+	crash_order();
+}
+
+static void set_resizing(struct heap *heap, uint32_t slot, uint64_t head)
+{
+	atomic_store_explicit(&heap_slot_words(heap, slot)->touching, head, memory_order_release);
+	crash_order();
+}
+
+/* Takes the last pages of a block that needs `npages` out of it, into limbo. */
+static void drop_tail(struct thread *thread, uint64_t head, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+
+	pages_open_intent(thread->log, 0, RUN_FREE, head + npages,
+		large_pages(heap, head) - npages);
+	/* Crash: the block has pages that it does not need; they are taken out. */
+	crash_order();
+	set_large_pages(heap, head, npages);
+	span_free_end(thread, thread->slot, 0);
+}
+
+/* Adds free pages behind the block to it; false when they are not free. */
+static bool add_tail(struct thread *thread, uint64_t head, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	uint64_t end = head + large_pages(heap, head);
+
+	if (!pages_take_at(thread, end, head + npages - end))
+		return false;
+	/* Crash: the intent names pages that are not the block's: returned. */
+	span_write_table(heap, head, end, head + npages - end);
+	crash_order();
+	set_large_pages(heap, head, npages);
+	/* Crash: pages that the block does not need; taken out again. */
+	return true;
+}
+
+/* Between mark and unmark. */
+static bool resize_marked(struct thread *thread, uint64_t head, uint64_t bytes)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t npages = span_large_pages(bytes);
+	uint64_t before = large_pages(heap, head);
+
+	if (npages > before && !add_tail(thread, head, npages))
+		return false;
+	/* The block is resized. */
+	set_large_bytes(heap, head, bytes);
+	if (npages > before)
+		pages_close_intent(thread->log, 0);
+	else if (npages < before)
+		drop_tail(thread, head, npages);
+	return true;
+}
+
+bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes)
+{
+	struct heap *heap = thread->heap;
+	bool resized = false;
+
+	if (bytes == 0 || bytes > heap->max_bytes || !page_is_data(heap, head))
+		return false;
+	pages_make_room(thread, thread->slot);
+	set_resizing(heap, thread->slot, head);
+	/* Crash: the block is as it was, and its hot word not the slot's. */
+	if (mark_dying(heap, thread->slot, head)) {
+		resized = resize_marked(thread, head, (bytes + 15) & ~UINT64_C(15));
+		crash_order();
+		set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
+		crash_order();
+	}
+	set_resizing(heap, thread->slot, 0);
+	pages_settle_limbo(thread);
+	return resized;
+}
+
+/* Whether the slot is in a resize of the block. */
+static bool is_resizing(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	uint64_t hot;
+
+	if (!page_is_data(heap, head) || !head_is_set(heap, head) ||
+		span_of_head(heap, head)->purpose != SPAN_LARGE)
+		return false;
+	hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == hot_dying_by(slot);
+}
+
+/* Puts what the dead slot's intent names into its limbo, unless it is there. */
+static void park_tail(struct thread *thread, uint32_t dead, uint64_t run)
+{
+	const struct slot_words *words = heap_slot_words(thread->heap, dead);
+	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
+
+	if (count != 0 &&
+		atomic_load_explicit(&words->limbo[count - 1], memory_order_relaxed) ==
+			run_make(RUN_PLAIN, run_page(run), run_pages(run)))
+		return;
+	pages_to_limbo(thread, dead, run_page(run), run_pages(run));
+}
+
+void span_resume_resize(struct thread *thread, uint32_t dead)
+{
+	struct heap *heap = thread->heap;
+	struct slot_log *log = &heap->logs[dead];
+	uint64_t head = atomic_load_explicit(&heap_slot_words(heap, dead)->touching,
+		memory_order_acquire);
+	uint64_t needed;
+	uint64_t run;
+
+	if (!is_resizing(heap, dead, head))
+		return;
+	needed = span_large_pages(span_of_head(heap, head)->bytes);
+	if (large_pages(heap, head) > needed) {
+		/* Whether it was growing or shrinking, the intent names these pages, or will. */
+		pages_open_intent(log, 0, RUN_FREE, head + needed,
+			large_pages(heap, head) - needed);
+		crash_order();
+		set_large_pages(heap, head, needed);
+	}
+	run = atomic_load_explicit(&log->intent[0], memory_order_relaxed);
+	if (run != 0 && run_page(run) >= head + needed)
+		park_tail(thread, dead, run);
+	crash_order();
+	pages_close_intent(log, 0);
+	crash_order();
+	/* Crash before: once more, with nothing left to do but this. */
+	set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
+	crash_order();
+	set_resizing(heap, dead, 0);
 }
 
 /* --- ownership ----------------------------------------------------------------------------- */

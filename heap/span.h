@@ -91,6 +91,27 @@ void span_commit_large(struct thread *thread, uint64_t head);
 bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint64_t head);
 void span_free_end(struct thread *thread, uint32_t slot, unsigned which);
 
+/* Makes the large block at `head` hold `bytes` where it is: shrinks it by giving its last pages back, or
+ * lets it grow into the free pages behind it. False when these are not free, or `head` is no live
+ * large block: nothing was changed. The block's holder must not free it meanwhile, and no intent is
+ * open.
+ *
+ * The block is marked as being freed by the slot while it changes, and `touching` names it from
+ * before that mark until after it, so that whoever acts for the dead finds it. The one store that
+ * counts is that of `bytes`: pages beyond those that it needs are the block's no more.
+ * Crash: all or nothing. */
+bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes);
+
+/* Finishes or undoes the resize that slot `dead` was in, if it was: before its log is settled, which
+ * may free the block. The caller is the slot's one writer. */
+void span_resume_resize(struct thread *thread, uint32_t dead);
+
+/* Pages that a large block of `bytes` needs. */
+static inline uint64_t span_large_pages(uint64_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+}
+
 /* Takes an unowned span: owned[index] names it from before. False when somebody was faster. The
  * caller collects every word next (rule D). */
 bool span_claim(struct thread *thread, uint64_t head, unsigned index);

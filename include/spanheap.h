@@ -230,6 +230,15 @@ typedef int sh_pages_fn(const struct sh_pages *pages, void *argument);
  * wait for or give back. As sh_walk() otherwise. */
 SH_API int sh_pages_walk(struct sh_heap *heap, sh_pages_fn *pages, void *argument);
 
+/* Backs free space now: returns when at least `bytes` are free, so that later calls of any process
+ * neither wait for the file to grow nor meet a full disk until that much is used. The space is not
+ * the caller's alone, and need not be in one piece. What had to be added is made present in this
+ * process, too, where Linux can (5.14); other processes pay for their first touch of each page.
+ *
+ * Errors: ENOMEM (beyond the maximum size), ENOSPC and others of fallocate(2): what was backed stays
+ * free. EROFS, SH_ESLOTS. Crash: as much as was backed stays free. Runs beside anything. */
+SH_API int sh_reserve(struct sh_heap *heap, size_t bytes);
+
 /* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.
  *
  * Errors: EINVAL (name), SH_EFULL (1024 names are in use), EROFS, SH_ESLOTS.

@@ -353,6 +353,15 @@ static bool named_by_intent(const struct heap *heap, uint64_t head)
 	return false;
 }
 
+static bool named_by_touching(const struct heap *heap, uint64_t head)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		if (atomic_load_explicit(&heap_slot_words(heap, slot)->touching,
+			    memory_order_acquire) == head)
+			return true;
+	return false;
+}
+
 static bool named_by_log(const struct heap *heap, uint64_t head)
 {
 	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
@@ -363,14 +372,15 @@ static bool named_by_log(const struct heap *heap, uint64_t head)
 	return false;
 }
 
-/* A span that a slot is freeing, or a log's run, which no slot knows: gone only after a restart. */
+/* A span that a slot is freeing or resizing, or a log's run, which no slot knows: gone only after a restart. */
 static bool dying_and_forgotten(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
 
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) >= HOT_DYING && hot_owner(hot) < HOT_QUARANTINE &&
-		!named_by_intent(heap, head) && !named_by_log(heap, head) &&
+		!named_by_intent(heap, head) && !named_by_touching(heap, head) &&
+		!named_by_log(heap, head) &&
 		atomic_load(&span_of_head(heap, head)->hot) == hot && head_is_set(heap, head);
 }
 

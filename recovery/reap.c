@@ -69,6 +69,7 @@ static void settle_slot(struct thread *thread, uint32_t slot)
 {
 	unsigned returned = 0;
 
+	span_resume_resize(thread, slot);
 	transaction_settle(thread, slot);
 	for (unsigned which = 0; which < 2; which++)
 		if (settle_intent(thread, slot, which))

@@ -182,14 +182,25 @@ static bool fits_its_bit(const struct heap *heap, uint64_t head, const struct sp
 		head_is_set(heap, head) != manual;
 }
 
+static void set_pages(struct heap *heap, uint64_t head, uint64_t npages, struct span_record *record)
+{
+	record->pages = (uint32_t)npages;
+	atomic_store_explicit(&span_of_head(heap, head)->pages, record->pages,
+		memory_order_relaxed);
+}
+
+/* A large block that a death left while it was resized has more pages than it needs. */
+static void finish_resize(struct heap *heap, uint64_t head, struct span_record *record)
+{
+	if (record->purpose == SPAN_LARGE && record->pages > span_large_pages(record->bytes))
+		set_pages(heap, head, span_large_pages(record->bytes), record);
+}
+
 /* Finishes a cut that a death left: the run's record covers the run behind it. */
 static void finish_cut(struct heap *heap, uint64_t head, uint64_t next, struct span_record *record)
 {
-	if (record->purpose != SPAN_MANUAL || head + record->pages <= next)
-		return;
-	record->pages = (uint32_t)(next - head);
-	atomic_store_explicit(&span_of_head(heap, head)->pages, record->pages,
-		memory_order_relaxed);
+	if (record->purpose == SPAN_MANUAL && head + record->pages > next)
+		set_pages(heap, head, next - head, record);
 }
 
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
@@ -201,6 +212,8 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 	struct span_record record = span_record_read(heap, head);
 	bool fits = fits_its_bit(heap, head, &record);
 
+	if (fits)
+		finish_resize(heap, head, &record);
 	if (fits && next_is_manual)
 		finish_cut(heap, head, next, &record);
 	if (fits && head + record.pages <= next) {

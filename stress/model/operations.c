@@ -617,6 +617,70 @@ static void prepare_long_log(struct world *world, unsigned process)
 	world->bystanders++;
 }
 
+/* --- resizing ------------------------------------------------------------------------------- */
+
+#define SMALLER_BYTES (17 * PAGE_BYTES)
+
+/* Large blocks of 20 pages, or of 17. */
+static void prepare_smaller(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate_large(world, process, SMALLER_BYTES);
+}
+
+static uint64_t run_shrink(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+}
+
+static uint64_t run_grow(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, LARGE_BYTES);
+}
+
+static uint64_t run_shrink_free(struct world *world, unsigned process)
+{
+	run_shrink(world, process);
+	return run_free(world, process);
+}
+
+static const char *promise_resized(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks, uint64_t before, uint64_t after)
+{
+	uint64_t off = kept(world, process, 0);
+	enum progress progress = world_progress(world, process);
+	uint64_t bytes = span_of_head(heap, off >> PAGE_SHIFT)->bytes;
+
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
+	if (!world_live(heap, off))
+		return "a block that was resized is gone";
+	if (bytes != before && bytes != after)
+		return "a block was resized to another size";
+	if (progress == NOT_STARTED && bytes != before)
+		return "a block that nobody resized is another size";
+	return progress == DONE && (bytes == after) != (world->ghosts[process].result != 0)
+		? "a resize says what it did not do"
+		: NULL;
+}
+
+static const char *promise_shrunk(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const char *broken =
+		promise_resized(world, process, heap, blocks, LARGE_BYTES, SMALLER_BYTES);
+
+	if (broken != NULL || world_progress(world, process) != DONE)
+		return broken;
+	return world->ghosts[process].result == 0 ? "a block did not shrink" : NULL;
+}
+
+static const char *promise_grown(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	return promise_resized(world, process, heap, blocks, SMALLER_BYTES, LARGE_BYTES);
+}
+
 /* --- manual runs ---------------------------------------------------------------------------- */
 
 #define MANUAL_PAGES 5u
@@ -990,6 +1054,9 @@ const struct operation operations[] = {
 		promise_root },
 	{ "mutex", 0, ORDINARY, prepare_mutex, run_mutex, promise_mutex },
 	{ "claim and release slot", 0, ORDINARY, NULL, run_slot, promise_nothing },
+	{ "shrink large", 0, ORDINARY, prepare_free_large, run_shrink, promise_shrunk },
+	{ "grow large", 0, ORDINARY, prepare_smaller, run_grow, promise_grown },
+	{ "shrink large, free", 0, VARIANT, prepare_free_large, run_shrink_free, promise_freed },
 	{ "allocate run", 0, ORDINARY, NULL, run_manual, promise_manual },
 	{ "free run", 0, ORDINARY, prepare_manual, run_free_manual, promise_manual_freed },
 	{ "free part of run", 0, ORDINARY, prepare_manual, run_free_part, promise_part_freed },
