@@ -3,6 +3,7 @@
 #include "api/error.h"
 #include "api/thread.h"
 #include "heap/object.h"
+#include "heap/pages.h"
 #include "heap/span.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 	bool noscan = (flags & SH_NOSCAN) != 0;
 	struct thread_state *state;
 	uint64_t usable;
+	bool small;
 	sh_off off;
 
 	if (error != 0)
@@ -70,14 +72,17 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 		return error_no_block(error);
 	if (align < BLOCK_ALIGN)
 		align = BLOCK_ALIGN;
-	off = size_is_small(size) && align <= PAGE_BYTES
+	small = size_is_small(size) && align <= PAGE_BYTES;
+	off = small
 		? allocate_small(&state->thread, size, align, noscan, &usable, &error)
 		: allocate_large(&state->thread, size, align, noscan, &usable, &error);
 	thread_done(state);
 	if (off == 0)
 		return error_no_block(error);
-	if (flags & SH_ZERO)
+	if ((flags & SH_ZERO) && small)
 		memset(sh_ptr(heap, off), 0, usable);
+	else if (flags & SH_ZERO)
+		pages_zero(&state->thread, off >> PAGE_SHIFT, usable);
 	return off;
 }
 

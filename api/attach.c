@@ -130,7 +130,7 @@ static void skip_names(const struct sh_heap *heap, struct superblock *superblock
 		memory_order_relaxed);
 }
 
-static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
+static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 {
 	int error = lengthen(heap, opening);
 
@@ -139,11 +139,12 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 	opening->salvages = true;
 	begin_run(&opening->superblock);
 	skip_names(heap, &opening->superblock);
+	recover_forget_zeros(&heap->heap);
 	return 0;
 }
 
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
-static int judge(const struct sh_heap *heap, struct opening *opening)
+static int judge(struct sh_heap *heap, struct opening *opening)
 {
 	if (is_clean(heap, opening)) {
 		begin_run(&opening->superblock);

@@ -4,10 +4,10 @@
 #include "api/thread.h"
 #include "heap/growth.h"
 #include "heap/manual.h"
+#include "heap/pages.h"
 #include "recovery/check.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define PAGES_FLAGS (SH_ZERO | SH_IO | SH_HUGE)
 
@@ -41,7 +41,7 @@ sh_off sh_pages_alloc(struct sh_heap *heap, size_t npages, unsigned flags)
 	if (page == 0)
 		return error_no_block(error);
 	if (flags & SH_ZERO)
-		memset(heap->heap.base + page_offset(page), 0, npages * PAGE_BYTES);
+		pages_zero(&state->thread, page, npages * PAGE_BYTES);
 	return page_offset(page);
 }
 

@@ -112,6 +112,7 @@ struct thread {
 				    * its own commits too */
 	uint64_t limbo_pages;      /* in words->limbo */
 	uint64_t trim_page;        /* where span_trim goes on */
+	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
 	struct cursor cursors[SPAN_CLASS_COUNT];
 	/* Span class of the thread's own span at a page, by the page's low bits. May be wrong. */

@@ -87,10 +87,14 @@ static_assert(sizeof(struct running) == 64, "format");
 /* Heap file. The arena directory, one entry per arena of the address space.
  *
  * frontier: chunks of the file from the arena's first data chunk up to here are backed, with their
- *	metadata. Raised under the growth lock, after the backing; never lowered. 0: no arena. */
+ *	metadata. Raised under the growth lock, after the backing; never lowered. 0: no arena.
+ * touched: pages of the arena below it were handed out once; those from it on hold zeros since they
+ *	were backed. Raised under the page lock, before the hand-out: a death leaves it too high at
+ *	worst, and then pages count as dirty that are not. Of a torn file nothing is known to be
+ *	zero. */
 struct arena_entry {
 	_Atomic uint64_t frontier;
-	uint64_t reserved;
+	_Atomic uint64_t touched;
 };
 
 static_assert(sizeof(struct arena_entry) == 16, "format");

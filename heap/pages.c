@@ -183,6 +183,20 @@ void pages_unlock(struct thread *thread)
 
 /* --- taking -------------------------------------------------------------------------------- */
 
+/* Notes that the pages below `end` of an arena are about to be handed out. Returns the first page that
+ * was not before. */
+static uint64_t raise_touched(const struct heap *heap, uint64_t end)
+{
+	_Atomic uint64_t *touched = &heap->directory[page_arena(end - 1)].touched;
+	uint64_t before = atomic_load_explicit(touched, memory_order_relaxed);
+
+	if (before < end)
+		atomic_store_explicit(touched, end, memory_order_relaxed);
+	/* Crash: pages that are still free count as dirty. */
+	crash_order();
+	return before;
+}
+
 /* Fills the thread's empty page cache with all free pages of the lowest word that has one. */
 static bool cache_refill(struct thread *thread)
 {
@@ -197,6 +211,7 @@ static bool cache_refill(struct thread *thread)
 	if (mask != 0) {
 		uint64_t run = run_make(RUN_PLAIN, base, WORD_PAGES);
 
+		raise_touched(heap, base + WORD_PAGES);
 		pages_journal_write(heap, &run, 1);
 		page_index_take_mask(&heap->pages, base, mask);
 		/* Crash: in nobody's hands; the repair frees them again. */
@@ -219,6 +234,8 @@ static uint64_t take_cached(struct thread *thread, uint64_t npages)
 
 	if (at == WORD_PAGES)
 		return 0;
+	/* They count as touched since they were cached. */
+	thread->zero_from = base + WORD_PAGES;
 	pages_open_intent(thread->log, 0, RUN_ALLOC, base + at, npages);
 	/* Crash: in the cache and in the intent; returned once. */
 	crash_order();
@@ -241,6 +258,7 @@ static void take_run(struct thread *thread, uint64_t page, uint64_t npages)
 	struct heap *heap = thread->heap;
 	uint64_t run = run_make(RUN_PLAIN, page, npages);
 
+	thread->zero_from = raise_touched(heap, page + npages);
 	pages_journal_write(heap, &run, 1);
 	pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
 	/* Crash: taken, by the intent; the reaper returns it. */
@@ -330,6 +348,13 @@ uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t
 uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
 {
 	return pages_allocate_aligned(thread, npages, 1, error);
+}
+
+void pages_zero(const struct thread *thread, uint64_t page, uint64_t bytes)
+{
+	uint64_t dirty = thread->zero_from > page ? page_offset(thread->zero_from - page) : 0;
+
+	memset(heap_at(thread->heap, page_offset(page)), 0, dirty < bytes ? dirty : bytes);
 }
 
 /* --- giving back --------------------------------------------------------------------------- */

@@ -41,6 +41,10 @@ uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error);
 uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
 	int *error);
 
+/* Makes the first `bytes` of the run that the thread allocated last read as zeros: clears what is not
+ * known to. */
+void pages_zero(const struct thread *thread, uint64_t page, uint64_t bytes);
+
 /* Takes exactly these pages, if all of them are free, and leaves intent[0] open as RUN_ALLOC on them:
  * for a span that grows where it is. Crash: the intent names them. */
 bool pages_take_at(struct thread *thread, uint64_t page, uint64_t npages);

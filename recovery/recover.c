@@ -234,6 +234,18 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 	report(recovery, head, "the span's record cannot be true: set aside");
 }
 
+/* Head bits where no data is: a torn file's bitmaps may be newer than its directory, and the heap is
+ * going to grow there. */
+static void drop_heads(struct heap *heap, uint64_t first, uint64_t end)
+{
+	for (uint64_t page = first; page < end; page += WORD_PAGES) {
+		if (heads_of_word(heap, page) == 0)
+			continue;
+		atomic_store_explicit(head_word(heap, page), 0, memory_order_relaxed);
+		atomic_store_explicit(manual_word(heap, page), 0, memory_order_relaxed);
+	}
+}
+
 static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery *recovery)
 {
 	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
@@ -242,6 +254,8 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 
 	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
 		memory_order_relaxed);
+	drop_heads(heap, arena << ARENA_PAGES_SHIFT, first);
+	drop_heads(heap, end > first ? end : first, (arena + 1) << ARENA_PAGES_SHIFT);
 	if (end <= first)
 		return;
 	page_bits_set_range(heap->pages.free_words, first, end - first);
@@ -286,6 +300,13 @@ int recover(struct heap *heap, const struct superblock *superblock, struct threa
 	crash_order();
 	heap->header->magic = CONTROL_MAGIC;
 	return 0;
+}
+
+void recover_forget_zeros(struct heap *heap)
+{
+	for (uint64_t arena = 0; arena < heap->max_arenas; arena++)
+		atomic_store_explicit(&heap->directory[arena].touched,
+			(arena + 1) << ARENA_PAGES_SHIFT, memory_order_relaxed);
 }
 
 void recover_stamp_arenas(struct heap *heap)

@@ -729,6 +729,59 @@ static const char *promise_manual(const struct world *world, unsigned process,
 		: NULL;
 }
 
+#define ZEROED_PAGES 2u
+
+/* Asks for zeros, as far as a page's first word goes, and leaves something else. Aligned, so that it does
+ * not come from the page cache. */
+static uint64_t run_zeroed(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	struct heap *heap = &world->image.heap;
+	int error;
+	uint64_t head = manual_allocate(thread, ZEROED_PAGES, RUN_HUGE, &error);
+	uint64_t found = 0;
+
+	for (uint64_t page = head; head != 0 && page < head + ZEROED_PAGES; page++) {
+		if (page < thread->zero_from)
+			*word_of(heap, page_offset(page)) = 0;
+		found |= *word_of(heap, page_offset(page));
+		*word_of(heap, page_offset(page)) = 1;
+	}
+	return found == 0 ? head : UINT64_MAX;
+}
+
+/* Pages that were free before hold something. */
+static void prepare_dirty(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+
+	run_zeroed(world, process);
+	for (uint64_t at = 0; (at = manual_next_head(heap, at + 1, ARENA_PAGES)) < ARENA_PAGES;)
+		manual_free(thread_of(world, process), at, ZEROED_PAGES);
+	pages_give_back(thread_of(world, process));
+}
+
+static const char *promise_zeroed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+	uint64_t first = arena_first_chunk(heap, 0) << CHUNK_PAGES_SHIFT;
+	uint64_t touched = heap->directory[0].touched;
+
+	blocks->least_pages = progress == DONE ? ZEROED_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED ? 0 : ZEROED_PAGES;
+	for (uint64_t page = touched > first ? touched : first; page < ARENA_PAGES; page++)
+		if (*word_of(heap, page_offset(page)) != 0)
+			return "a page that counts as never touched is dirty";
+	if (progress != DONE)
+		return NULL;
+	if (world->ghosts[process].result == UINT64_MAX)
+		return "pages that were asked for as zeros are dirty";
+	return manual_find(heap, world->ghosts[process].result) != 0
+		? NULL
+		: "a run that was allocated is gone";
+}
+
 static uint64_t run_free_manual(struct world *world, unsigned process)
 {
 	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0),
@@ -1058,6 +1111,8 @@ const struct operation operations[] = {
 	{ "grow large", 0, ORDINARY, prepare_smaller, run_grow, promise_grown },
 	{ "shrink large, free", 0, VARIANT, prepare_free_large, run_shrink_free, promise_freed },
 	{ "allocate run", 0, ORDINARY, NULL, run_manual, promise_manual },
+	{ "grow, allocate zeroed run", SETTING_GROWTH, VARIANT, NULL, run_zeroed, promise_zeroed },
+	{ "allocate zeroed run", 0, VARIANT, prepare_dirty, run_zeroed, promise_zeroed },
 	{ "free run", 0, ORDINARY, prepare_manual, run_free_manual, promise_manual_freed },
 	{ "free part of run", 0, ORDINARY, prepare_manual, run_free_part, promise_part_freed },
 	{ "free adjacent runs", 0, VARIANT, prepare_adjacent, run_free_adjacent,
