@@ -120,8 +120,10 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 static void skip_names(const struct sh_heap *heap, struct superblock *superblock)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
-		uint64_t seen = atomic_load_explicit(&arena_header(&heap->heap, arena)->incarnation,
-			memory_order_relaxed);
+		uint64_t seen = !arena_is_ordinary(&heap->heap, arena)
+			? 0
+			: atomic_load_explicit(&arena_header(&heap->heap, arena)->incarnation,
+				  memory_order_relaxed);
 
 		if (seen > superblock->incarnation)
 			superblock->incarnation = seen;

@@ -11,14 +11,7 @@
 
 bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
 {
-	uint64_t first = off >> PAGE_SHIFT;
-	uint64_t last;
-
-	if (bytes == 0 || bytes > heap->heap.max_bytes || off > heap->heap.max_bytes - bytes)
-		return false;
-	last = (off + bytes - 1) >> PAGE_SHIFT;
-	return page_is_data(&heap->heap, first) && page_is_data(&heap->heap, last) &&
-		page_arena(first) == page_arena(last);
+	return bytes_are_data(&heap->heap, off, bytes);
 }
 
 bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off)

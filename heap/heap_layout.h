@@ -86,8 +86,15 @@ static_assert(sizeof(struct running) == 64, "format");
 
 /* Heap file. The arena directory, one entry per arena of the address space.
  *
- * frontier: chunks of the file from the arena's first data chunk up to here are backed, with their
+ * An arena is ordinary (it has a zone), or the continuation of a run that did not fit the arena before
+ * it: then all of it is that run's, and it has no zone. A run that ends gives its continuations back;
+ * what such an arena holds is zero before its entry says so.
+ *
+ * frontier: of an ordinary arena: chunks of the file from the arena's first data chunk up to here are backed, with their
  *	metadata. Raised under the growth lock, after the backing; never lowered. 0: no arena.
+ *	ARENA_CONTINUES: of a continuation; chunks that are backed, and the arena in which the run
+ *	begins. No chunks: given back, to be an arena of either kind again. Written under the growth
+ *	lock.
  * touched: pages of the arena below it were handed out once; those from it on hold zeros since they
  *	were backed. Raised under the page lock, before the hand-out: a death leaves it too high at
  *	worst, and then pages count as dirty that are not. Of a torn file nothing is known to be
@@ -98,6 +105,10 @@ struct arena_entry {
 };
 
 static_assert(sizeof(struct arena_entry) == 16, "format");
+
+#define ARENA_CONTINUES (UINT64_C(1) << 63)
+#define ARENA_GIVEN_BACK ARENA_CONTINUES
+#define ARENA_ORIGIN_BITS 32
 
 #define ROOT_NAME_BYTES 64u
 

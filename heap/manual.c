@@ -2,11 +2,13 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/manual.h"
 
+#include "heap/growth.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "shm/order.h"
 
+#include <errno.h>
 #include <spanheap.h>
 
 /* --- finding ------------------------------------------------------------------------------- */
@@ -28,9 +30,12 @@ uint64_t manual_find(const struct heap *heap, uint64_t page)
 	return head != 0 && manual_is_set(heap, head) && is_whole(heap, head) ? head : 0;
 }
 
-uint64_t manual_next_head(const struct heap *heap, uint64_t from, uint64_t end)
+uint64_t manual_next_head(const struct heap *heap, uint64_t head, uint64_t end)
 {
-	while (from < end) {
+	uint64_t limit = (page_arena(head) + 1) << ARENA_PAGES_SHIFT;
+	uint64_t from = head + 1;
+
+	while (from < end && from < limit) {
 		uint64_t bits =
 			atomic_load_explicit(manual_word(heap, from), memory_order_acquire) >>
 			(from & 63);
@@ -50,7 +55,7 @@ static int gone_or_bad(const struct heap *heap, uint64_t page)
 	uint64_t head = span_find(heap, page);
 	uint64_t hot;
 
-	if (!page_is_data(heap, page))
+	if (page_origin(heap, page) == UINT64_MAX)
 		return SH_EBADPTR;
 	if (head == 0)
 		return SH_EDOUBLEFREE;
@@ -143,7 +148,7 @@ static void join(struct heap *heap, uint64_t first, uint64_t npages)
 	uint64_t head;
 
 	begin_change(heap, first, npages);
-	for (head = first; (head = manual_next_head(heap, head + 1, end)) < end;)
+	for (head = first; (head = manual_next_head(heap, head, end)) < end;)
 		atomic_fetch_or_explicit(&span->run_flags, span_of_head(heap, head)->run_flags,
 			memory_order_relaxed);
 	set_pages(heap, first, npages);
@@ -152,7 +157,7 @@ static void join(struct heap *heap, uint64_t first, uint64_t npages)
 	span_write_table(heap, first, first, npages);
 	crash_order();
 	/* Ascending: the first run ends at the next that is left, whose record covers its own. */
-	for (head = first; (head = manual_next_head(heap, head + 1, end)) < end;)
+	for (head = first; (head = manual_next_head(heap, head, end)) < end;)
 		manual_clear(heap, head);
 	pages_journal_clear(heap);
 }
@@ -165,12 +170,12 @@ void manual_mend(const struct heap *heap, uint64_t first, uint64_t npages)
 	for (uint64_t head = first; head < end; head = next) {
 		uint64_t length = pages_of(heap, head);
 
-		next = manual_next_head(heap, head + 1, end);
+		next = manual_next_head(heap, head, end);
 		span_write_table(heap, head, head, length < next - head ? length : next - head);
 	}
 	crash_order();
 	for (uint64_t head = first; head < end; head = next) {
-		next = manual_next_head(heap, head + 1, end);
+		next = manual_next_head(heap, head, end);
 		if (pages_of(heap, head) > next - head)
 			set_pages(heap, head, next - head);
 	}
@@ -233,9 +238,33 @@ static void take_out(struct thread *thread, uint64_t head, uint64_t npages)
 	manual_clear(heap, head);
 }
 
+/* Frees a range in ordinary arenas, or from there to the end of a run. 0 or ENOTSUP. */
+static int free_in_arena(struct thread *thread, uint64_t page, uint64_t npages,
+	const struct covering *covering)
+{
+	/* What would be left begins where no record can be. */
+	if (covering->end != page + npages && !page_is_data(thread->heap, page + npages))
+		return ENOTSUP;
+	isolate(thread->heap, page, npages, *covering);
+	take_out(thread, page, npages);
+	return 0;
+}
+
+/* Frees whole continuations at the end of a run. 0 or ENOTSUP. */
+static int free_continuations(const struct heap *heap, uint64_t page, uint64_t npages,
+	const struct covering *covering)
+{
+	if (covering->end != page + npages || page % ARENA_PAGES != 0)
+		return ENOTSUP;
+	/* Crash: nobody's continuations; the next reaper or recovery gives them back. */
+	set_pages(heap, covering->first_head, page - covering->first_head);
+	return 0;
+}
+
 int manual_free(struct thread *thread, uint64_t page, uint64_t npages)
 {
 	struct heap *heap = thread->heap;
+	bool in_arena = page_is_data(heap, page);
 	struct covering covering;
 	int error;
 
@@ -245,14 +274,16 @@ int manual_free(struct thread *thread, uint64_t page, uint64_t npages)
 	pages_make_room(thread, thread->slot);
 	pages_lock(thread);
 	error = find_covering(heap, page, npages, &covering);
-	if (error == 0) {
-		isolate(heap, page, npages, covering);
-		take_out(thread, page, npages);
-	}
+	if (error == 0)
+		error = in_arena ? free_in_arena(thread, page, npages, &covering)
+				 : free_continuations(heap, page, npages, &covering);
 	pages_unlock(thread);
 	if (error != 0)
 		return error;
-	span_free_end(thread, thread->slot, 0);
+	if (in_arena)
+		span_free_end(thread, thread->slot, 0);
+	else
+		growth_give_back(thread);
 	pages_settle_limbo(thread);
 	return 0;
 }

@@ -14,7 +14,9 @@
  * D. A part of a run is freed by cutting it out and freeing it whole: the head bit that is cleared
  *    frees all of it, and what a death leaves of a cut is two runs for one. A free over several runs
  *    joins them first. So sh_pages_free() takes any range of adjacent runs.
- * E. RUN_IO is never looked at by a reaper or a recovery, because neither gives back a run whose head
+ * E. Of a run that goes on in continuations, only what lies in its first arena can be cut; at its end
+ *    whole continuations can be freed: its record gets shorter by one store.
+ * F. RUN_IO is never looked at by a reaper or a recovery, because neither gives back a run whose head
  *    bit is set: only its free does, and that comes from the engine, which knows that the I/O is
  *    over. The flag is there to be listed. */
 #ifndef SPANHEAP_MANUAL_H
@@ -28,7 +30,8 @@
 uint64_t manual_allocate(struct thread *thread, uint64_t npages, unsigned flags, int *error);
 
 /* Frees pages, all of them in runs. 0; SH_EBADPTR: one of them is in a block or can be in nothing;
- * SH_EDOUBLEFREE: one of them is in no run. Then nothing was changed. For any numbers.
+ * SH_EDOUBLEFREE: one of them is in no run; ENOTSUP: what would be left of a run of several arenas
+ * begins in a continuation, which has no place for a record. Then nothing was changed. For any numbers.
  * Crash: freed, all of them, or still allocated, perhaps as other runs than before. */
 int manual_free(struct thread *thread, uint64_t page, uint64_t npages);
 
@@ -40,7 +43,7 @@ uint64_t manual_find(const struct heap *heap, uint64_t page);
  * dead holder of the page lock was changing. Under the page lock. */
 void manual_mend(const struct heap *heap, uint64_t first, uint64_t npages);
 
-/* The first page from `from` on, below `end`, at which a run begins; or `end`. */
-uint64_t manual_next_head(const struct heap *heap, uint64_t from, uint64_t end);
+/* The first page behind `head`, in its arena and below `end`, at which a run begins; or `end`. */
+uint64_t manual_next_head(const struct heap *heap, uint64_t head, uint64_t end);
 
 #endif

@@ -323,10 +323,8 @@ uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t
 	uint64_t page;
 
 	*error = 0;
-	if (npages > ARENA_PAGES) {
-		*error = ENOMEM;
-		return 0;
-	}
+	if (npages > (ARENA_CHUNKS - heap->zone_chunks[1]) << CHUNK_PAGES_SHIFT)
+		return growth_take_arenas(thread, npages, error);
 	page = take(thread, npages, align_pages);
 	if (page == 0) {
 		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
@@ -369,7 +367,7 @@ struct returning {
 
 static void returning_add(struct returning *back, uint64_t run)
 {
-	uint64_t plain = run_make(RUN_PLAIN, run_page(run), run_pages(run));
+	uint64_t plain = run_clip(run);
 
 	/* A run can stand in limbo and in the intent that brought it there. */
 	for (unsigned i = 0; i < back->count; i++)
@@ -476,14 +474,14 @@ void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_
 {
 	struct slot_words *words = heap_slot_words(thread->heap, slot);
 	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_relaxed);
+	uint64_t run = run_clip(run_make(RUN_PLAIN, page, npages));
 
 	assert(count < LIMBO_RUNS);
-	atomic_store_explicit(&words->limbo[count], run_make(RUN_PLAIN, page, npages),
-		memory_order_relaxed);
+	atomic_store_explicit(&words->limbo[count], run, memory_order_relaxed);
 	/* Crash: not counted; the intent still names the run. */
 	atomic_store_explicit(&words->limbo_count, count + 1, memory_order_release);
 	if (slot == thread->slot)
-		thread->limbo_pages += npages;
+		thread->limbo_pages += run_pages(run);
 }
 
 void pages_settle_limbo(struct thread *thread)
@@ -548,6 +546,13 @@ void pages_publish(struct thread *thread, uint64_t arena)
 			break;
 		publish_chunk(heap, chunk);
 	}
+	pages_unlock(thread);
+}
+
+void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk)
+{
+	pages_lock(thread);
+	atomic_store_explicit(&thread->heap->published[arena], chunk, memory_order_release);
 	pages_unlock(thread);
 }
 

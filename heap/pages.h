@@ -83,6 +83,10 @@ static inline void pages_close_intent(struct slot_log *log, unsigned which)
 /* Adds chunks between an arena's published mark and its frontier to the free pages. */
 void pages_publish(struct thread *thread, uint64_t arena);
 
+/* Says that the arena's chunks below `chunk`, which is or will be its frontier, are published: for chunks
+ * that are taken before anybody else could see them free. The caller holds the growth lock. */
+void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk);
+
 /* How many pages are free now, in all arenas: not those that caches and limbo hold. */
 uint64_t pages_count_free(struct thread *thread);
 

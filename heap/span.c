@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/span.h"
 
+#include "heap/growth.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "shm/order.h"
@@ -15,13 +16,20 @@
 
 uint64_t span_find(const struct heap *heap, uint64_t page)
 {
+	uint64_t named = page;
 	uint64_t head;
 	uint64_t hot;
 
-	if (!page_is_data(heap, page))
-		return 0;
-	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
-	if (head == 0 || head > page || !page_is_data(heap, head) || !page_is_head(heap, head))
+	if (!page_is_data(heap, page)) {
+		uint64_t origin = page_origin(heap, page);
+
+		/* In a continuation: of the run at the end of the arena where it begins. */
+		named = ((origin + 1) << ARENA_PAGES_SHIFT) - 1;
+		if (origin == UINT64_MAX || !page_is_data(heap, named))
+			return 0;
+	}
+	head = atomic_load_explicit(span_table_entry(heap, named), memory_order_acquire);
+	if (head == 0 || head > named || !page_is_data(heap, head) || !page_is_head(heap, head))
 		return 0;
 	if (page - head < span_of_head(heap, head)->pages)
 		return head;
@@ -68,13 +76,13 @@ static bool was_resizing(const struct heap *heap, uint64_t head)
 
 bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
-	uint64_t last = head + record->pages - 1;
+	bool one_arena = page_arena(head + record->pages - 1) == page_arena(head);
 
-	if (record->pages == 0 || page_arena(last) != page_arena(head) || !page_is_data(heap, last))
+	if (!bytes_are_data(heap, page_offset(head), page_offset(record->pages)))
 		return false;
 	switch (record->purpose) {
 	case SPAN_OBJECTS:
-		return record->span_class < SPAN_CLASS_COUNT &&
+		return one_arena && record->span_class < SPAN_CLASS_COUNT &&
 			record->pages == span_size_class(heap, record->span_class)->pages;
 	case SPAN_LARGE:
 	case SPAN_LOG:
@@ -125,9 +133,16 @@ uint64_t span_hot(const struct heap *heap, uint64_t head)
 
 /* --- creation ------------------------------------------------------------------------------ */
 
+bool span_continues(const struct heap *heap, uint64_t head)
+{
+	return page_arena(head + span_of_head(heap, head)->pages - 1) != page_arena(head);
+}
+
 void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages)
 {
-	for (uint64_t i = 0; i < npages; i++)
+	uint64_t limit = run_pages(run_clip(run_make(RUN_PLAIN, first, npages)));
+
+	for (uint64_t i = 0; i < limit; i++)
 		atomic_store_explicit(span_table_entry(heap, first + i), (uint32_t)head,
 			memory_order_relaxed);
 }
@@ -293,6 +308,9 @@ void span_free_end(struct thread *thread, uint32_t slot, unsigned which)
 	pages_to_limbo(thread, slot, run_page(run), run_pages(run));
 	/* Crash: in limbo and in the intent; returned once. */
 	pages_close_intent(log, which);
+	/* Crash: nobody's continuations; the reaper gives them back. */
+	if (run_pages(run) != run_pages(run_clip(run)))
+		growth_give_back(thread);
 }
 
 void span_unlist(struct heap *heap, uint64_t head)
@@ -382,6 +400,10 @@ static bool resize_marked(struct thread *thread, uint64_t head, uint64_t bytes)
 	uint64_t npages = span_large_pages(bytes);
 	uint64_t before = large_pages(heap, head);
 
+	/* What lies in continuations is given back as a whole or not at all. */
+	if (npages < before && span_continues(heap, head) && !page_is_data(heap, head + npages))
+		return true;
+
 	if (npages > before && !add_tail(thread, head, npages))
 		return false;
 	/* The block is resized. */
@@ -434,7 +456,7 @@ static void park_tail(struct thread *thread, uint32_t dead, uint64_t run)
 
 	if (count != 0 &&
 		atomic_load_explicit(&words->limbo[count - 1], memory_order_relaxed) ==
-			run_make(RUN_PLAIN, run_page(run), run_pages(run)))
+			run_clip(run))
 		return;
 	pages_to_limbo(thread, dead, run_page(run), run_pages(run));
 }

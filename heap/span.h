@@ -65,7 +65,10 @@ static inline const struct size_class *span_size_class(const struct heap *heap, 
 /* Writes the record at `head`: before its head bit is set. */
 void span_write_record(const struct heap *heap, uint64_t head, const struct span_record *record);
 
-/* Writes the spans table: `head` covers these pages. */
+/* Whether the span or page run at `head` goes on behind the end of its arena. */
+bool span_continues(const struct heap *heap, uint64_t head);
+
+/* Writes the spans table: `head` covers these pages, as far as they have metadata. */
 void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages);
 
 /* Makes a span of objects that the thread owns, named by owned[span_class]. Returns its first page,

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/reap.h"
 
+#include "heap/growth.h"
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
@@ -76,6 +77,7 @@ static void settle_slot(struct thread *thread, uint32_t slot)
 			returned |= 1u << which;
 	thread->counts.pages_returned += pages_return_dead(thread, slot, returned);
 	span_release_all_dead(thread, slot);
+	growth_give_back(thread);
 }
 
 bool reap_slot(struct thread *thread, uint32_t slot)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/recover.h"
 
+#include "heap/growth.h"
 #include "heap/object.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
@@ -51,7 +52,7 @@ static void list_everything(struct heap *heap, uint64_t arena)
 	uint64_t first = arena << ARENA_PAGES_SHIFT;
 	uint64_t chunks[CLASS_CHUNK_WORDS] = { 0 };
 	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t words = end > first ? end - first : 0;
+	uint64_t words = arena_is_ordinary(heap, arena) && end > first ? end - first : 0;
 
 	for (uint64_t i = 0; i < words / 64; i++) {
 		uint64_t bits = atomic_load_explicit(&heads[i], memory_order_relaxed);
@@ -160,7 +161,9 @@ static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
 
 static void mend_table(struct heap *heap, uint64_t head, uint64_t npages)
 {
-	for (uint64_t i = 0; i < npages; i++) {
+	uint64_t limit = run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
+
+	for (uint64_t i = 0; i < limit; i++) {
 		_Atomic uint32_t *entry = span_table_entry(heap, head + i);
 
 		if (atomic_load_explicit(entry, memory_order_relaxed) != (uint32_t)head)
@@ -170,7 +173,8 @@ static void mend_table(struct heap *heap, uint64_t head, uint64_t npages)
 
 static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
 {
-	page_bits_clear_range(heap->pages.free_words, first, npages);
+	page_bits_clear_range(heap->pages.free_words, first,
+		run_pages(run_clip(run_make(RUN_PLAIN, first, npages))));
 }
 
 /* Whether the record can be true of what the head bit says: a span or a page run, not both. */
@@ -203,6 +207,12 @@ static void finish_cut(struct heap *heap, uint64_t head, uint64_t next, struct s
 		set_pages(heap, head, next - head, record);
 }
 
+/* One past the last of a span's pages that are in the arena in which it begins. */
+static uint64_t run_end_in_arena(uint64_t head, uint64_t npages)
+{
+	return head + run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
+}
+
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
  * end of the arena. */
 static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool next_is_manual,
@@ -216,7 +226,7 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 		finish_resize(heap, head, &record);
 	if (fits && next_is_manual)
 		finish_cut(heap, head, next, &record);
-	if (fits && head + record.pages <= next) {
+	if (fits && run_end_in_arena(head, record.pages) <= next) {
 		/* A log's run: the logs are settled. */
 		if (record.purpose == SPAN_LOG) {
 			head_clear(heap, head);
@@ -254,6 +264,8 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 
 	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
 		memory_order_relaxed);
+	if (!arena_is_ordinary(heap, arena))
+		return;
 	drop_heads(heap, arena << ARENA_PAGES_SHIFT, first);
 	drop_heads(heap, end > first ? end : first, (arena + 1) << ARENA_PAGES_SHIFT);
 	if (end <= first)
@@ -277,6 +289,7 @@ static void derive_all(struct heap *heap, struct recovery *recovery)
 		derive_free_pages(heap, arena, recovery);
 	}
 	page_index_rebuild(&heap->pages, arenas * ARENA_CHUNKS);
+	growth_give_back_alone(heap);
 }
 
 int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
@@ -312,8 +325,9 @@ void recover_forget_zeros(struct heap *heap)
 void recover_stamp_arenas(struct heap *heap)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
-		atomic_store_explicit(&arena_header(heap, arena)->incarnation, heap->incarnation,
-			memory_order_relaxed);
+		if (arena_is_ordinary(heap, arena))
+			atomic_store_explicit(&arena_header(heap, arena)->incarnation,
+				heap->incarnation, memory_order_relaxed);
 }
 
 bool recover_arenas_older(const struct heap *heap, const struct superblock *superblock)
@@ -321,9 +335,10 @@ bool recover_arenas_older(const struct heap *heap, const struct superblock *supe
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		const struct arena_header *header = arena_header(heap, arena);
 
-		if (header->magic != ARENA_MAGIC || header->arena != arena ||
-			atomic_load_explicit(&header->incarnation, memory_order_relaxed) >
-				superblock->incarnation)
+		if (arena_is_ordinary(heap, arena) &&
+			(header->magic != ARENA_MAGIC || header->arena != arena ||
+				atomic_load_explicit(&header->incarnation, memory_order_relaxed) >
+					superblock->incarnation))
 			return false;
 	}
 	return true;

@@ -756,7 +756,7 @@ static void prepare_dirty(struct world *world, unsigned process)
 	struct heap *heap = &world->image.heap;
 
 	run_zeroed(world, process);
-	for (uint64_t at = 0; (at = manual_next_head(heap, at + 1, ARENA_PAGES)) < ARENA_PAGES;)
+	for (uint64_t at = 0; (at = manual_next_head(heap, at, ARENA_PAGES)) < ARENA_PAGES;)
 		manual_free(thread_of(world, process), at, ZEROED_PAGES);
 	pages_give_back(thread_of(world, process));
 }
@@ -782,12 +782,6 @@ static const char *promise_zeroed(const struct world *world, unsigned process,
 		: "a run that was allocated is gone";
 }
 
-static uint64_t run_free_manual(struct world *world, unsigned process)
-{
-	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0),
-		MANUAL_PAGES);
-}
-
 /* Of `had` pages `freed` go, or none. */
 static const char *promise_pages_freed(const struct world *world, unsigned process,
 	struct contribution *blocks, uint64_t had, uint64_t freed)
@@ -797,6 +791,125 @@ static const char *promise_pages_freed(const struct world *world, unsigned proce
 	blocks->least_pages = progress == NOT_STARTED ? had : had - freed;
 	blocks->most_pages = progress == DONE ? had - freed : had;
 	return progress == DONE && world->ghosts[process].result != 0 ? "a free was refused" : NULL;
+}
+
+/* --- runs of two arenas --------------------------------------------------------------------- */
+
+/* One page more than an arena has room for. */
+#define ROW_PAGES ((ARENA_CHUNKS - ZONE_CHUNKS) * CHUNK_PAGES + 1)
+
+static uint64_t run_row(struct world *world, unsigned process)
+{
+	return manual(world, process, ROW_PAGES);
+}
+
+/* Its user leaves something in both arenas. */
+static void prepare_row(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	uint64_t head = manual(world, process, ROW_PAGES);
+
+	*word_of(heap, page_offset(head)) = 1;
+	*word_of(heap, ARENA_BYTES) = 1;
+	*word_of(heap, page_offset(head + ROW_PAGES) - 8) = 1;
+	world->ghosts[process].kept[0] = head;
+}
+
+/* Two at once do not fit. */
+static const char *promise_row(const struct world *world, unsigned process, const struct heap *heap,
+	struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+	bool failed = progress == DONE && world->ghosts[process].result == 0;
+
+	blocks->least_pages = progress == DONE && !failed ? ROW_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED || failed ? 0 : ROW_PAGES;
+	if (progress != DONE || failed)
+		return NULL;
+	return in_runs(heap, world->ghosts[process].result, 1) && in_runs(heap, ARENA_PAGES, 1)
+		? NULL
+		: "a run that was allocated is gone";
+}
+
+static uint64_t run_free_row(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0), ROW_PAGES);
+}
+
+static const char *promise_row_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, ROW_PAGES);
+}
+
+/* What lies in the second arena, or all but the first three pages. */
+static uint64_t run_free_continuation(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), ARENA_PAGES,
+		kept(world, process, 0) + ROW_PAGES - ARENA_PAGES);
+}
+
+static const char *promise_continuation_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+
+	if (!in_runs(heap, page, ARENA_PAGES - page))
+		return "a free took more than its part of a run";
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, page + ROW_PAGES - ARENA_PAGES);
+}
+
+static uint64_t run_free_row_rest(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + 3,
+		ROW_PAGES - 3);
+}
+
+static const char *promise_row_rest_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (!in_runs(heap, kept(world, process, 0), 3))
+		return "a free took more than its part of a run";
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, ROW_PAGES - 3);
+}
+
+/* A large block of two arenas that shrinks. */
+static void prepare_large_row(struct world *world, unsigned process)
+{
+	uint64_t off = world_allocate_large(world, process, ROW_PAGES * PAGE_BYTES);
+
+	*word_of(&world->image.heap, ARENA_BYTES) = 1;
+	world->ghosts[process].kept[0] = off;
+}
+
+static uint64_t run_shrink_row(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+}
+
+static const char *promise_row_shrunk(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	return promise_resized(world, process, heap, blocks, ROW_PAGES * PAGE_BYTES, SMALLER_BYTES);
+}
+
+/* Grows by a chunk: the first arena's last one, or the second arena's first. */
+static const char *promise_grown_beside(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (world_progress(world, process) == DONE && world->ghosts[process].result == 0)
+		return NULL;
+	return promise_allocated(world, process, heap, blocks);
+}
+
+/* --- frees of runs -------------------------------------------------------------------------- */
+
+static uint64_t run_free_manual(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0),
+		MANUAL_PAGES);
 }
 
 static const char *promise_manual_freed(const struct world *world, unsigned process,
@@ -1113,6 +1226,19 @@ const struct operation operations[] = {
 	{ "allocate run", 0, ORDINARY, NULL, run_manual, promise_manual },
 	{ "grow, allocate zeroed run", SETTING_GROWTH, VARIANT, NULL, run_zeroed, promise_zeroed },
 	{ "allocate zeroed run", 0, VARIANT, prepare_dirty, run_zeroed, promise_zeroed },
+	{ "allocate run of two arenas", SETTING_ARENAS, VARIANT, NULL, run_row, promise_row },
+	{ "free run of two arenas", SETTING_ARENAS, VARIANT, prepare_row, run_free_row,
+		promise_row_freed },
+	{ "free second arena of run", SETTING_ARENAS, VARIANT, prepare_row, run_free_continuation,
+		promise_continuation_freed },
+	{ "free rest of run of two arenas", SETTING_ARENAS, VARIANT, prepare_row, run_free_row_rest,
+		promise_row_rest_freed },
+	{ "free block of two arenas", SETTING_ARENAS, VARIANT, prepare_large_row, run_free,
+		promise_freed },
+	{ "shrink block of two arenas", SETTING_ARENAS, VARIANT, prepare_large_row, run_shrink_row,
+		promise_row_shrunk },
+	{ "grow beside two arenas", SETTING_ARENAS | SETTING_GROWTH, VARIANT, NULL, run_large,
+		promise_grown_beside },
 	{ "free run", 0, ORDINARY, prepare_manual, run_free_manual, promise_manual_freed },
 	{ "free part of run", 0, ORDINARY, prepare_manual, run_free_part, promise_part_freed },
 	{ "free adjacent runs", 0, VARIANT, prepare_adjacent, run_free_adjacent,

@@ -47,6 +47,7 @@ struct contribution {
 };
 
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
+#define SETTING_ARENAS 4u  /* two arenas, and one chunk is left of the first */
 #define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
 
 /* Beside which others an operation is explored when not all pairs are. */
