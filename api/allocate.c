@@ -4,6 +4,7 @@
 
 #include "api/error.h"
 #include "heap/object.h"
+#include "heap/pages.h"
 #include "heap/span.h"
 
 #include <errno.h>
@@ -34,13 +35,13 @@ static uint64_t allocate_small(struct thread *thread, uint64_t size, uint64_t al
 	return object_allocate(thread, span_class_make(size_class, noscan), error);
 }
 
-static uint64_t allocate_large(struct thread *thread, uint64_t size, bool noscan, uint64_t *usable,
-	int *error)
+static uint64_t allocate_large(struct thread *thread, uint64_t size, uint64_t align, bool noscan,
+	uint64_t *usable, int *error)
 {
 	uint64_t head;
 
 	*usable = (size + BLOCK_ALIGN - 1) & ~(uint64_t)(BLOCK_ALIGN - 1);
-	head = span_prepare_large(thread, *usable, SPAN_LARGE, noscan, error);
+	head = span_prepare_aligned(thread, *usable, align, SPAN_LARGE, noscan, error);
 	if (head == 0)
 		return 0;
 	span_commit_large(thread, head);
@@ -51,7 +52,7 @@ static int check_arguments(const struct sh_heap *heap, size_t size, size_t align
 {
 	if (size == 0 || (flags & ~ALLOC_FLAGS) != 0)
 		return EINVAL;
-	if (align > PAGE_BYTES || (align & (align - 1)) != 0)
+	if (align > HUGE_BYTES || (align & (align - 1)) != 0)
 		return EINVAL;
 	return size > heap->heap.max_bytes ? ENOMEM : 0;
 }
@@ -62,6 +63,7 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 	bool noscan = (flags & SH_NOSCAN) != 0;
 	struct thread_state *state;
 	uint64_t usable;
+	bool small;
 	sh_off off;
 
 	if (error != 0)
@@ -71,14 +73,17 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 		return error_no_block(error);
 	if (align < BLOCK_ALIGN)
 		align = BLOCK_ALIGN;
-	off = size_is_small(size)
+	small = size_is_small(size) && align <= PAGE_BYTES;
+	off = small
 		? allocate_small(&state->thread, size, align, noscan, &usable, &error)
-		: allocate_large(&state->thread, size, noscan, &usable, &error);
+		: allocate_large(&state->thread, size, align, noscan, &usable, &error);
 	thread_done(state);
 	if (off == 0)
 		return error_no_block(error);
-	if (flags & SH_ZERO)
+	if ((flags & SH_ZERO) && small)
 		memset(sh_ptr(heap, off), 0, usable);
+	else if (flags & SH_ZERO)
+		pages_zero(&state->thread, off >> PAGE_SHIFT, usable);
 	return off;
 }
 

@@ -141,8 +141,10 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 static void skip_names(const struct sh_heap *heap, struct superblock *superblock)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
-		uint64_t seen = atomic_load_explicit(&arena_header(&heap->heap, arena)->incarnation,
-			memory_order_relaxed);
+		uint64_t seen = !arena_is_ordinary(&heap->heap, arena)
+			? 0
+			: atomic_load_explicit(&arena_header(&heap->heap, arena)->incarnation,
+				  memory_order_relaxed);
 
 		if (seen > superblock->incarnation)
 			superblock->incarnation = seen;
@@ -151,7 +153,7 @@ static void skip_names(const struct sh_heap *heap, struct superblock *superblock
 		memory_order_relaxed);
 }
 
-static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
+static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 {
 	int error = lengthen(heap, opening);
 
@@ -161,11 +163,12 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 	control_place_new(opening);
 	begin_run(&opening->superblock);
 	skip_names(heap, &opening->superblock);
+	recover_forget_zeros(&heap->heap);
 	return 0;
 }
 
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
-static int judge(const struct sh_heap *heap, struct opening *opening)
+static int judge(struct sh_heap *heap, struct opening *opening)
 {
 	int error;
 

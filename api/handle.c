@@ -1,24 +1,24 @@
 /* handle.c -- an open heap of this process
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "api/handle.h"
 
 #include "heap/growth.h"
 #include "shm/lock.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
 {
 	uint64_t first = off >> PAGE_SHIFT;
-	uint64_t last;
 
-	if (bytes == 0 || bytes > heap->heap.max_bytes || off > heap->heap.max_bytes - bytes)
-		return false;
-	last = (off + bytes - 1) >> PAGE_SHIFT;
-	if ((first ^ last) >> CHUNK_PAGES_SHIFT == 0)
-		return chunk_meta(&heap->heap, first) != NULL;
-	return page_is_data(&heap->heap, first) && page_is_data(&heap->heap, last) &&
-		page_arena(first) == page_arena(last);
+	/* Inside one chunk that is remembered as data. */
+	if (bytes != 0 && bytes <= CHUNK_BYTES &&
+		(first ^ (off + bytes - 1) >> PAGE_SHIFT) >> CHUNK_PAGES_SHIFT == 0 &&
+		chunk_meta(&heap->heap, first) != NULL)
+		return true;
+	return bytes_are_data(&heap->heap, off, bytes);
 }
 
 bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off)
@@ -75,6 +75,27 @@ static void remember_chunks(struct heap *heap)
 	heap->chunk_limit = heap->chunk_meta == NULL ? 0 : arenas * ARENA_CHUNKS;
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* Before Linux 5.14, or under a memory limit, the pages come at the first touch. */
+static void populate_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+	int before = errno;
+
+	madvise(heap->heap.base + offset, bytes, MADV_POPULATE_WRITE);
+	errno = before;
+}
+
+static int zero_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct sh_heap *heap = context;
+
+	return shared_file_punch(&heap->heap_file, offset, bytes);
+}
+
 void handle_system_init(struct sh_heap *heap)
 {
 	remember_chunks(&heap->heap);
@@ -87,6 +108,8 @@ void handle_system_init(struct sh_heap *heap)
 		.now_ns = system_now_ns,
 		.back_heap = back_heap,
 		.back_control = back_control,
+		.populate_heap = populate_heap,
+		.zero_heap = zero_heap,
 	};
 }
 

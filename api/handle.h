@@ -76,7 +76,8 @@ static inline uint64_t handle_next_serial(struct sh_heap *heap)
 		1;
 }
 
-/* Whether `bytes` from `off` lie in pages of one arena that can hold data. For any values. */
+/* Whether `bytes` from `off` lie in pages that can hold data, and that one block can have. For any
+ * values. */
 bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes);
 
 /* Whether `ptr` is an aligned word inside the heap, and where. */

@@ -4,6 +4,7 @@
 #include "api/error.h"
 #include "api/thread.h"
 #include "heap/object.h"
+#include "heap/pages.h"
 #include "heap/root.h"
 
 #include <errno.h>
@@ -101,8 +102,10 @@ static sh_off allocate(struct sh_txn *txn, size_t size, unsigned flags, int *err
 	if (*error != 0)
 		return 0;
 	off = transaction_allocate(&txn->transaction, bytes, (flags & SH_NOSCAN) != 0, error);
-	if (off != 0 && (flags & SH_ZERO))
+	if (off != 0 && (flags & SH_ZERO) && size_is_small(bytes))
 		memset(sh_ptr(heap, off), 0, bytes);
+	else if (off != 0 && (flags & SH_ZERO))
+		pages_zero(&txn->state->thread, off >> PAGE_SHIFT, bytes);
 	return off;
 }
 

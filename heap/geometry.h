@@ -28,6 +28,7 @@
 #define RETAINED_SPANS 2u
 #define RETAINED_PAGES 64u
 #define RETAINED_EMPTY_PAGES 3u
+#define HUGE_BYTES (UINT64_C(16) << PAGE_SHIFT)
 #else
 #define PAGE_SHIFT 13
 #define CHUNK_PAGES_SHIFT 9
@@ -39,9 +40,12 @@
 #define RETAINED_SPANS 4096u
 #define RETAINED_PAGES 8192u
 #define RETAINED_EMPTY_PAGES 64u
+#define HUGE_BYTES (UINT64_C(2) << 20)
 #endif
 
 #define PAGE_BYTES (UINT64_C(1) << PAGE_SHIFT)
+/* What the processor maps by one entry: the largest alignment. */
+#define HUGE_PAGES (HUGE_BYTES >> PAGE_SHIFT)
 #define CHUNK_PAGES (UINT64_C(1) << CHUNK_PAGES_SHIFT)
 #define CHUNK_BYTES (PAGE_BYTES * CHUNK_PAGES)
 #define ARENA_CHUNKS (UINT64_C(1) << ARENA_CHUNKS_SHIFT)

@@ -4,7 +4,7 @@
  * Glossary.
  *   page    8 KiB, the unit of spans; numbered from the start of the file
  *   span    consecutive pages that hold blocks of one size class, or one large block
- *   run     consecutive pages, whatever they hold
+ *   run     consecutive pages, whatever they hold; a manual run is the caller's own
  *   slot    a thread's place in the shared files
  *   owner   the slot that allocates from a span
  *   freed   bits of blocks that others than the owner freed
@@ -154,6 +154,7 @@ struct thread {
 				    * its own commits too */
 	uint64_t limbo_pages;      /* in words->limbo */
 	uint64_t trim_page;        /* where span_trim goes on */
+	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
 	struct class_extent extents[SPAN_CLASS_COUNT];
 	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
@@ -241,17 +242,53 @@ static inline uint64_t arena_first_chunk(const struct heap *heap, uint64_t arena
 	return arena * ARENA_CHUNKS + heap->zone_chunks[arena != 0];
 }
 
-/* One past the last chunk of the arena that is backed; at most the arena's end. */
+/* The arena's word in the directory. acquire: what it says is there was written before. */
+static inline uint64_t arena_word(const struct heap *heap, uint64_t arena)
+{
+	return atomic_load_explicit(&heap->directory[arena].frontier, memory_order_acquire);
+}
+
+/* Whether a directory's word is that of an arena with a zone. */
+static inline bool arena_word_ordinary(uint64_t word)
+{
+	return word != 0 && (word & ARENA_CONTINUES) == 0;
+}
+
+static inline bool arena_is_ordinary(const struct heap *heap, uint64_t arena)
+{
+	return arena_word_ordinary(arena_word(heap, arena));
+}
+
+static inline uint64_t arena_word_continuation(uint64_t origin, uint64_t chunks)
+{
+	return ARENA_CONTINUES | chunks << ARENA_ORIGIN_BITS | origin;
+}
+
+/* Backed chunks of a continuation; 0 when the word is of none. */
+static inline uint64_t arena_word_chunks(uint64_t word)
+{
+	return word & ARENA_CONTINUES ? (word & ~ARENA_CONTINUES) >> ARENA_ORIGIN_BITS : 0;
+}
+
+/* The arena in which the run of a continuation begins. */
+static inline uint64_t arena_word_origin(uint64_t word)
+{
+	return word & ((UINT64_C(1) << ARENA_ORIGIN_BITS) - 1);
+}
+
+/* One past the last chunk of the arena that is backed and has metadata; at most the arena's end. */
 static inline uint64_t arena_frontier(const struct heap *heap, uint64_t arena)
 {
 	uint64_t end = arena_end_chunk(heap, arena);
-	uint64_t frontier =
-		atomic_load_explicit(&heap->directory[arena].frontier, memory_order_acquire);
+	uint64_t word = arena_word(heap, arena);
 
-	return frontier < end ? frontier : end;
+	if (word & ARENA_CONTINUES)
+		return arena_first_chunk(heap, arena);
+	return word < end ? word : end;
 }
 
-/* Whether the page can hold data: backed, and not part of the header or of a zone. For any number. */
+/* Whether the page can hold data and has metadata: backed, and not part of the header, of a zone or of
+ * a continuation. For any number. */
 static inline bool page_is_data(const struct heap *heap, uint64_t page)
 {
 	uint64_t arena = page_arena(page);
@@ -261,14 +298,55 @@ static inline bool page_is_data(const struct heap *heap, uint64_t page)
 		chunk < arena_frontier(heap, arena);
 }
 
-/* Whether all pages of a run (heap/run.h) can hold data. For any word. */
+/* The arena in which a run begins that has the page: the page's own, or, of a page in a continuation,
+ * the one before. UINT64_MAX when the page cannot hold data. For any number. */
+static inline uint64_t page_origin(const struct heap *heap, uint64_t page)
+{
+	uint64_t arena = page_arena(page);
+	uint64_t word;
+
+	if (page_is_data(heap, page))
+		return arena;
+	if (arena >= heap_arena_count(heap) ||
+		page >> CHUNK_PAGES_SHIFT >= arena_end_chunk(heap, arena))
+		return UINT64_MAX;
+	word = arena_word(heap, arena);
+	if ((page >> CHUNK_PAGES_SHIFT & (ARENA_CHUNKS - 1)) >= arena_word_chunks(word))
+		return UINT64_MAX;
+	return arena_word_origin(word) < arena ? arena_word_origin(word) : UINT64_MAX;
+}
+
+/* Whether bytes of the heap can be data, all of them of one arena or of the continuations of the arena
+ * in which they begin. For any numbers. */
+static inline bool bytes_are_data(const struct heap *heap, uint64_t off, uint64_t bytes)
+{
+	uint64_t first = off >> PAGE_SHIFT;
+	uint64_t last;
+	uint64_t origin;
+
+	if (bytes == 0 || bytes > heap->max_bytes || off > heap->max_bytes - bytes)
+		return false;
+	last = (off + bytes - 1) >> PAGE_SHIFT;
+	origin = page_origin(heap, first);
+	if (origin == UINT64_MAX || page_origin(heap, last) != origin)
+		return false;
+	/* The last page of each arena between: nothing is left out. */
+	for (uint64_t arena = page_arena(first); arena < page_arena(last); arena++)
+		if (page_origin(heap, ((arena + 1) << ARENA_PAGES_SHIFT) - 1) != origin)
+			return false;
+	return true;
+}
+
+/* Whether all pages of a run (heap/run.h) that have metadata can hold data, and the others, behind the
+ * end of their arena, lie inside the heap: whether these are there an operation under way decides. For
+ * any word. */
 static inline bool run_is_data(const struct heap *heap, uint64_t run)
 {
-	uint64_t first = run_page(run);
-	uint64_t last = first + run_pages(run) - 1;
+	uint64_t clip = run_clip(run);
 
-	return run_pages(run) != 0 && page_arena(first) == page_arena(last) &&
-		page_is_data(heap, first) && page_is_data(heap, last);
+	return run_pages(run) != 0 && page_is_data(heap, run_page(run)) &&
+		page_is_data(heap, run_page(clip) + run_pages(clip) - 1) &&
+		run_page(run) + run_pages(run) <= heap->max_bytes >> PAGE_SHIFT;
 }
 
 /* Where the zone of an arena begins in the file. */
@@ -402,6 +480,43 @@ static inline void head_clear(const struct heap *heap, uint64_t page)
 {
 	atomic_fetch_and_explicit(head_word(heap, page), ~(UINT64_C(1) << (page & 63)),
 		memory_order_release);
+}
+
+/* The same three for page runs. */
+static inline _Atomic uint64_t *manual_word(const struct heap *heap, uint64_t page)
+{
+	return arena_manual(heap, page_arena(page)) + (page & (ARENA_PAGES - 1)) / 64;
+}
+
+static inline bool manual_is_set(const struct heap *heap, uint64_t page)
+{
+	return atomic_load_explicit(manual_word(heap, page), memory_order_acquire) >> (page & 63) &
+		1;
+}
+
+static inline void manual_set(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_or_explicit(manual_word(heap, page), UINT64_C(1) << (page & 63),
+		memory_order_release);
+}
+
+static inline void manual_clear(const struct heap *heap, uint64_t page)
+{
+	atomic_fetch_and_explicit(manual_word(heap, page), ~(UINT64_C(1) << (page & 63)),
+		memory_order_release);
+}
+
+/* Which of the 64 pages from `base` begin a span or a page run. */
+static inline uint64_t heads_of_word(const struct heap *heap, uint64_t base)
+{
+	return atomic_load_explicit(head_word(heap, base), memory_order_acquire) |
+		atomic_load_explicit(manual_word(heap, base), memory_order_acquire);
+}
+
+/* Whether a span or a page run begins at the page. */
+static inline bool page_is_head(const struct heap *heap, uint64_t page)
+{
+	return head_is_set(heap, page) || manual_is_set(heap, page);
 }
 
 /* What the hot word of a span of this incarnation looks like. */

@@ -97,14 +97,29 @@ struct control_place {
 
 /* Heap file. The arena directory, one entry per arena of the address space.
  *
- * frontier: chunks of the file from the arena's first data chunk up to here are backed, with their
- *	metadata. Raised under the growth lock, after the backing; never lowered. 0: no arena. */
+ * An arena is ordinary (it has a zone), or the continuation of a run that did not fit the arena before
+ * it: then all of it is that run's, and it has no zone. A run that ends gives its continuations back;
+ * what such an arena holds is zero before its entry says so.
+ *
+ * frontier: of an ordinary arena: chunks of the file from the arena's first data chunk up to here are backed, with their
+ *	metadata. Raised under the growth lock, after the backing; never lowered. 0: no arena.
+ *	ARENA_CONTINUES: of a continuation; chunks that are backed, and the arena in which the run
+ *	begins. No chunks: given back, to be an arena of either kind again. Written under the growth
+ *	lock.
+ * touched: pages of the arena below it were handed out once; those from it on hold zeros since they
+ *	were backed. Raised under the page lock, before the hand-out: a death leaves it too high at
+ *	worst, and then pages count as dirty that are not. Of a torn file nothing is known to be
+ *	zero. */
 struct arena_entry {
 	_Atomic uint64_t frontier;
-	uint64_t reserved;
+	_Atomic uint64_t touched;
 };
 
 static_assert(sizeof(struct arena_entry) == 16, "format");
+
+#define ARENA_CONTINUES (UINT64_C(1) << 63)
+#define ARENA_GIVEN_BACK ARENA_CONTINUES
+#define ARENA_ORIGIN_BITS 32
 
 #define ROOT_NAME_BYTES 64u
 
@@ -187,12 +202,19 @@ enum span_purpose {
 	SPAN_OBJECTS = 1, /* blocks of one size class */
 	SPAN_LARGE = 2,   /* one block */
 	SPAN_LOG = 3,     /* entries of a slot's log; gone after a restart */
+	SPAN_MANUAL = 4,  /* a page run of the caller's; its head bit is in pageManual */
 };
+
+/* Flags of a page run. */
+#define RUN_IO 1u   /* may be the target of device I/O that outlives its process */
+#define RUN_HUGE 2u /* aligned to HUGE_BYTES when it was allocated */
 
 /* Heap file. Two cache lines per page; only the pair of a span's first page means something. The
  * classes of more than 256 objects have a second pair, in the array behind the first.
  *
- * The record is written before the span's bit in pageInUse and stays as long as that is set.
+ * The record is written before the span's bit in pageInUse and stays as long as that is set. The
+ * same holds of page runs and pageManual, but that a run's pages may be cut: it ends where its record
+ * says or where the next run begins, whichever comes first (heap/manual.h).
  *
  * An object i is live when bit i of allocated is set and bit i of freed is not. (limbo is for
  * deferred frees: 0.)
@@ -202,9 +224,12 @@ enum span_purpose {
 struct span {
 	/* --- the owner's line */
 	_Atomic uint32_t pages;
-	_Atomic uint8_t span_class;  /* size class and kind, or SPAN_CLASS_LARGE */
-	_Atomic uint8_t purpose;     /* enum span_purpose */
-	_Atomic uint16_t place;      /* heap/owned.h: the owner's number of the span. Volatile. */
+	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
+	_Atomic uint8_t purpose;    /* enum span_purpose */
+	union {
+		_Atomic uint16_t run_flags; /* of a page run */
+		_Atomic uint16_t place; /* of objects; heap/owned.h: its owner's number. Volatile. */
+	};
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */

@@ -90,7 +90,8 @@ int block_find_by_record(const struct heap *heap, uint64_t off, struct block *bl
 	if (head == 0)
 		return SH_EBADPTR;
 	record = span_record_read(heap, head);
-	if (!span_record_plausible(heap, head, &record) || record.purpose == SPAN_LOG)
+	if (!span_record_plausible(heap, head, &record) ||
+		(record.purpose != SPAN_OBJECTS && record.purpose != SPAN_LARGE))
 		return SH_EBADPTR;
 	*block = (struct block){
 		.off = off,

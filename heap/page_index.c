@@ -339,6 +339,60 @@ uint64_t page_index_find(const struct page_index *index, uint64_t npages)
 	return page;
 }
 
+/* skip_used -- first page from `page` on whose chunk has a free page, or the limit
+ *
+ * From the root down, so that nothing is read below an entry that says that nothing is free. */
+static uint64_t skip_used(const struct page_index *index, uint64_t page)
+{
+	while (page < page_limit(index)) {
+		unsigned level = PAGE_INDEX_LEVELS;
+
+		while (level > 0 &&
+			index->summaries[level - 1][page >> level_shift(level - 1)] != 0)
+			level--;
+		if (level == 0)
+			return page;
+		page = ((page >> level_shift(level - 1)) + 1) << level_shift(level - 1);
+	}
+	return page_limit(index);
+}
+
+/* run_is_free -- whether all of pages [page, page + npages) are free; looks at words of chunks that
+ * have a free page only */
+static bool run_is_free(const struct page_index *index, uint64_t page, uint64_t npages)
+{
+	uint64_t end = page + npages;
+
+	while (page < end) {
+		uint64_t chunk_end = align_up(page + 1, CHUNK_PAGES);
+		uint64_t part = min_u64(chunk_end, end) - page;
+
+		if (skip_used(index, page) != page ||
+			!page_bits_range_is_set(index->free_words, page, part))
+			return false;
+		page += part;
+	}
+	return true;
+}
+
+uint64_t page_index_find_aligned(const struct page_index *index, uint64_t npages,
+	uint64_t align_pages)
+{
+	uint64_t page = page_index_find(index, npages);
+
+	assert(align_pages > 0 && (align_pages & (align_pages - 1)) == 0);
+	if (page == 0 || align_pages == 1)
+		return page;
+	for (page = align_up(page, align_pages); page + npages <= page_limit(index);) {
+		uint64_t open = skip_used(index, page);
+
+		if (open == page && run_is_free(index, page, npages))
+			return page;
+		page = open > page ? align_up(open, align_pages) : page + align_pages;
+	}
+	return 0;
+}
+
 uint64_t page_index_find_word(const struct page_index *index, uint64_t *free_mask)
 {
 	uint64_t page = page_index_find(index, 1);

@@ -150,6 +150,13 @@ void page_index_attach(struct page_index *index, void *memory, uint64_t max_chun
  * Takes nothing. Runs may cross chunks and arenas. */
 uint64_t page_index_find(const struct page_index *index, uint64_t npages);
 
+/* page_index_find_aligned -- the same, of the runs that begin at a multiple of `align_pages` (a power
+ * of two)
+ *
+ * Steps over chunks in use a summary at a time, and looks at each place where a run might begin. */
+uint64_t page_index_find_aligned(const struct page_index *index, uint64_t npages,
+	uint64_t align_pages);
+
 /* page_index_find_word -- the lowest word with a free page
  *
  * Returns the word's first page, a multiple of 64, and in *free_mask its free pages. When nothing

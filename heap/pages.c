@@ -3,6 +3,7 @@
 #include "heap/pages.h"
 
 #include "heap/growth.h"
+#include "heap/manual.h"
 #include "heap/page_bits.h"
 #include "heap/span.h"
 #include "shm/lock.h"
@@ -15,7 +16,7 @@
 
 /* --- journal ------------------------------------------------------------------------------- */
 
-static void journal_write(struct heap *heap, const uint64_t *runs, unsigned count)
+void pages_journal_write(struct heap *heap, const uint64_t *runs, unsigned count)
 {
 	struct derived_header *derived = heap->derived;
 
@@ -28,7 +29,7 @@ static void journal_write(struct heap *heap, const uint64_t *runs, unsigned coun
 	crash_order();
 }
 
-static void journal_clear(struct heap *heap)
+void pages_journal_clear(struct heap *heap)
 {
 	crash_order();
 	atomic_store_explicit(&heap->derived->journal_count, 0, memory_order_relaxed);
@@ -89,9 +90,7 @@ static uint64_t span_mask(const struct heap *heap, uint64_t base)
 {
 	uint64_t first = span_find(heap, base);
 	uint64_t taken = first != 0 ? covered_mask(heap, base, first) : 0;
-	uint64_t heads = page_is_data(heap, base)
-		? atomic_load_explicit(head_word(heap, base), memory_order_acquire)
-		: 0;
+	uint64_t heads = page_is_data(heap, base) ? heads_of_word(heap, base) : 0;
 
 	for (; heads != 0; heads &= heads - 1)
 		taken |= covered_mask(heap, base, base + page_bits_lowest(heads));
@@ -155,9 +154,15 @@ static void repair(struct heap *heap)
 	struct derived_header *derived = heap->derived;
 	uint64_t count = atomic_load_explicit(&derived->journal_count, memory_order_relaxed);
 
-	for (uint64_t i = 0; i < count && i < JOURNAL_RUNS; i++)
-		repair_run(heap, atomic_load_explicit(&derived->journal[i], memory_order_relaxed));
-	journal_clear(heap);
+	for (uint64_t i = 0; i < count && i < JOURNAL_RUNS; i++) {
+		uint64_t run = atomic_load_explicit(&derived->journal[i], memory_order_relaxed);
+
+		if (run_operation(run) == RUN_CUT)
+			manual_mend(heap, run_page(run), run_pages(run));
+		else
+			repair_run(heap, run);
+	}
+	pages_journal_clear(heap);
 }
 
 void pages_lock(struct thread *thread)
@@ -178,6 +183,20 @@ void pages_unlock(struct thread *thread)
 
 /* --- taking -------------------------------------------------------------------------------- */
 
+/* Notes that the pages below `end` of an arena are about to be handed out. Returns the first page that
+ * was not before. */
+static uint64_t raise_touched(const struct heap *heap, uint64_t end)
+{
+	_Atomic uint64_t *touched = &heap->directory[page_arena(end - 1)].touched;
+	uint64_t before = atomic_load_explicit(touched, memory_order_relaxed);
+
+	if (before < end)
+		atomic_store_explicit(touched, end, memory_order_relaxed);
+	/* Crash: pages that are still free count as dirty. */
+	crash_order();
+	return before;
+}
+
 /* Fills the thread's empty page cache with all free pages of the lowest word that has one. */
 static bool cache_refill(struct thread *thread)
 {
@@ -192,14 +211,15 @@ static bool cache_refill(struct thread *thread)
 	if (mask != 0) {
 		uint64_t run = run_make(RUN_PLAIN, base, WORD_PAGES);
 
-		journal_write(heap, &run, 1);
+		raise_touched(heap, base + WORD_PAGES);
+		pages_journal_write(heap, &run, 1);
 		page_index_take_mask(&heap->pages, base, mask);
 		/* Crash: in nobody's hands; the repair frees them again. */
 		crash_order();
 		atomic_store_explicit(&words->cache_base, base, memory_order_release);
 		atomic_store_explicit(&words->cache_mask, mask, memory_order_release);
 		/* Crash: in the cache of the dead; its reaper returns them. */
-		journal_clear(heap);
+		pages_journal_clear(heap);
 	}
 	pages_unlock(thread);
 	return mask != 0;
@@ -214,6 +234,8 @@ static uint64_t take_cached(struct thread *thread, uint64_t npages)
 
 	if (at == WORD_PAGES)
 		return 0;
+	/* They count as touched since they were cached. */
+	thread->zero_from = base + WORD_PAGES;
 	pages_open_intent(thread->log, 0, RUN_ALLOC, base + at, npages);
 	/* Crash: in the cache and in the intent; returned once. */
 	crash_order();
@@ -230,62 +252,107 @@ static uint64_t take_from_cache(struct thread *thread, uint64_t npages)
 	return take_cached(thread, npages);
 }
 
-static uint64_t take_large(struct thread *thread, uint64_t npages)
+/* Takes a free run for intent[0]. Under the page lock. */
+static void take_run(struct thread *thread, uint64_t page, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	uint64_t run = run_make(RUN_PLAIN, page, npages);
+
+	thread->zero_from = raise_touched(heap, page + npages);
+	pages_journal_write(heap, &run, 1);
+	pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
+	/* Crash: taken, by the intent; the reaper returns it. */
+	crash_order();
+	page_index_take(&heap->pages, page, npages);
+	pages_journal_clear(heap);
+}
+
+static uint64_t take_large(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	struct heap *heap = thread->heap;
 	uint64_t page;
 
 	pages_lock(thread);
-	page = page_index_find(&heap->pages, npages);
-	if (page != 0) {
-		uint64_t run = run_make(RUN_PLAIN, page, npages);
-
-		journal_write(heap, &run, 1);
-		pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
-		/* Crash: taken, by the intent; the reaper returns it. */
-		crash_order();
-		page_index_take(&heap->pages, page, npages);
-		journal_clear(heap);
-	}
+	page = page_index_find_aligned(&heap->pages, npages, align_pages);
+	if (page != 0)
+		take_run(thread, page, npages);
 	pages_unlock(thread);
 	return page;
 }
 
-static uint64_t take(struct thread *thread, uint64_t npages)
+/* Whether the thread has the page in its cache. */
+static bool is_cached(const struct thread *thread, uint64_t page)
+{
+	const struct slot_words *words = thread->words;
+	uint64_t base = atomic_load_explicit(&words->cache_base, memory_order_relaxed);
+	uint64_t mask = atomic_load_explicit(&words->cache_mask, memory_order_relaxed);
+
+	return page - base < WORD_PAGES && (mask >> (page - base) & 1) != 0;
+}
+
+bool pages_take_at(struct thread *thread, uint64_t page, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	bool taken;
+
+	if (!run_is_data(heap, run_make(RUN_PLAIN, page, npages)))
+		return false;
+	if (is_cached(thread, page))
+		pages_give_back(thread);
+	pages_lock(thread);
+	taken = page_bits_range_is_set(heap->pages.free_words, page, npages);
+	if (taken)
+		take_run(thread, page, npages);
+	pages_unlock(thread);
+	return taken;
+}
+
+static uint64_t take(struct thread *thread, uint64_t npages, uint64_t align_pages)
 {
 	uint64_t page = 0;
 
-	if (npages < CACHE_LIMIT_PAGES)
+	if (npages < CACHE_LIMIT_PAGES && align_pages == 1)
 		page = take_from_cache(thread, npages);
-	return page != 0 ? page : take_large(thread, npages);
+	return page != 0 ? page : take_large(thread, npages, align_pages);
 }
 
-uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
+uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
+	int *error)
 {
 	struct heap *heap = thread->heap;
 	uint64_t page;
 
 	*error = 0;
-	if (npages > ARENA_PAGES) {
-		*error = ENOMEM;
-		return 0;
-	}
-	page = take(thread, npages);
+	if (npages > (ARENA_CHUNKS - heap->zone_chunks[1]) << CHUNK_PAGES_SHIFT)
+		return growth_take_arenas(thread, npages, error);
+	page = take(thread, npages, align_pages);
 	if (page == 0) {
 		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
 		if (heap->reap != NULL)
 			heap->reap(thread);
 		span_trim(thread, TRIM_SPANS);
 		pages_give_back(thread);
-		page = take(thread, npages);
+		page = take(thread, npages, align_pages);
 	}
 	while (page == 0) {
-		*error = growth_extend(thread, npages);
+		*error = growth_extend(thread, npages, align_pages);
 		if (*error != 0)
 			return 0;
-		page = take(thread, npages);
+		page = take(thread, npages, align_pages);
 	}
 	return page;
+}
+
+uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error)
+{
+	return pages_allocate_aligned(thread, npages, 1, error);
+}
+
+void pages_zero(const struct thread *thread, uint64_t page, uint64_t bytes)
+{
+	uint64_t dirty = thread->zero_from > page ? page_offset(thread->zero_from - page) : 0;
+
+	memset(heap_at(thread->heap, page_offset(page)), 0, dirty < bytes ? dirty : bytes);
 }
 
 /* --- giving back --------------------------------------------------------------------------- */
@@ -300,7 +367,7 @@ struct returning {
 
 static void returning_add(struct returning *back, uint64_t run)
 {
-	uint64_t plain = run_make(RUN_PLAIN, run_page(run), run_pages(run));
+	uint64_t plain = run_clip(run);
 
 	/* A run can stand in limbo and in the intent that brought it there. */
 	for (unsigned i = 0; i < back->count; i++)
@@ -337,7 +404,7 @@ static void returning_journal(struct heap *heap, const struct returning *back)
 	memcpy(runs, back->runs, count * sizeof(runs[0]));
 	if (back->mask != 0)
 		runs[count++] = run_make(RUN_PLAIN, back->base, WORD_PAGES);
-	journal_write(heap, runs, count);
+	pages_journal_write(heap, runs, count);
 }
 
 /* Frees all of it in one section whose end is up to the caller: journal_clear, pages_unlock. */
@@ -380,7 +447,7 @@ static void give_back(struct thread *thread, uint32_t slot, bool cache)
 	if (cache)
 		atomic_store_explicit(&words->cache_mask, 0, memory_order_release);
 	limbo_clear(words);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 	pages_unlock(thread);
 	if (slot == thread->slot)
 		thread->limbo_pages = 0;
@@ -407,14 +474,14 @@ void pages_to_limbo(struct thread *thread, uint32_t slot, uint64_t page, uint64_
 {
 	struct slot_words *words = heap_slot_words(thread->heap, slot);
 	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_relaxed);
+	uint64_t run = run_clip(run_make(RUN_PLAIN, page, npages));
 
 	assert(count < LIMBO_RUNS);
-	atomic_store_explicit(&words->limbo[count], run_make(RUN_PLAIN, page, npages),
-		memory_order_relaxed);
+	atomic_store_explicit(&words->limbo[count], run, memory_order_relaxed);
 	/* Crash: not counted; the intent still names the run. */
 	atomic_store_explicit(&words->limbo_count, count + 1, memory_order_release);
 	if (slot == thread->slot)
-		thread->limbo_pages += npages;
+		thread->limbo_pages += run_pages(run);
 }
 
 void pages_settle_limbo(struct thread *thread)
@@ -443,7 +510,7 @@ uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned return
 	limbo_clear(words);
 	pages_close_intent(log, 0);
 	pages_close_intent(log, 1);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 	pages_unlock(thread);
 	return pages;
 }
@@ -455,12 +522,12 @@ static void publish_chunk(struct heap *heap, uint64_t chunk)
 	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
 	uint64_t run = run_make(RUN_PLAIN, chunk << CHUNK_PAGES_SHIFT, CHUNK_PAGES);
 
-	journal_write(heap, &run, 1);
+	pages_journal_write(heap, &run, 1);
 	page_index_give(&heap->pages, run_page(run), CHUNK_PAGES);
 	/* Crash: the repair sees the chunk above the mark, and raises the mark. */
 	crash_order();
 	atomic_store_explicit(&heap->published[arena], chunk + 1, memory_order_release);
-	journal_clear(heap);
+	pages_journal_clear(heap);
 }
 
 void pages_publish(struct thread *thread, uint64_t arena)
@@ -480,4 +547,33 @@ void pages_publish(struct thread *thread, uint64_t arena)
 		publish_chunk(heap, chunk);
 	}
 	pages_unlock(thread);
+}
+
+void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk)
+{
+	pages_lock(thread);
+	atomic_store_explicit(&thread->heap->published[arena], chunk, memory_order_release);
+	pages_unlock(thread);
+}
+
+/* --- counting ------------------------------------------------------------------------------ */
+
+uint64_t pages_count_free(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t count = 0;
+
+	/* An arena at a time, so that the others wait for moments only. */
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t first = arena_first_chunk(heap, arena);
+		uint64_t end;
+
+		pages_lock(thread);
+		end = atomic_load_explicit(&heap->published[arena], memory_order_relaxed);
+		if (end > first)
+			count += page_index_count(&heap->pages, first << CHUNK_PAGES_SHIFT,
+				(end - first) << CHUNK_PAGES_SHIFT);
+		pages_unlock(thread);
+	}
+	return count;
 }

@@ -15,7 +15,7 @@
  *    under the page lock only.
  * C. The journal names the pages whose free bits are about to change, before they do. Whoever takes
  *    the lock over from the dead rewrites the bits of these pages by rule A: it costs what the dead
- *    one was changing, not the heap.
+ *    one was changing, not the heap. What it was changing may be the records of manual runs, too.
  * D. After a take-over: repair, release, and only then reap. A reaper holds a slot and wants the
  *    lock; who holds the lock must not want a slot.
  *
@@ -36,6 +36,18 @@
  * Returns the first page; 0 with *error ENOMEM, ENOSPC or another of fallocate(2).
  * Crash: the intent names the run; the reaper returns it, or keeps the span if its head bit is set. */
 uint64_t pages_allocate(struct thread *thread, uint64_t npages, int *error);
+
+/* The same for a run that begins at a multiple of `align_pages`, a power of two up to HUGE_PAGES. */
+uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
+	int *error);
+
+/* Makes the first `bytes` of the run that the thread allocated last read as zeros: clears what is not
+ * known to. */
+void pages_zero(const struct thread *thread, uint64_t page, uint64_t bytes);
+
+/* Takes exactly these pages, if all of them are free, and leaves intent[0] open as RUN_ALLOC on them:
+ * for a span that grows where it is. Crash: the intent names them. */
+bool pages_take_at(struct thread *thread, uint64_t page, uint64_t npages);
 
 /* Puts a run, whose head bit was cleared under an open RUN_FREE intent, into the limbo of `slot`,
  * whose one writer the caller is. There is room: pages_make_room() was called before the intent. */
@@ -71,9 +83,20 @@ static inline void pages_close_intent(struct slot_log *log, unsigned which)
 /* Adds chunks between an arena's published mark and its frontier to the free pages. */
 void pages_publish(struct thread *thread, uint64_t arena);
 
+/* Says that the arena's chunks below `chunk`, which is or will be its frontier, are published: for chunks
+ * that are taken before anybody else could see them free. The caller holds the growth lock. */
+void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk);
+
+/* How many pages are free now, in all arenas: not those that caches and limbo hold. */
+uint64_t pages_count_free(struct thread *thread);
+
 /* Takes and releases the page lock, for who must see the pages stand still: rule A. */
 void pages_lock(struct thread *thread);
 void pages_unlock(struct thread *thread);
+
+/* Names runs that are about to change, and none any more. Under the page lock: rule C. */
+void pages_journal_write(struct heap *heap, const uint64_t *runs, unsigned count);
+void pages_journal_clear(struct heap *heap);
 
 /* Stack. Who names which of 64 pages, read in the order of rule A. */
 struct page_places {

@@ -20,6 +20,7 @@ enum run_operation {
 	RUN_PLAIN = 0,
 	RUN_ALLOC = 1, /* the run is between the free pages and its head bit */
 	RUN_FREE = 2,  /* the run is between its head bit and limbo */
+	RUN_CUT = 3,   /* journal only: manual runs are cut or joined there (heap/manual.h) */
 };
 
 static_assert(ARENA_PAGES < UINT64_C(1) << RUN_LENGTH_BITS, "a run must fit its word");
@@ -44,7 +45,17 @@ static inline enum run_operation run_operation(uint64_t run)
 	return (enum run_operation)(run >> 62);
 }
 
-/* The part of the run that lies in the 64 pages from `base`, as a mask. */
+/* The part of the run that lies in the arena in which it begins: what metadata and free bits there are
+ * of it. Plain. */
+static inline uint64_t run_clip(uint64_t run)
+{
+	uint64_t rest = ARENA_PAGES - (run_page(run) & (ARENA_PAGES - 1));
+
+	return run_make(RUN_PLAIN, run_page(run), run_pages(run) < rest ? run_pages(run) : rest);
+}
+
+/* The part of the run that lies in the 64 pages from `base`, of the arena in which it begins, as a
+ * mask. */
 static inline uint64_t run_mask(uint64_t run, uint64_t base)
 {
 	uint64_t first = run_page(run);
@@ -52,7 +63,8 @@ static inline uint64_t run_mask(uint64_t run, uint64_t base)
 	uint64_t from = first > base ? first - base : 0;
 	uint64_t to = end < base + WORD_PAGES ? end - base : WORD_PAGES;
 
-	if (first >= base + WORD_PAGES || end <= base || from >= to)
+	if (first >= base + WORD_PAGES || end <= base || from >= to ||
+		(first ^ base) >> ARENA_PAGES_SHIFT != 0)
 		return 0;
 	return (to - from == WORD_PAGES ? ~UINT64_C(0) : (UINT64_C(1) << (to - from)) - 1) << from;
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/span.h"
 
+#include "heap/growth.h"
 #include "heap/owned.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
@@ -19,13 +20,20 @@
 
 uint64_t span_find(const struct heap *heap, uint64_t page)
 {
+	uint64_t named = page;
 	uint64_t head;
 	uint64_t hot;
 
-	if (!page_is_data(heap, page))
-		return 0;
-	head = atomic_load_explicit(span_table_entry(heap, page), memory_order_acquire);
-	if (head == 0 || head > page || !page_is_data(heap, head) || !head_is_set(heap, head))
+	if (!page_is_data(heap, page)) {
+		uint64_t origin = page_origin(heap, page);
+
+		/* In a continuation: of the run at the end of the arena where it begins. */
+		named = ((origin + 1) << ARENA_PAGES_SHIFT) - 1;
+		if (origin == UINT64_MAX || !page_is_data(heap, named))
+			return 0;
+	}
+	head = atomic_load_explicit(span_table_entry(heap, named), memory_order_acquire);
+	if (head == 0 || head > named || !page_is_data(heap, head) || !page_is_head(heap, head))
 		return 0;
 	if (page - head < span_of_head(heap, head)->pages)
 		return head;
@@ -38,13 +46,14 @@ struct span_record span_record_read(const struct heap *heap, uint64_t head)
 {
 	const struct span *span = span_of_head(heap, head);
 	struct span_record record = {
-		/* acquire: pairs with the fence in write_record(); who sees a field of the next
+		/* acquire: pairs with the fence in span_write_record(); who sees a field of the next
 		 * life sees another generation in span_record_stands(). */
 		.generation = atomic_load_explicit(&span->generation, memory_order_acquire),
 		.bytes = atomic_load_explicit(&span->bytes, memory_order_relaxed),
 		.pages = atomic_load_explicit(&span->pages, memory_order_relaxed),
 		.span_class = atomic_load_explicit(&span->span_class, memory_order_relaxed),
 		.purpose = atomic_load_explicit(&span->purpose, memory_order_relaxed),
+		.run_flags = atomic_load_explicit(&span->run_flags, memory_order_relaxed),
 	};
 
 	return record;
@@ -54,26 +63,40 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
 {
 	/* acquire fence: what the caller read comes before this look. */
 	atomic_thread_fence(memory_order_acquire);
-	return head_is_set(heap, head) &&
+	return page_is_head(heap, head) &&
 		atomic_load_explicit(&span_of_head(heap, head)->generation, memory_order_relaxed) ==
 		record->generation;
 }
 
+/* Whether the hot word, of whatever incarnation, says that the block is being freed or resized: then
+ * it may have more pages than it needs. */
+static bool was_resizing(const struct heap *heap, uint64_t head)
+{
+	uint32_t owner = hot_owner(
+		atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire));
+
+	return owner >= HOT_DYING && owner < HOT_QUARANTINE;
+}
+
 bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
-	uint64_t last = head + record->pages - 1;
+	bool one_arena = page_arena(head + record->pages - 1) == page_arena(head);
 
-	if (record->pages == 0 || page_arena(last) != page_arena(head) || !page_is_data(heap, last))
+	if (!bytes_are_data(heap, page_offset(head), page_offset(record->pages)))
 		return false;
 	switch (record->purpose) {
 	case SPAN_OBJECTS:
-		return record->span_class < SPAN_CLASS_COUNT &&
+		return one_arena && record->span_class < SPAN_CLASS_COUNT &&
 			record->pages == span_size_class(heap, record->span_class)->pages;
 	case SPAN_LARGE:
 	case SPAN_LOG:
-		return (record->span_class | 1u) == SPAN_CLASS_LARGE &&
+		return (record->span_class | 1u) == SPAN_CLASS_LARGE && record->bytes != 0 &&
 			record->bytes <= record->pages * PAGE_BYTES &&
-			record->bytes > (record->pages - 1) * PAGE_BYTES;
+			(span_large_pages(record->bytes) == record->pages ||
+				was_resizing(heap, head));
+	case SPAN_MANUAL:
+		return record->span_class == SPAN_CLASS_LARGE && record->bytes == 0 &&
+			(record->run_flags & ~(RUN_IO | RUN_HUGE)) == 0;
 	default:
 		return false;
 	}
@@ -114,15 +137,21 @@ uint64_t span_hot(const struct heap *heap, uint64_t head)
 
 /* --- creation ------------------------------------------------------------------------------ */
 
-static void write_table(const struct heap *heap, uint64_t head, uint64_t npages)
+bool span_continues(const struct heap *heap, uint64_t head)
 {
-	for (uint64_t i = 0; i < npages; i++)
-		atomic_store_explicit(span_table_entry(heap, head + i), (uint32_t)head,
+	return page_arena(head + span_of_head(heap, head)->pages - 1) != page_arena(head);
+}
+
+void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages)
+{
+	uint64_t limit = run_pages(run_clip(run_make(RUN_PLAIN, first, npages)));
+
+	for (uint64_t i = 0; i < limit; i++)
+		atomic_store_explicit(span_table_entry(heap, first + i), (uint32_t)head,
 			memory_order_relaxed);
 }
 
-static void write_record(const struct heap *heap, uint64_t head, uint64_t npages,
-	enum span_purpose purpose, unsigned span_class, uint64_t bytes)
+void span_write_record(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
 	struct span *span = span_of_head(heap, head);
 
@@ -131,11 +160,11 @@ static void write_record(const struct heap *heap, uint64_t head, uint64_t npages
 		memory_order_relaxed);
 	/* release fence: pairs with span_record_stands(). */
 	atomic_thread_fence(memory_order_release);
-	atomic_store_explicit(&span->pages, (uint32_t)npages, memory_order_relaxed);
-	atomic_store_explicit(&span->purpose, (uint8_t)purpose, memory_order_relaxed);
-	atomic_store_explicit(&span->span_class, (uint8_t)span_class, memory_order_relaxed);
-	atomic_store_explicit(&span->bytes, bytes, memory_order_relaxed);
-	write_table(heap, head, npages);
+	atomic_store_explicit(&span->pages, record->pages, memory_order_relaxed);
+	atomic_store_explicit(&span->purpose, record->purpose, memory_order_relaxed);
+	atomic_store_explicit(&span->span_class, record->span_class, memory_order_relaxed);
+	atomic_store_explicit(&span->run_flags, record->run_flags, memory_order_relaxed);
+	atomic_store_explicit(&span->bytes, record->bytes, memory_order_relaxed);
 }
 
 static void write_bits(const struct heap *heap, uint64_t head, unsigned words)
@@ -207,7 +236,13 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 	place = owned_take(thread, head);
 	/* Crash: owned names a page that is no span; the reaper sees no hot word of the slot. */
 	crash_order();
-	write_record(heap, head, size_class->pages, SPAN_OBJECTS, span_class, 0);
+	span_write_record(heap, head,
+		&(struct span_record){
+			.pages = size_class->pages,
+			.span_class = (uint8_t)span_class,
+			.purpose = SPAN_OBJECTS,
+		});
+	span_write_table(heap, head, head, size_class->pages);
 	write_bits(heap, head, size_class->words);
 	set_place(heap, head, place);
 	set_hot(heap, head, hot_owned_by(thread->slot), span_class);
@@ -219,20 +254,34 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 	return head;
 }
 
-uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
-	bool noscan, int *error)
+uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t align,
+	enum span_purpose purpose, bool noscan, int *error)
 {
 	const struct heap *heap = thread->heap;
-	uint64_t npages = (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+	uint64_t npages = span_large_pages(bytes);
 	unsigned span_class = SPAN_CLASS_LARGE - (noscan ? 0u : 1u);
 	uint32_t owner = purpose == SPAN_LARGE ? HOT_LARGE : hot_dying_by(thread->slot);
-	uint64_t head = pages_allocate(thread, npages, error);
+	uint64_t align_pages = align > PAGE_BYTES ? align >> PAGE_SHIFT : 1;
+	uint64_t head = pages_allocate_aligned(thread, npages, align_pages, error);
 
 	if (head == 0)
 		return 0;
-	write_record(heap, head, npages, purpose, span_class, bytes);
+	span_write_record(heap, head,
+		&(struct span_record){
+			.bytes = bytes,
+			.pages = (uint32_t)npages,
+			.span_class = (uint8_t)span_class,
+			.purpose = (uint8_t)purpose,
+		});
+	span_write_table(heap, head, head, npages);
 	set_hot(heap, head, owner, span_class);
 	return head;
+}
+
+uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
+	bool noscan, int *error)
+{
+	return span_prepare_aligned(thread, bytes, 1, purpose, noscan, error);
 }
 
 void span_commit_large(struct thread *thread, uint64_t head)
@@ -293,6 +342,9 @@ void span_free_end(struct thread *thread, uint32_t slot, unsigned which)
 	pages_to_limbo(thread, slot, run_page(run), run_pages(run));
 	/* Crash: in limbo and in the intent; returned once. */
 	pages_close_intent(log, which);
+	/* Crash: nobody's continuations; the reaper gives them back. */
+	if (run_pages(run) != run_pages(run_clip(run)))
+		growth_give_back(thread);
 }
 
 void span_unlist(struct heap *heap, uint64_t head)
@@ -319,6 +371,160 @@ void span_retire(struct thread *thread, uint64_t head)
 	drop(thread, head, span_class, npages);
 	pages_close_intent(thread->log, 0);
 	pages_settle_limbo(thread);
+}
+
+/* --- resizing large blocks ----------------------------------------------------------------- */
+
+static uint64_t large_pages(const struct heap *heap, uint64_t head)
+{
+	return atomic_load_explicit(&span_of_head(heap, head)->pages, memory_order_relaxed);
+}
+
+static void set_large_pages(const struct heap *heap, uint64_t head, uint64_t npages)
+{
+	atomic_store_explicit(&span_of_head(heap, head)->pages, (uint32_t)npages,
+		memory_order_release);
+}
+
+static void set_large_bytes(const struct heap *heap, uint64_t head, uint64_t bytes)
+{
+	crash_order();
+	atomic_store_explicit(&span_of_head(heap, head)->bytes, bytes, memory_order_relaxed);
+	crash_order();
+}
+
+static void set_resizing(struct heap *heap, uint32_t slot, uint64_t head)
+{
+	atomic_store_explicit(&heap_slot_words(heap, slot)->touching, head, memory_order_release);
+	crash_order();
+}
+
+/* Takes the last pages of a block that needs `npages` out of it, into limbo. */
+static void drop_tail(struct thread *thread, uint64_t head, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+
+	pages_open_intent(thread->log, 0, RUN_FREE, head + npages,
+		large_pages(heap, head) - npages);
+	/* Crash: the block has pages that it does not need; they are taken out. */
+	crash_order();
+	set_large_pages(heap, head, npages);
+	span_free_end(thread, thread->slot, 0);
+}
+
+/* Adds free pages behind the block to it; false when they are not free. */
+static bool add_tail(struct thread *thread, uint64_t head, uint64_t npages)
+{
+	struct heap *heap = thread->heap;
+	uint64_t end = head + large_pages(heap, head);
+
+	if (!pages_take_at(thread, end, head + npages - end))
+		return false;
+	/* Crash: the intent names pages that are not the block's: returned. */
+	span_write_table(heap, head, end, head + npages - end);
+	crash_order();
+	set_large_pages(heap, head, npages);
+	/* Crash: pages that the block does not need; taken out again. */
+	return true;
+}
+
+/* Between mark and unmark. */
+static bool resize_marked(struct thread *thread, uint64_t head, uint64_t bytes)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t npages = span_large_pages(bytes);
+	uint64_t before = large_pages(heap, head);
+
+	/* What lies in continuations is given back as a whole or not at all. */
+	if (npages < before && span_continues(heap, head) && !page_is_data(heap, head + npages))
+		return true;
+
+	if (npages > before && !add_tail(thread, head, npages))
+		return false;
+	/* The block is resized. */
+	set_large_bytes(heap, head, bytes);
+	if (npages > before)
+		pages_close_intent(thread->log, 0);
+	else if (npages < before)
+		drop_tail(thread, head, npages);
+	return true;
+}
+
+bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes)
+{
+	struct heap *heap = thread->heap;
+	bool resized = false;
+
+	if (bytes == 0 || bytes > heap->max_bytes || !page_is_data(heap, head))
+		return false;
+	pages_make_room(thread, thread->slot);
+	set_resizing(heap, thread->slot, head);
+	/* Crash: the block is as it was, and its hot word not the slot's. */
+	if (mark_dying(heap, thread->slot, head)) {
+		resized = resize_marked(thread, head, (bytes + 15) & ~UINT64_C(15));
+		crash_order();
+		set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
+		crash_order();
+	}
+	set_resizing(heap, thread->slot, 0);
+	pages_settle_limbo(thread);
+	return resized;
+}
+
+/* Whether the slot is in a resize of the block. */
+static bool is_resizing(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	uint64_t hot;
+
+	if (!page_is_data(heap, head) || !head_is_set(heap, head) ||
+		span_of_head(heap, head)->purpose != SPAN_LARGE)
+		return false;
+	hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == hot_dying_by(slot);
+}
+
+/* Puts what the dead slot's intent names into its limbo, unless it is there. */
+static void park_tail(struct thread *thread, uint32_t dead, uint64_t run)
+{
+	const struct slot_words *words = heap_slot_words(thread->heap, dead);
+	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
+
+	if (count != 0 &&
+		atomic_load_explicit(&words->limbo[count - 1], memory_order_relaxed) ==
+			run_clip(run))
+		return;
+	pages_to_limbo(thread, dead, run_page(run), run_pages(run));
+}
+
+void span_resume_resize(struct thread *thread, uint32_t dead)
+{
+	struct heap *heap = thread->heap;
+	struct slot_log *log = &heap->logs[dead];
+	uint64_t head = atomic_load_explicit(&heap_slot_words(heap, dead)->touching,
+		memory_order_acquire);
+	uint64_t needed;
+	uint64_t run;
+
+	if (!is_resizing(heap, dead, head))
+		return;
+	needed = span_large_pages(span_of_head(heap, head)->bytes);
+	if (large_pages(heap, head) > needed) {
+		/* Whether it was growing or shrinking, the intent names these pages, or will. */
+		pages_open_intent(log, 0, RUN_FREE, head + needed,
+			large_pages(heap, head) - needed);
+		crash_order();
+		set_large_pages(heap, head, needed);
+	}
+	run = atomic_load_explicit(&log->intent[0], memory_order_relaxed);
+	if (run != 0 && run_page(run) >= head + needed)
+		park_tail(thread, dead, run);
+	crash_order();
+	pages_close_intent(log, 0);
+	crash_order();
+	/* Crash before: once more, with nothing left to do but this. */
+	set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
+	crash_order();
+	set_resizing(heap, dead, 0);
 }
 
 /* --- ownership ----------------------------------------------------------------------------- */

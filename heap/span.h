@@ -22,7 +22,7 @@
 
 #include "heap/heap.h"
 
-/* The first page of the span that covers `page`; 0 when there is none. For any number. */
+/* The first page of the span or page run that covers `page`; 0 when there is none. For any number. */
 uint64_t span_find(const struct heap *heap, uint64_t page);
 
 /* The hot word of the span at `head`, laid if this is its first touch in this incarnation; owner
@@ -36,6 +36,7 @@ struct span_record {
 	uint32_t pages;
 	uint8_t span_class;
 	uint8_t purpose;
+	uint16_t run_flags;
 };
 
 /* Copies the record of the span at `head`, a data page. */
@@ -45,7 +46,7 @@ struct span_record span_record_read(const struct heap *heap, uint64_t head);
  * belongs to it. */
 bool span_record_stands(const struct heap *heap, uint64_t head, const struct span_record *record);
 
-/* Whether a record can be true of a span at `head`. For any content. */
+/* Whether a record can be true of a span, or of a page run, at `head`. For any content. */
 bool span_record_plausible(const struct heap *heap, uint64_t head,
 	const struct span_record *record);
 
@@ -62,6 +63,15 @@ static inline const struct size_class *span_size_class(const struct heap *heap, 
 	return &heap->classes.of[span_class >> 1];
 }
 
+/* Writes the record at `head`: before its head bit is set. */
+void span_write_record(const struct heap *heap, uint64_t head, const struct span_record *record);
+
+/* Whether the span or page run at `head` goes on behind the end of its arena. */
+bool span_continues(const struct heap *heap, uint64_t head);
+
+/* Writes the spans table: `head` covers these pages, as far as they have metadata. */
+void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages);
+
 /* Makes a span of objects that the thread owns. Returns its first page, or 0 and *error.
  * Crash: returned to the free pages, or a span whose owner is dead. */
 uint64_t span_create(struct thread *thread, unsigned span_class, int *error);
@@ -71,6 +81,9 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error);
  * must. Returns the first page, or 0 and *error. */
 uint64_t span_prepare_large(struct thread *thread, uint64_t bytes, enum span_purpose purpose,
 	bool noscan, int *error);
+/* The same, aligned to `align` bytes, a power of two up to HUGE_BYTES. */
+uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t align,
+	enum span_purpose purpose, bool noscan, int *error);
 void span_commit_large(struct thread *thread, uint64_t head);
 
 /* Frees a large span for `slot`, whose one writer the caller is, in two steps, so that a log can
@@ -80,6 +93,27 @@ void span_commit_large(struct thread *thread, uint64_t head);
  * the head bit is clear and the intent open. end: the pages are in limbo, the intent closed. */
 bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint64_t head);
 void span_free_end(struct thread *thread, uint32_t slot, unsigned which);
+
+/* Makes the large block at `head` hold `bytes` where it is: shrinks it by giving its last pages back, or
+ * lets it grow into the free pages behind it. False when these are not free, or `head` is no live
+ * large block: nothing was changed. The block's holder must not free it meanwhile, and no intent is
+ * open.
+ *
+ * The block is marked as being freed by the slot while it changes, and `touching` names it from
+ * before that mark until after it, so that whoever acts for the dead finds it. The one store that
+ * counts is that of `bytes`: pages beyond those that it needs are the block's no more.
+ * Crash: all or nothing. */
+bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes);
+
+/* Finishes or undoes the resize that slot `dead` was in, if it was: before its log is settled, which
+ * may free the block. The caller is the slot's one writer. */
+void span_resume_resize(struct thread *thread, uint32_t dead);
+
+/* Pages that a large block of `bytes` needs. */
+static inline uint64_t span_large_pages(uint64_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+}
 
 /* Takes an unowned span. False when somebody was faster. The caller collects every word next
  * (rule D). */

@@ -364,7 +364,7 @@ static void apply_store(const struct replay *replay, const struct log_entry *ent
 	if (replay_own(replay))
 		atomic_store_explicit(word, entry->after, memory_order_release);
 	else if (entry->where % sizeof(*word) == 0 &&
-		page_is_data(replay->heap, entry->where >> PAGE_SHIFT))
+		bytes_are_data(replay->heap, entry->where, sizeof(*word)))
 		atomic_compare_exchange_strong_explicit(word, &before, entry->after,
 			memory_order_acq_rel, memory_order_relaxed);
 }
@@ -417,12 +417,7 @@ static uint64_t last_range(const struct replay *replay)
 /* Whether blocks can be where the entry's range is: a damaged log may say anything. */
 static bool range_plausible(const struct heap *heap, const struct log_entry *entry)
 {
-	uint64_t bytes = log_entry_bytes(entry);
-	uint64_t first = entry->where >> PAGE_SHIFT;
-	uint64_t last = (entry->where + bytes - 1) >> PAGE_SHIFT;
-
-	return bytes != 0 && bytes <= ARENA_BYTES && page_arena(first) == page_arena(last) &&
-		page_is_data(heap, first) && page_is_data(heap, last);
+	return bytes_are_data(heap, entry->where, log_entry_bytes(entry));
 }
 
 /* Puts every range back, last first. Crash: all of it again; nobody else may write there before the
@@ -568,7 +563,7 @@ static void finish_open_free(struct replay *replay)
 	crash_order();
 	if (limbo != 0 &&
 		atomic_load_explicit(&words->limbo[limbo - 1], memory_order_relaxed) ==
-			run_make(RUN_PLAIN, run_page(run), run_pages(run)))
+			run_clip(run))
 		pages_close_intent(replay->log, 1);
 	else
 		span_free_end(replay->thread, replay->slot, 1);

@@ -39,6 +39,8 @@
  *   alloc                -                              yes
  *   free, realloc        no (double free)               yes
  *   usable_size, ptr     yes, but not with its free     yes
+ *   pages_alloc          -                              yes
+ *   pages_free           no (double free)               yes
  *   txn, one handle      no                             yes
  *   root_get             yes                            yes
  *   root_set             yes (one after the other)      yes
@@ -105,6 +107,8 @@ struct sh_txn;
 /* Flags of the allocating calls. */
 #define SH_ZERO 0x01u   /* the block reads as zeros */
 #define SH_NOSCAN 0x02u /* the block will hold no offsets (a collector need not read it) */
+#define SH_IO 0x10u     /* page runs: may be the target of device I/O, see sh_pages_alloc() */
+#define SH_HUGE 0x20u   /* page runs: aligned to 2 MiB */
 
 /* Flags of sh_txn_begin(). */
 #define SH_DETACHED 0x01u /* not bound to the calling thread */
@@ -176,8 +180,9 @@ SH_API int sh_close(struct sh_heap *heap);
  * allocated. Use sh_alloc_to() or a transaction to exclude that. */
 SH_API sh_off sh_alloc(struct sh_heap *heap, size_t size);
 
-/* As sh_alloc(), with an alignment (a power of two up to the page size of 8 KiB, or 0 for 16) and
- * flags (SH_ZERO, SH_NOSCAN). */
+/* As sh_alloc(), with an alignment (a power of two up to 2 MiB, or 0 for 16) and
+ * flags (SH_ZERO, SH_NOSCAN). A block aligned to more than a page of 8 KiB takes whole pages, however
+ * small it is. */
 SH_API sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned flags);
 
 /* Frees a block; 0 is a no-op.
@@ -227,6 +232,56 @@ SH_API int sh_free_from(struct sh_heap *heap, sh_off *dst);
  * an open transaction.
  * Crash: *dst names the old block or the new one, with its content; the other one is free. */
 SH_API sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size);
+/* Allocates a run of `npages` pages of 8 KiB for the caller's own page manager: uninitialised, aligned
+ * to a page. A run is no block: sh_free() refuses it, sh_usable_size() is 0, sh_walk() leaves it out
+ * and sh_pages_walk() shows it. Transactions may edit its bytes; they do not allocate or free runs.
+ *
+ * `flags`:
+ *   SH_ZERO  the pages read as zeros; cheap where they were never used
+ *   SH_HUGE  aligned to 2 MiB; `npages` must be a multiple of 256
+ *   SH_IO    direct or asynchronous I/O may target the run. The device may go on writing there after
+ *            the process that asked for it is dead, even after a restart of the heap. Only
+ *            sh_pages_free() gives such a run back, never a reaper or a recovery, whose reports
+ *            cannot know when the I/O ends; sh_pages_walk() lists it with its flag. I/O into other
+ *            memory of the heap may land in what somebody else was given meanwhile.
+ *
+ * Returns 0 and sets errno: EINVAL (npages 0, unknown flags, SH_HUGE), ENOMEM, ENOSPC, EROFS, EAGAIN.
+ * Crash: allocated or not; a run whose offset was stored nowhere is found by sh_pages_walk(). Runs
+ * beside anything. */
+SH_API sh_off sh_pages_alloc(struct sh_heap *heap, size_t npages, unsigned flags);
+
+/* Frees `npages` pages from `off` on: a whole run, a part of one, or parts of adjacent runs together.
+ * What is left of a run that loses its middle is two runs.
+ *
+ * Errors: SH_EBADPTR (a page of a block, none of the heap's, or `off` is no multiple of a page),
+ * SH_EDOUBLEFREE (a page in no run), EROFS, SH_ESLOTS: refused, nothing changed. EINVAL (npages 0).
+ * Crash: all of it freed, or none; then runs may have become two at the ends of the range, or one
+ * inside it. SH_IO is no reason to keep a run whose free was begun: its caller knew that the I/O
+ * was over. Runs beside anything but frees of the same pages, of which one is refused. */
+SH_API int sh_pages_free(struct sh_heap *heap, sh_off off, size_t npages);
+
+/* A run of pages, as sh_pages_walk() shows it. */
+struct sh_pages {
+	sh_off off;
+	size_t npages;
+	unsigned flags; /* SH_IO, SH_HUGE: as it was allocated, or as the run it was cut from was */
+};
+
+/* Called for each run; non-zero stops (SH_ESTOPPED). */
+typedef int sh_pages_fn(const struct sh_pages *pages, void *argument);
+
+/* Shows every run, in address order: what an engine does after a restart, to find those that it must
+ * wait for or give back. As sh_walk() otherwise. */
+SH_API int sh_pages_walk(struct sh_heap *heap, sh_pages_fn *pages, void *argument);
+
+/* Backs free space now: returns when at least `bytes` are free, so that later calls of any process
+ * neither wait for the file to grow nor meet a full disk until that much is used. The space is not
+ * the caller's alone, and need not be in one piece. What had to be added is made present in this
+ * process, too, where Linux can (5.14); other processes pay for their first touch of each page.
+ *
+ * Errors: ENOMEM (beyond the maximum size), ENOSPC and others of fallocate(2): what was backed stays
+ * free. EROFS, SH_ESLOTS. Crash: as much as was backed stays free. Runs beside anything. */
+SH_API int sh_reserve(struct sh_heap *heap, size_t bytes);
 
 /* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.
  *

@@ -3,9 +3,11 @@
 #include "recovery/check.h"
 
 #include "heap/log.h"
+#include "heap/manual.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "heap/span.h"
+#include "recovery/proof.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,8 +46,7 @@ __attribute__((format(printf, 3, 4))) static void report(struct check *check, ui
 static void check_no_heads(struct check *check, uint64_t first, uint64_t end)
 {
 	for (uint64_t page = first; page < end; page += WORD_PAGES) {
-		uint64_t bits =
-			atomic_load_explicit(head_word(check->heap, page), memory_order_relaxed);
+		uint64_t bits = heads_of_word(check->heap, page);
 
 		if (bits != 0)
 			report(check, page_offset(page + page_bits_lowest(bits)),
@@ -59,9 +60,24 @@ static void check_arena_heads(struct check *check, uint64_t arena)
 	const struct heap *heap = check->heap;
 	uint64_t first = arena << ARENA_PAGES_SHIFT;
 
+	if (!arena_is_ordinary(heap, arena))
+		return;
 	check_no_heads(check, first, arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT);
 	check_no_heads(check, arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT,
 		first + ARENA_PAGES);
+}
+
+/* Reports a damaged entry of the directory; whether the arena has a zone. One that continues no run is no
+ * fault: it is given back by whoever comes across it. */
+static bool check_entry(struct check *check, uint64_t arena)
+{
+	uint64_t word = arena_word(check->heap, arena);
+
+	if ((word & ARENA_CONTINUES) && !proof_entry_sane(check->heap, arena))
+		report(check, arena << ARENA_BYTES_SHIFT,
+			"arena %llu: its entry in the directory is damaged",
+			(unsigned long long)arena);
+	return (word & ARENA_CONTINUES) == 0;
 }
 
 static void check_arena(struct check *check, uint64_t arena)
@@ -71,6 +87,8 @@ static void check_arena(struct check *check, uint64_t arena)
 	uint64_t frontier =
 		atomic_load_explicit(&heap->directory[arena].frontier, memory_order_acquire);
 
+	if (!check_entry(check, arena))
+		return;
 	if (header->magic != ARENA_MAGIC || header->arena != arena)
 		report(check, arena_zone(heap, arena), "arena %llu: its header is damaged",
 			(unsigned long long)arena);
@@ -90,9 +108,7 @@ int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64
 		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 
 		while (page < end) {
-			uint64_t bits =
-				atomic_load_explicit(head_word(heap, page), memory_order_acquire) >>
-				(page & 63);
+			uint64_t bits = heads_of_word(heap, page) >> (page & 63);
 			int stop;
 
 			if (bits == 0) {
@@ -132,13 +148,42 @@ static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_c
 	return false;
 }
 
-static bool table_differs(const struct heap *heap, uint64_t head, uint64_t npages)
+/* Whether the spans table names something else for a page of the span. A cut that a death left has
+ * page runs covered by their neighbours' records: then that one may be named. */
+static bool table_differs(const struct heap *heap, uint64_t head, const struct span_record *record)
 {
-	for (uint64_t i = 0; i < npages; i++)
-		if (atomic_load_explicit(span_table_entry(heap, head + i), memory_order_relaxed) !=
-			head)
+	uint64_t run = run_clip(run_make(RUN_PLAIN, head, record->pages));
+
+	for (uint64_t page = head; page < head + run_pages(run); page++) {
+		uint64_t named =
+			atomic_load_explicit(span_table_entry(heap, page), memory_order_relaxed);
+
+		if (named != head &&
+			(record->purpose != SPAN_MANUAL || manual_find(heap, page) == 0))
 			return true;
+	}
 	return false;
+}
+
+/* Whether the record is of what the head bit says. */
+static bool bit_differs(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	bool manual = record->purpose == SPAN_MANUAL;
+
+	return manual_is_set(heap, head) != manual || head_is_set(heap, head) == manual;
+}
+
+/* Whether it begins inside the one before it. Page runs may while one is being cut: between sections
+ * of the page lock they do not, so it is asked under it, and not at all when a death left the cut. */
+static bool overlaps(const struct check *check, uint64_t head, const struct span_record *record)
+{
+	const struct heap *heap = check->heap;
+	const struct span_record *before = &check->before_record;
+	bool runs = before->purpose == SPAN_MANUAL && record->purpose == SPAN_MANUAL;
+
+	return check->before != 0 && !(runs && check->thread == NULL) &&
+		span_record_stands(heap, check->before, before) &&
+		head < check->before + span_record_read(heap, check->before).pages;
 }
 
 /* A hot word of this incarnation repeats the record's class, and says that there is a span. */
@@ -156,22 +201,41 @@ static const char *span_fault(const struct check *check, uint64_t head,
 {
 	const struct heap *heap = check->heap;
 
-	if (check->before != 0 && head < check->before + check->before_record.pages &&
-		span_record_stands(heap, check->before, &check->before_record))
+	if (overlaps(check, head, record))
 		return "it begins inside the span before it";
 	if (!span_record_plausible(heap, head, record))
 		return "its record cannot be true";
-	if (table_differs(heap, head, record->pages))
+	if (bit_differs(heap, head, record))
+		return "its head bit is in the other bitmap";
+	if (table_differs(heap, head, record))
 		return "the spans table does not name it for all of its pages";
 	if (record->purpose == SPAN_OBJECTS && bits_outside(heap, head, record->span_class))
 		return "bits of blocks that do not exist";
-	if (check->thread != NULL && hot_differs(heap, head, record))
+	if (check->thread != NULL && record->purpose != SPAN_MANUAL &&
+		hot_differs(heap, head, record))
 		return "its hot word is not that of its record";
 	return NULL;
 }
 
 /* How often something that may be moving is looked at before it is a problem. */
 #define LOOKS 3
+
+/* One look at a span; page runs stand still under the page lock. Whether it stood as long. */
+static bool look_at_span(const struct check *check, uint64_t head, struct span_record *record,
+	const char **fault)
+{
+	bool locked = check->thread != NULL && manual_is_set(check->heap, head);
+	bool stood;
+
+	if (locked)
+		pages_lock(check->thread);
+	*record = span_record_read(check->heap, head);
+	*fault = span_fault(check, head, record);
+	stood = span_record_stands(check->heap, head, record);
+	if (locked)
+		pages_unlock(check->thread);
+	return stood;
+}
 
 /* A span that goes, or becomes another one, while we look is looked at no more. */
 static int check_span(void *argument, uint64_t head)
@@ -180,12 +244,9 @@ static int check_span(void *argument, uint64_t head)
 	struct span_record record;
 	const char *fault = NULL;
 
-	for (int i = 0; i == 0 || (i < LOOKS && fault != NULL); i++) {
-		record = span_record_read(check->heap, head);
-		fault = span_fault(check, head, &record);
-		if (!span_record_stands(check->heap, head, &record))
+	for (int i = 0; i == 0 || (i < LOOKS && fault != NULL); i++)
+		if (!look_at_span(check, head, &record, &fault))
 			return check->stopped;
-	}
 	if (fault != NULL)
 		report(check, page_offset(head),
 			"span at page %llu (pages %u, class %u, purpose %u): %s",
@@ -230,9 +291,12 @@ static void check_free_pages(struct check *check, uint64_t arena)
 {
 	const struct heap *heap = check->heap;
 	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t end = atomic_load_explicit(&heap->published[arena], memory_order_relaxed)
+	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t published = atomic_load_explicit(&heap->published[arena], memory_order_relaxed)
 		<< CHUNK_PAGES_SHIFT;
 
+	/* Chunks that are published ahead of the frontier are not there yet. */
+	end = published < end ? published : end;
 	for (uint64_t base = first; base < end && !check->stopped; base += WORD_PAGES) {
 		pages_lock(check->thread);
 		check_page_word(check, base);
@@ -308,6 +372,15 @@ static bool named_by_intent(const struct heap *heap, uint64_t head)
 	return false;
 }
 
+static bool named_by_touching(const struct heap *heap, uint64_t head)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		if (atomic_load_explicit(&heap_slot_words(heap, slot)->touching,
+			    memory_order_acquire) == head)
+			return true;
+	return false;
+}
+
 static bool named_by_log(const struct heap *heap, uint64_t head)
 {
 	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
@@ -318,14 +391,15 @@ static bool named_by_log(const struct heap *heap, uint64_t head)
 	return false;
 }
 
-/* A span that a slot is freeing, or a log's run, which no slot knows: gone only after a restart. */
+/* A span that a slot is freeing or resizing, or a log's run, which no slot knows: gone only after a restart. */
 static bool dying_and_forgotten(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
 
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) >= HOT_DYING && hot_owner(hot) < HOT_QUARANTINE &&
-		!named_by_intent(heap, head) && !named_by_log(heap, head) &&
+		!named_by_intent(heap, head) && !named_by_touching(heap, head) &&
+		!named_by_log(heap, head) &&
 		atomic_load(&span_of_head(heap, head)->hot) == hot && head_is_set(heap, head);
 }
 
@@ -381,6 +455,13 @@ static bool log_damaged(const struct heap *heap, uint32_t slot)
 		(word.count != 0 && log_entry_at(heap, log, word.count - 1) == NULL);
 }
 
+/* An allocation of several arenas is named before the frontier moves. */
+static bool is_row(const struct heap *heap, uint64_t run)
+{
+	return run_operation(run) == RUN_ALLOC && run_pages(run) != run_pages(run_clip(run)) &&
+		run_page(run) + run_pages(run) <= heap->max_bytes >> PAGE_SHIFT;
+}
+
 static void check_log(struct check *check, uint32_t slot)
 {
 	const struct slot_log *log = &check->heap->logs[slot];
@@ -395,7 +476,7 @@ static void check_log(struct check *check, uint32_t slot)
 	for (unsigned which = 0; which < 2; which++) {
 		uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
-		if (run != 0 && !run_is_data(check->heap, run))
+		if (run != 0 && !run_is_data(check->heap, run) && !is_row(check->heap, run))
 			report(check, off, "slot %u: an intent names pages that hold no data",
 				slot);
 	}
@@ -523,4 +604,35 @@ int walk_heap(struct heap *heap, sh_block_fn *block, void *argument)
 	struct walk walk = { .heap = heap, .block = block, .argument = argument };
 
 	return check_each_span(heap, walk_span, &walk);
+}
+
+/* Stack. One walk over manual runs. */
+struct manual_walk {
+	struct heap *heap;
+	sh_pages_fn *pages;
+	void *argument;
+};
+
+static int walk_run(void *argument, uint64_t head)
+{
+	const struct manual_walk *walk = argument;
+	struct span_record record = span_record_read(walk->heap, head);
+	struct sh_pages pages = {
+		.off = page_offset(head),
+		.npages = record.pages,
+		.flags = (record.run_flags & RUN_IO ? SH_IO : 0) |
+			(record.run_flags & RUN_HUGE ? SH_HUGE : 0),
+	};
+
+	if (!span_record_stands(walk->heap, head, &record) ||
+		manual_find(walk->heap, head) != head)
+		return 0;
+	return walk->pages(&pages, walk->argument) != 0 ? SH_ESTOPPED : 0;
+}
+
+int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument)
+{
+	struct manual_walk walk = { .heap = heap, .pages = pages, .argument = argument };
+
+	return check_each_span(heap, walk_run, &walk);
 }

@@ -22,7 +22,10 @@ int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem,
 /* Shows every live block in address order. 0 or SH_ESTOPPED. */
 int walk_heap(struct heap *heap, sh_block_fn *block, void *argument);
 
-/* Visits the heads of all spans below the frontiers, in address order; stops when `visit` returns
+/* Shows every manual run in address order. 0 or SH_ESTOPPED. */
+int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument);
+
+/* Visits the heads of all spans and manual runs below the frontiers, in address order; stops when `visit` returns
  * non-zero, and returns that. */
 int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
 	void *argument);

@@ -40,6 +40,18 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 											: ENOSPC;
 }
 
+/* Leaves zeros alone: the buffer may be sparse. */
+static int zero_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	const struct image *image = context;
+	uint64_t *words = (uint64_t *)(void *)(image->base + offset);
+
+	for (uint64_t i = 0; i < bytes / sizeof(*words); i++)
+		if (words[i] != 0)
+			words[i] = 0;
+	return 0;
+}
+
 static struct system image_system(struct image *image)
 {
 	return (struct system){
@@ -51,6 +63,7 @@ static struct system image_system(struct image *image)
 		.now_ns = system_now_ns,
 		.back_heap = back_heap,
 		.back_control = back_control,
+		.zero_heap = zero_heap,
 	};
 }
 

@@ -6,10 +6,20 @@
 
 #include <string.h>
 
+static uint64_t continuation_end(const struct heap *heap, uint64_t arena, uint64_t word)
+{
+	uint64_t end = arena * ARENA_CHUNKS + arena_word_chunks(word);
+
+	return end < arena_end_chunk(heap, arena) ? end : arena_end_chunk(heap, arena);
+}
+
 uint64_t proof_arena_end(const struct heap *heap, uint64_t arena)
 {
 	uint64_t frontier = arena_frontier(heap, arena);
+	uint64_t word = arena_word(heap, arena);
 
+	if (word & ARENA_CONTINUES)
+		return continuation_end(heap, arena, word) * CHUNK_BYTES;
 	return frontier > arena_first_chunk(heap, arena)
 		? frontier * CHUNK_BYTES
 		: arena_zone(heap, arena) + ARENA_HEAD_BYTES;
@@ -25,14 +35,26 @@ uint64_t proof_end(const struct heap *heap)
 	return end;
 }
 
+bool proof_entry_sane(const struct heap *heap, uint64_t arena)
+{
+	uint64_t word = arena_word(heap, arena);
+
+	if (word == ARENA_GIVEN_BACK)
+		return arena > 0;
+	if (word & ARENA_CONTINUES)
+		return arena_word_origin(word) < arena &&
+			arena_word_chunks(word) <=
+			arena_end_chunk(heap, arena) - arena * ARENA_CHUNKS;
+	return word >= arena_first_chunk(heap, arena);
+}
+
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
 {
 	if (atomic_load_explicit(&heap->running->arena_count, memory_order_relaxed) >
 		heap->max_arenas)
 		return false;
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
-		if (proof_arena_end(heap, arena) > bytes ||
-			arena_frontier(heap, arena) < arena_first_chunk(heap, arena))
+		if (!proof_entry_sane(heap, arena) || proof_arena_end(heap, arena) > bytes)
 			return false;
 	return true;
 }

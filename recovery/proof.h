@@ -17,6 +17,9 @@ uint64_t proof_arena_end(const struct heap *heap, uint64_t arena);
 /* Where everything ends that the heap holds. */
 uint64_t proof_end(const struct heap *heap);
 
+/* Whether the arena's entry can be one of a directory. For any word. */
+bool proof_entry_sane(const struct heap *heap, uint64_t arena);
+
 /* Whether the arena directory leads nowhere outside a file of `bytes`. */
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes);
 

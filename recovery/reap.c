@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/reap.h"
 
+#include "heap/growth.h"
 #include "heap/log.h"
 #include "heap/pages.h"
 #include "heap/span.h"
@@ -18,7 +19,7 @@ static bool settle_alloc(struct thread *thread, uint64_t run)
 	struct heap *heap = thread->heap;
 	uint64_t head = run_page(run);
 
-	if (head_is_set(heap, head)) {
+	if (page_is_head(heap, head)) {
 		thread->counts.operations_finished++;
 		return false;
 	}
@@ -48,6 +49,8 @@ static bool settle_free(struct thread *thread, uint32_t slot, uint64_t run)
 	crash_order();
 	if (head_is_set(heap, head))
 		head_clear(heap, head);
+	if (manual_is_set(heap, head))
+		manual_clear(heap, head);
 	span_unlist(heap, head);
 	thread->counts.operations_finished++;
 	return true;
@@ -68,12 +71,14 @@ static void settle_slot(struct thread *thread, uint32_t slot)
 {
 	unsigned returned = 0;
 
+	span_resume_resize(thread, slot);
 	transaction_settle(thread, slot);
 	for (unsigned which = 0; which < 2; which++)
 		if (settle_intent(thread, slot, which))
 			returned |= 1u << which;
 	thread->counts.pages_returned += pages_return_dead(thread, slot, returned);
 	span_release_all_dead(thread, slot);
+	growth_give_back(thread);
 }
 
 /* --- transactions without a thread --------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/recover.h"
 
+#include "heap/growth.h"
 #include "heap/object.h"
 #include "heap/page_bits.h"
 #include "heap/pages.h"
@@ -59,7 +60,8 @@ static void list_everything(struct heap *heap, uint64_t arena)
 	uint64_t chunks[CLASS_CHUNK_WORDS] = { 0 };
 	uint64_t first = arena << ARENA_PAGES_SHIFT;
 	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t words = end > first ? (end - first) / WORD_PAGES : 0;
+	uint64_t words =
+		arena_is_ordinary(heap, arena) && end > first ? (end - first) / WORD_PAGES : 0;
 
 	for (uint64_t i = 0; i < words; i++)
 		if (atomic_load_explicit(&heads[i], memory_order_relaxed) != 0)
@@ -113,7 +115,7 @@ static void drop_intents(struct thread *thread)
 			if (run == 0)
 				continue;
 			if (page_is_data(heap, run_page(run)) &&
-				head_is_set(heap, run_page(run)) ==
+				page_is_head(heap, run_page(run)) ==
 					(run_operation(run) == RUN_ALLOC))
 				thread->counts.operations_finished++;
 			else
@@ -149,8 +151,7 @@ static void report(struct recovery *recovery, uint64_t head, const char *text)
 static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
 {
 	while (from < end) {
-		uint64_t bits = atomic_load_explicit(head_word(heap, from), memory_order_relaxed) >>
-			(from & 63);
+		uint64_t bits = heads_of_word(heap, from) >> (from & 63);
 
 		if (bits != 0) {
 			from += page_bits_lowest(bits);
@@ -163,7 +164,9 @@ static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
 
 static void mend_table(struct heap *heap, uint64_t head, uint64_t npages)
 {
-	for (uint64_t i = 0; i < npages; i++) {
+	uint64_t limit = run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
+
+	for (uint64_t i = 0; i < limit; i++) {
 		_Atomic uint32_t *entry = span_table_entry(heap, head + i);
 
 		if (atomic_load_explicit(entry, memory_order_relaxed) != (uint32_t)head)
@@ -173,17 +176,60 @@ static void mend_table(struct heap *heap, uint64_t head, uint64_t npages)
 
 static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
 {
-	page_bits_clear_range(heap->pages.free_words, first, npages);
+	page_bits_clear_range(heap->pages.free_words, first,
+		run_pages(run_clip(run_make(RUN_PLAIN, first, npages))));
+}
+
+/* Whether the record can be true of what the head bit says: a span or a page run, not both. */
+static bool fits_its_bit(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	bool manual = record->purpose == SPAN_MANUAL;
+
+	return span_record_plausible(heap, head, record) && manual_is_set(heap, head) == manual &&
+		head_is_set(heap, head) != manual;
+}
+
+static void set_pages(struct heap *heap, uint64_t head, uint64_t npages, struct span_record *record)
+{
+	record->pages = (uint32_t)npages;
+	atomic_store_explicit(&span_of_head(heap, head)->pages, record->pages,
+		memory_order_relaxed);
+}
+
+/* A large block that a death left while it was resized has more pages than it needs. */
+static void finish_resize(struct heap *heap, uint64_t head, struct span_record *record)
+{
+	if (record->purpose == SPAN_LARGE && record->pages > span_large_pages(record->bytes))
+		set_pages(heap, head, span_large_pages(record->bytes), record);
+}
+
+/* Finishes a cut that a death left: the run's record covers the run behind it. */
+static void finish_cut(struct heap *heap, uint64_t head, uint64_t next, struct span_record *record)
+{
+	if (record->purpose == SPAN_MANUAL && head + record->pages > next)
+		set_pages(heap, head, next - head, record);
+}
+
+/* One past the last of a span's pages that are in the arena in which it begins. */
+static uint64_t run_end_in_arena(uint64_t head, uint64_t npages)
+{
+	return head + run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
 }
 
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
- * end. */
-static void count_span(struct heap *heap, uint64_t head, uint64_t next, struct recovery *recovery)
+ * end of the arena. */
+static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool next_is_manual,
+	struct recovery *recovery)
 {
 	struct span *span = span_of_head(heap, head);
 	struct span_record record = span_record_read(heap, head);
+	bool fits = fits_its_bit(heap, head, &record);
 
-	if (span_record_plausible(heap, head, &record) && head + record.pages <= next) {
+	if (fits)
+		finish_resize(heap, head, &record);
+	if (fits && next_is_manual)
+		finish_cut(heap, head, next, &record);
+	if (fits && run_end_in_arena(head, record.pages) <= next) {
 		/* A log's run: the logs are settled. */
 		if (record.purpose == SPAN_LOG) {
 			head_clear(heap, head);
@@ -201,6 +247,18 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, struct r
 	report(recovery, head, "the span's record cannot be true: set aside");
 }
 
+/* Head bits where no data is: a torn file's bitmaps may be newer than its directory, and the heap is
+ * going to grow there. */
+static void drop_heads(struct heap *heap, uint64_t first, uint64_t end)
+{
+	for (uint64_t page = first; page < end; page += WORD_PAGES) {
+		if (heads_of_word(heap, page) == 0)
+			continue;
+		atomic_store_explicit(head_word(heap, page), 0, memory_order_relaxed);
+		atomic_store_explicit(manual_word(heap, page), 0, memory_order_relaxed);
+	}
+}
+
 static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery *recovery)
 {
 	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
@@ -209,13 +267,17 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 
 	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
 		memory_order_relaxed);
+	if (!arena_is_ordinary(heap, arena))
+		return;
+	drop_heads(heap, arena << ARENA_PAGES_SHIFT, first);
+	drop_heads(heap, end > first ? end : first, (arena + 1) << ARENA_PAGES_SHIFT);
 	if (end <= first)
 		return;
 	page_bits_set_range(heap->pages.free_words, first, end - first);
 	for (head = next_head(heap, first, end); head < end;) {
 		uint64_t next = next_head(heap, head + 1, end);
 
-		count_span(heap, head, next, recovery);
+		count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
 		head = next;
 	}
 }
@@ -230,6 +292,7 @@ static void derive_all(struct heap *heap, struct recovery *recovery)
 		derive_free_pages(heap, arena, recovery);
 	}
 	page_index_rebuild(&heap->pages, arenas * ARENA_CHUNKS);
+	growth_give_back_alone(heap);
 }
 
 int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
@@ -255,11 +318,19 @@ int recover(struct heap *heap, const struct superblock *superblock, struct threa
 	return 0;
 }
 
+void recover_forget_zeros(struct heap *heap)
+{
+	for (uint64_t arena = 0; arena < heap->max_arenas; arena++)
+		atomic_store_explicit(&heap->directory[arena].touched,
+			(arena + 1) << ARENA_PAGES_SHIFT, memory_order_relaxed);
+}
+
 void recover_stamp_arenas(struct heap *heap)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
-		atomic_store_explicit(&arena_header(heap, arena)->incarnation, heap->incarnation,
-			memory_order_relaxed);
+		if (arena_is_ordinary(heap, arena))
+			atomic_store_explicit(&arena_header(heap, arena)->incarnation,
+				heap->incarnation, memory_order_relaxed);
 }
 
 bool recover_arenas_older(const struct heap *heap, const struct superblock *superblock)
@@ -267,9 +338,10 @@ bool recover_arenas_older(const struct heap *heap, const struct superblock *supe
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		const struct arena_header *header = arena_header(heap, arena);
 
-		if (header->magic != ARENA_MAGIC || header->arena != arena ||
-			atomic_load_explicit(&header->incarnation, memory_order_relaxed) >
-				superblock->incarnation)
+		if (arena_is_ordinary(heap, arena) &&
+			(header->magic != ARENA_MAGIC || header->arena != arena ||
+				atomic_load_explicit(&header->incarnation, memory_order_relaxed) >
+					superblock->incarnation))
 			return false;
 	}
 	return true;

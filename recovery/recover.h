@@ -39,6 +39,9 @@ static inline uint32_t recover_own_slot(uint32_t thread_slots)
 int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
 	struct recovery *recovery);
 
+/* Forgets which pages hold zeros: of a torn file the marks may be older than the pages. */
+void recover_forget_zeros(struct heap *heap);
+
 /* Stamps every arena with the incarnation: after the clean mark was cleared and synced. */
 void recover_stamp_arenas(struct heap *heap);
 

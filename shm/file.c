@@ -293,6 +293,22 @@ int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes)
 	return fd < 0 ? -fd : file_back(fd, offset, bytes);
 }
 
+int shared_file_punch(struct shared_file *file, uint64_t offset, uint64_t bytes)
+{
+	int fd = shared_file_use(file);
+	int error;
+
+	if (fd < 0)
+		return -fd;
+	do
+		error = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)bytes) == 0
+			? 0
+			: file_error();
+	while (error == EINTR);
+	return error == ENOSYS || error == EOPNOTSUPP ? ENOTSUP : error;
+}
+
 /* --- mapping ------------------------------------------------------------------------------- */
 
 /* Reserves address space of which one multiple of 2 MiB and `bytes` from there are kept. */

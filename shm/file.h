@@ -88,6 +88,10 @@ int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
 /* The same for a file that is only open. */
 int file_back(int fd, uint64_t offset, uint64_t bytes);
 
+/* Makes a range of the file read as zeros and gives its disk blocks back; the length stays. 0; ENOTSUP
+ * (the file system cannot) and others of fallocate(2). */
+int shared_file_punch(struct shared_file *file, uint64_t offset, uint64_t bytes);
+
 /* Sets the length of a file, without a signal at the file-size limit. 0 or an errno. */
 int file_set_length(int fd, uint64_t bytes);
 

@@ -27,6 +27,12 @@ struct system {
 	/* Backs a range of the heap file or of the control file; 0 or an errno. */
 	int (*back_heap)(void *context, uint64_t offset, uint64_t bytes);
 	int (*back_control)(void *context, uint64_t offset, uint64_t bytes);
+	/* Makes this process's mapping of a backed range of the heap file present, content unchanged,
+	 * as far as that goes. NULL: left out. */
+	void (*populate_heap)(void *context, uint64_t offset, uint64_t bytes);
+	/* Makes a backed range of the heap file read as zeros, and gives its disk blocks back; 0 or an
+	 * errno, and then nothing is known of its content. NULL: as if it returned ENOTSUP. */
+	int (*zero_heap)(void *context, uint64_t offset, uint64_t bytes);
 };
 
 /* The kernel's futex and clock: what every table but a model's uses. */

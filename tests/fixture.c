@@ -245,8 +245,9 @@ uint64_t fixture_data_pages(const struct fixture *f)
 	uint64_t pages = 0;
 
 	for (uint64_t arena = 0; arena < heap_arena_count(f->heap); arena++)
-		pages += published_end(f->heap, arena) -
-			(arena_first_chunk(f->heap, arena) << CHUNK_PAGES_SHIFT);
+		if (arena_is_ordinary(f->heap, arena))
+			pages += published_end(f->heap, arena) -
+				(arena_first_chunk(f->heap, arena) << CHUNK_PAGES_SHIFT);
 	return pages;
 }
 

@@ -12,8 +12,10 @@
 int test_api_register(void);
 int test_check_register(void);
 int test_detached_register(void);
+int test_growth_register(void);
 int test_layout_register(void);
 int test_lock_register(void);
+int test_manual_register(void);
 int test_log_register(void);
 int test_object_register(void);
 int test_open_register(void);
@@ -25,6 +27,7 @@ int test_recover_register(void);
 int test_root_register(void);
 int test_run_register(void);
 int test_settle_register(void);
+int test_runs_register(void);
 int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
@@ -48,7 +51,10 @@ static const struct file files[] = {
 	{ "slot", test_slot_register },
 	{ "page_index", test_page_index_register },
 	{ "pages", test_pages_register },
+	{ "growth", test_growth_register },
 	{ "span", test_span_register },
+	{ "manual", test_manual_register },
+	{ "runs", test_runs_register },
 	{ "object", test_object_register },
 	{ "log", test_log_register },
 	{ "root", test_root_register },

@@ -1760,7 +1760,7 @@ static void test_alignment(void)
 {
 	struct sh_heap *heap = new_heap();
 
-	for (size_t align = 1; align <= PAGE_BYTES; align *= 2)
+	for (size_t align = 1; align <= HUGE_BYTES; align *= 2)
 		for (size_t size = 1; size < 2 * SMALL_MAX_BYTES; size = size * 2 + 1) {
 			sh_off off = sh_alloc_ex(heap, size, align, 0);
 
@@ -1769,8 +1769,9 @@ static void test_alignment(void)
 			CU_ASSERT(sh_usable_size(heap, off) >= size);
 		}
 	errno = 0;
-	CU_ASSERT_EQUAL(sh_alloc_ex(heap, 10, 2 * PAGE_BYTES, 0), 0);
+	CU_ASSERT_EQUAL(sh_alloc_ex(heap, 10, 2 * HUGE_BYTES, 0), 0);
 	CU_ASSERT_EQUAL(errno, EINVAL);
+	errno = 0;
 	CU_ASSERT_EQUAL(sh_alloc_ex(heap, 10, 48, 0), 0);
 	CU_ASSERT_EQUAL(sh_alloc_ex(heap, 10, 0, 0x80), 0);
 	CU_ASSERT_EQUAL(errno, EINVAL);

@@ -109,6 +109,7 @@ static void test_header(void)
 	PIN(running, next_serial, 16);
 	PIN_SIZE(arena_entry, 16);
 	PIN(arena_entry, frontier, 0);
+	PIN(arena_entry, touched, 8);
 	PIN_SIZE(root, 128);
 	PIN(root, sequence, 0);
 	PIN(root, value, 8);
@@ -143,6 +144,7 @@ static void test_span(void)
 	PIN(span, span_class, 4);
 	PIN(span, purpose, 5);
 	PIN(span, place, 6);
+	PIN(span, run_flags, 6);
 	PIN(span, generation, 8);
 	PIN(span, hot, 16);
 	PIN(span, bytes, 24);
@@ -159,6 +161,9 @@ static void test_span(void)
 	CU_ASSERT_EQUAL(SPAN_OBJECTS, 1);
 	CU_ASSERT_EQUAL(SPAN_LARGE, 2);
 	CU_ASSERT_EQUAL(SPAN_LOG, 3);
+	CU_ASSERT_EQUAL(SPAN_MANUAL, 4);
+	CU_ASSERT_EQUAL(RUN_IO, 1);
+	CU_ASSERT_EQUAL(RUN_HUGE, 2);
 	CU_ASSERT_EQUAL(SPAN_CLASS_LARGE, 255);
 }
 

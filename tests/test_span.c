@@ -664,6 +664,132 @@ static void test_plausible(void)
 	fixture_close(f);
 }
 
+/* --- resizing ------------------------------------------------------------------------------ */
+
+static uint64_t large(struct thread *thread, uint64_t npages)
+{
+	return fixture_block(thread, npages * PAGE_BYTES) >> PAGE_SHIFT;
+}
+
+static void expect_large(const struct fixture *f, uint64_t head, uint64_t npages, uint64_t bytes)
+{
+	CU_ASSERT_TRUE(fixture_is_live(f, page_offset(head)));
+	CU_ASSERT_EQUAL(span_of_head(f->heap, head)->pages, npages);
+	CU_ASSERT_EQUAL(span_of_head(f->heap, head)->bytes, bytes);
+	CU_ASSERT_EQUAL(span_find(f->heap, head + npages - 1), head);
+	CU_ASSERT_NOT_EQUAL(span_find(f->heap, head + npages), head);
+}
+
+static void test_shrink(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t head = large(thread, 30);
+
+	CU_ASSERT_TRUE(span_resize_large(thread, head, 29 * PAGE_BYTES + 1));
+	expect_large(f, head, 30, 29 * PAGE_BYTES + 16);
+	CU_ASSERT_TRUE(span_resize_large(thread, head, 20 * PAGE_BYTES));
+	expect_large(f, head, 20, 20 * PAGE_BYTES);
+	CU_ASSERT_TRUE(span_resize_large(thread, head, 1));
+	expect_large(f, head, 1, 16);
+	CU_ASSERT_EQUAL(atomic_load(&thread->log->intent[0]), 0);
+	CU_ASSERT_EQUAL(atomic_load(&thread->words->touching), 0);
+	fixture_give_back(thread);
+	CU_ASSERT_EQUAL(fixture_data_pages(f) - fixture_free_pages(f), 1);
+	fixture_expect_good(f);
+	CU_ASSERT_EQUAL(object_free(thread, page_offset(head)), 0);
+	fixture_close(f);
+}
+
+static void test_grow(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t head = large(thread, 20);
+	uint64_t behind;
+
+	CU_ASSERT_TRUE(span_resize_large(thread, head, 25 * PAGE_BYTES));
+	expect_large(f, head, 25, 25 * PAGE_BYTES);
+	behind = large(thread, 20);
+	CU_ASSERT_EQUAL(behind, head + 25);
+	CU_ASSERT_FALSE(span_resize_large(thread, head, 26 * PAGE_BYTES));
+	expect_large(f, head, 25, 25 * PAGE_BYTES);
+	/* Up to the end of what is backed, and no further. */
+	CU_ASSERT_FALSE(span_resize_large(thread, behind, CHUNK_PAGES * PAGE_BYTES));
+	CU_ASSERT_TRUE(span_resize_large(thread, behind, (CHUNK_PAGES - 25) * PAGE_BYTES));
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
+/* The pages behind the block are in the thread's own cache. */
+static void test_grow_into_cache(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t head = large(thread, 5);
+
+	CU_ASSERT_NOT_EQUAL(atomic_load(&thread->words->cache_mask), 0);
+	CU_ASSERT_TRUE(span_resize_large(thread, head, 20 * PAGE_BYTES));
+	expect_large(f, head, 20, 20 * PAGE_BYTES);
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
+static void test_resize_refused(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t head = large(thread, 20);
+	const uint64_t bad[] = { 0, 1, head + 1, create(thread), UINT64_MAX };
+
+	for (size_t i = 0; i < LENGTH_OF(bad); i++)
+		CU_ASSERT_FALSE(span_resize_large(thread, bad[i], 10 * PAGE_BYTES));
+	CU_ASSERT_FALSE(span_resize_large(thread, head, 0));
+	CU_ASSERT_FALSE(span_resize_large(thread, head, UINT64_MAX));
+	expect_large(f, head, 20, 20 * PAGE_BYTES);
+	CU_ASSERT_EQUAL(object_free(thread, page_offset(head)), 0);
+	CU_ASSERT_FALSE(span_resize_large(thread, head, 10 * PAGE_BYTES));
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
+/* Dead in a shrink: marked, and shrunk or not. The block of an open transaction is rolled back. */
+static void test_dead_in_resize(void)
+{
+	for (int shrunk = 0; shrunk < 2; shrunk++) {
+		struct fixture *f = fixture_open(1, 2);
+		uint64_t head = large(&f->threads[0], 20);
+
+		atomic_store(&f->threads[0].words->touching, head);
+		atomic_store(&span_of_head(f->heap, head)->hot,
+			heap_hot(f->heap, hot_dying_by(0), SPAN_CLASS_LARGE));
+		if (shrunk)
+			atomic_store(&span_of_head(f->heap, head)->bytes, 17 * PAGE_BYTES);
+		fixture_kill(f, 0);
+		CU_ASSERT_EQUAL(object_free(&f->threads[1], page_offset(head)), SH_EBADPTR);
+		CU_ASSERT_TRUE(reap_slot(&f->threads[1], 0));
+		expect_large(f, head, shrunk ? 17 : 20, (shrunk ? 17 : 20) * PAGE_BYTES);
+		fixture_expect_good(f);
+		fixture_close(f);
+	}
+}
+
+static void test_shrink_recovered(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	uint64_t head = large(&f->threads[0], 20);
+
+	atomic_store(&span_of_head(f->heap, head)->hot,
+		heap_hot(f->heap, hot_dying_by(0), SPAN_CLASS_LARGE));
+	atomic_store(&span_of_head(f->heap, head)->bytes, 16 * PAGE_BYTES + 16);
+	CU_ASSERT_EQUAL(fixture_problems(f, NULL), 0);
+	CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+	expect_large(f, head, 17, 16 * PAGE_BYTES + 16);
+	CU_ASSERT_EQUAL(fixture_data_pages(f) - fixture_free_pages(f), 17);
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
 static CU_TestInfo tests[] = {
 	{ "creation", test_create },
 	{ "find, any number", test_find_any_number },
@@ -689,6 +815,12 @@ static CU_TestInfo tests[] = {
 	{ "dead in a retirement", test_dead_in_retirement },
 	{ "quarantine", test_quarantine },
 	{ "plausible records", test_plausible },
+	{ "shrink", test_shrink },
+	{ "grow", test_grow },
+	{ "grow into the cache", test_grow_into_cache },
+	{ "resize, refused", test_resize_refused },
+	{ "dead in a resize", test_dead_in_resize },
+	{ "shrink, recovered", test_shrink_recovered },
 	CU_TEST_INFO_NULL,
 };
 

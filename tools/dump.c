@@ -63,17 +63,29 @@ static uint64_t end_page(const struct heap *heap, uint64_t arena)
 	return end > first_page(heap, arena) ? end : first_page(heap, arena);
 }
 
+static const char *arena_kind(const struct heap *heap, uint64_t arena)
+{
+	uint64_t word = arena_word(heap, arena);
+
+	if (arena_word_chunks(word) != 0)
+		return "continued";
+	return arena_word_ordinary(word) ? "ordinary" : "unused";
+}
+
 static void print_arena(struct dump *dump, uint64_t arena, struct arena_sum *sum)
 {
 	const struct heap *heap = dump->heap;
 	uint64_t pages = end_page(heap, arena) - first_page(heap, arena);
+	bool zoned = arena_is_ordinary(heap, arena);
 
 	sum_gap(sum, end_page(heap, arena));
 	struct cell cells[] = {
 		cell_number(arena),
-		cell_offset(arena_zone(heap, arena)),
-		cell_number(atomic_load_explicit(&arena_header(heap, arena)->incarnation,
-			memory_order_relaxed)),
+		cell_text(arena_kind(heap, arena)),
+		zoned ? cell_offset(arena_zone(heap, arena)) : cell_none(),
+		zoned ? cell_number(atomic_load_explicit(&arena_header(heap, arena)->incarnation,
+				memory_order_relaxed))
+		      : cell_none(),
 		cell_number(arena_first_chunk(heap, arena)),
 		cell_number(arena_frontier(heap, arena)),
 		cell_number(sum->spans),
@@ -97,6 +109,7 @@ bool dump_arenas(struct dump *dump)
 {
 	static const struct column columns[] = {
 		{ "arena", "arena", 5 },
+		{ "kind", "kind", -9 },
 		{ "zone_offset", "zone", 14 },
 		{ "incarnation", "incarnation", 11 },
 		{ "first_chunk", "first chunk", 11 },
@@ -114,7 +127,7 @@ bool dump_arenas(struct dump *dump)
 	for (uint64_t arena = 0; arena < arenas; arena++)
 		sums.of[arena].covered = first_page(dump->heap, arena);
 	check_each_span(dump->heap, sum_visit, &sums);
-	print_table(&dump->printer, "arenas", "arenas", columns, 9);
+	print_table(&dump->printer, "arenas", "arenas", columns, 10);
 	for (uint64_t arena = 0; arena < arenas; arena++)
 		if (arena_wanted(dump, arena))
 			print_arena(dump, arena, &sums.of[arena]);

@@ -71,6 +71,14 @@ static bool span_wanted(const struct dump *dump, const struct span_look *look)
 
 /* --- spans --------------------------------------------------------------------------------- */
 
+/* A page run, by its flags. */
+static const char *manual_name(const struct span_look *look)
+{
+	if (look->record.run_flags & RUN_IO)
+		return look->record.run_flags & RUN_HUGE ? "pages, I/O, huge" : "pages, I/O";
+	return look->record.run_flags & RUN_HUGE ? "pages, huge" : "pages";
+}
+
 static const char *purpose_name(const struct span_look *look)
 {
 	if (!look->plausible)
@@ -82,6 +90,8 @@ static const char *purpose_name(const struct span_look *look)
 		return "large";
 	case SPAN_LOG:
 		return "log";
+	case SPAN_MANUAL:
+		return manual_name(look);
 	default:
 		return "damaged";
 	}
@@ -122,12 +132,21 @@ static struct cell block_bytes_cell(const struct span_look *look)
 {
 	if (!look->plausible)
 		return cell_none();
+	if (look->record.purpose == SPAN_MANUAL)
+		return cell_none();
 	return cell_number(look->size_class != NULL ? look->size_class->bytes : look->record.bytes);
+}
+
+static struct cell used_cell(const struct span_look *look)
+{
+	if (!look->plausible || look->record.purpose == SPAN_MANUAL)
+		return cell_none();
+	return cell_number(look->used);
 }
 
 static struct cell total_cell(const struct span_look *look)
 {
-	if (!look->plausible)
+	if (!look->plausible || look->record.purpose == SPAN_MANUAL)
 		return cell_none();
 	return cell_number(look->size_class != NULL ? look->size_class->objects : 1);
 }
@@ -141,7 +160,7 @@ static void print_span(struct dump *dump, const struct span_look *look)
 		cell_number(look->record.pages),
 		cell_text(purpose_name(look)),
 		block_bytes_cell(look),
-		look->plausible ? cell_number(look->used) : cell_none(),
+		used_cell(look),
 		total_cell(look),
 		cell_text(is_noscan(look) ? "noscan" : "scan"),
 		cell_number(look->record.generation),
@@ -168,7 +187,7 @@ void dump_spans(struct dump *dump)
 		{ "page", "page", 10 },
 		{ "offset", "offset", 14 },
 		{ "pages", "pages", 6 },
-		{ "purpose", "purpose", -8 },
+		{ "purpose", "purpose", -16 },
 		{ "block_bytes", "block bytes", 12 },
 		{ "used", "used", 4 },
 		{ "total", "of", 4 },

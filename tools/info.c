@@ -69,6 +69,8 @@ static void print_sizes(const struct view *view, struct printer *printer)
 	for (uint64_t arena = 0; arena < arenas; arena++)
 		if (arena_frontier(heap, arena) > arena_first_chunk(heap, arena))
 			chunks += arena_frontier(heap, arena) - arena_first_chunk(heap, arena);
+		else
+			chunks += arena_word_chunks(arena_word(heap, arena));
 	print_group(printer, "sizes", "sizes");
 	print_bytes(printer, "max_bytes", "largest size", heap->max_bytes);
 	print_bytes(printer, "file_bytes", "file", view->input.bytes);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/view.h"
 
+#include "recovery/proof.h"
 #include "recovery/superblock.h"
 #include "tools/state.h"
 
@@ -65,7 +66,23 @@ static int read_superblock(struct view *view)
 
 static bool head_inside(const struct view *view, uint64_t arena)
 {
-	return arena_zone(&view->heap, arena) + ARENA_HEAD_BYTES <= view->input.bytes;
+	return !arena_is_ordinary(&view->heap, arena) ||
+		arena_zone(&view->heap, arena) + ARENA_HEAD_BYTES <= view->input.bytes;
+}
+
+/* The entry of a continuation, if it can be true. */
+static uint64_t cut_continuation(struct view *view, uint64_t arena, uint64_t word)
+{
+	const struct heap *heap = &view->heap;
+
+	if (proof_entry_sane(heap, arena) &&
+		(word == ARENA_GIVEN_BACK || proof_arena_end(heap, arena) <= view->input.bytes))
+		return word;
+	problems_note(&view->wrong, (uint64_t)((char *)&heap->directory[arena] - heap->base),
+		"arena %" PRIu64 ": its entry, 0x%" PRIx64
+		", names no continuation inside the file",
+		arena, word);
+	return ARENA_GIVEN_BACK;
 }
 
 /* The frontier as far as it can be true. */
@@ -77,6 +94,8 @@ static uint64_t cut_frontier(struct view *view, uint64_t arena, uint64_t frontie
 	uint64_t backed = view->input.bytes / CHUNK_BYTES;
 	uint64_t off = (uint64_t)((char *)&heap->directory[arena] - heap->base);
 
+	if (frontier & ARENA_CONTINUES)
+		return cut_continuation(view, arena, frontier);
 	/* No data; also of a last arena that its zone fills. */
 	if (frontier == first)
 		return first;

@@ -11,6 +11,7 @@
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
 
+#include "heap/growth.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/span.h"
@@ -135,7 +136,7 @@ static uint64_t model_now(void *context)
 	return 0;
 }
 
-/* Which of an arena's chunks are backed, and whose metadata. Tracked as truth. */
+/* Which chunks of two arenas are backed, and whose metadata in the first. Tracked as truth. */
 static struct {
 	uint64_t chunks;
 	uint64_t metadata;
@@ -170,6 +171,21 @@ static int model_back_control(void *context, uint64_t offset, uint64_t bytes)
 	return offset + bytes <= world.image.control_bytes ? 0 : 28;
 }
 
+/* Words that are zero already are no stores. */
+static int model_zero_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	uint64_t *words = (uint64_t *)(void *)(world.image.base + offset);
+
+	(void)context;
+	for (uint64_t i = 0; i < bytes / sizeof(*words); i++) {
+		if (words[i] == 0)
+			continue;
+		explorer_will_write(&words[i], sizeof(*words));
+		words[i] = 0;
+	}
+	return 0;
+}
+
 static const struct system model_system = {
 	.alive = model_alive,
 	.process_alive = model_process_alive,
@@ -178,6 +194,7 @@ static const struct system model_system = {
 	.now_ns = model_now,
 	.back_heap = model_back_heap,
 	.back_control = model_back_control,
+	.zero_heap = model_zero_heap,
 };
 
 /* --- building the world -------------------------------------------------------------------- */
@@ -194,9 +211,9 @@ static void *buffer(uint64_t bytes)
 	return memory;
 }
 
-static void make_heap(bool growth)
+static void make_heap(unsigned setting)
 {
-	uint64_t max_bytes = ARENA_BYTES;
+	uint64_t max_bytes = setting & SETTING_ARENAS ? 2 * ARENA_BYTES : ARENA_BYTES;
 	struct image *image = &world.image;
 	uint64_t first;
 
@@ -211,7 +228,9 @@ static void make_heap(bool growth)
 		exit(1);
 	}
 	first = image->heap.zone_chunks[0];
-	image->bytes = (first + CHUNKS_BACKED + (growth ? 1 : 0)) * CHUNK_BYTES;
+	if ((setting & SETTING_ARENAS) == 0)
+		image->bytes = (first + CHUNKS_BACKED + (setting & SETTING_GROWTH ? 1 : 0)) *
+			CHUNK_BYTES;
 	world.ghosts = ghosts;
 	world.dead = dead;
 	world.lives = lives;
@@ -247,6 +266,15 @@ static void attach_all(void)
 	}
 }
 
+/* One large block, so that of the first arena four chunks are left. */
+static void use_first_arena(void)
+{
+	uint64_t chunks = ARENA_CHUNKS - world.image.heap.zone_chunks[0] - CHUNKS_BACKED - 1;
+
+	world_allocate_large(&world, WORLD_PROCESSES - 1, chunks * CHUNK_BYTES);
+	world.bystanders++;
+}
+
 /* What is free is used up, so that the operation grows. */
 static void use_up(void)
 {
@@ -272,8 +300,10 @@ static void make_world(void)
 		if (chosen[i] != NULL)
 			setting |= chosen[i]->setting;
 	detaching = (setting & SETTING_DETACHED) != 0;
-	make_heap((setting & SETTING_GROWTH) != 0);
+	make_heap(setting);
 	attach_all();
+	if (setting & SETTING_ARENAS)
+		use_first_arena();
 	grow_first();
 	for (unsigned i = 0; i < WORLD_WORKERS; i++)
 		if (chosen[i] != NULL && chosen[i]->prepare != NULL)
@@ -462,28 +492,49 @@ static int count_block(const struct sh_block *block, void *argument)
 	return 0;
 }
 
+static int count_pages(const struct sh_pages *pages, void *argument)
+{
+	uint64_t *count = argument;
+
+	*count += pages->npages;
+	return 0;
+}
+
+static const char *check_count(const char *what, uint64_t found, uint64_t least, uint64_t most)
+{
+	if (found >= least && found <= most)
+		return NULL;
+	snprintf(problem_text, sizeof(problem_text), "%llu %s, not %llu to %llu",
+		(unsigned long long)found, what, (unsigned long long)least,
+		(unsigned long long)most);
+	return problem_text;
+}
+
 static const char *check_promises(struct heap *heap)
 {
-	uint64_t least = world.bystanders;
-	uint64_t most = world.bystanders;
+	struct contribution sum = { .least = world.bystanders, .most = world.bystanders };
 	uint64_t live = 0;
+	uint64_t pages = 0;
+	const char *broken;
 
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++) {
-		struct contribution blocks = { 0, 0 };
-		const char *broken = chosen[i]->promise(&world, i, heap, &blocks);
+		struct contribution blocks = { .least = 0 };
 
+		broken = chosen[i]->promise(&world, i, heap, &blocks);
 		if (broken != NULL)
 			/* cppcheck-suppress returnDanglingLifetime ; a text, not a part of blocks */
 			return broken;
-		least += blocks.least;
-		most += blocks.most;
+		sum.least += blocks.least;
+		sum.most += blocks.most;
+		sum.least_pages += blocks.least_pages;
+		sum.most_pages += blocks.most_pages;
 	}
 	walk_heap(heap, count_block, &live);
-	if (live >= least && live <= most)
-		return NULL;
-	snprintf(problem_text, sizeof(problem_text), "%llu blocks are live, not %llu to %llu",
-		(unsigned long long)live, (unsigned long long)least, (unsigned long long)most);
-	return problem_text;
+	walk_manual(heap, count_pages, &pages);
+	broken = check_count("blocks are live", live, sum.least, sum.most);
+	return broken != NULL ? broken
+			      : check_count("pages are in manual runs", pages, sum.least_pages,
+					sum.most_pages);
 }
 
 static const char *check_backing(const struct heap *heap)
@@ -494,11 +545,35 @@ static const char *check_backing(const struct heap *heap)
 	return NULL;
 }
 
+/* Continuations are backed, and no run's that is not there; what was given back is zero. */
+static const char *check_arenas(const struct heap *heap)
+{
+	const uint64_t *words = (const uint64_t *)(const void *)(heap->base + ARENA_BYTES);
+	uint64_t word;
+
+	if (heap->max_arenas < 2)
+		return NULL;
+	word = arena_word(heap, 1);
+	if (arena_word_chunks(word) != 0 && !growth_is_continued(heap, 1))
+		return "an arena continues a run that is not there";
+	for (uint64_t chunk = 0; chunk < arena_word_chunks(word); chunk++)
+		if (!(backed.chunks & UINT64_C(1) << (ARENA_CHUNKS + chunk)))
+			return "a chunk of a continuation is not backed";
+	for (uint64_t i = 0; !arena_is_ordinary(heap, 1) && arena_word_chunks(word) == 0 &&
+		i < ARENA_BYTES / sizeof(*words);
+		i++)
+		if (words[i] != 0)
+			return "an arena that was given back holds something";
+	return NULL;
+}
+
 static const char *check_whole(struct heap *heap, struct thread *thread)
 {
 	const char *broken = check_backing(heap);
 	uint64_t problems;
 
+	if (broken == NULL)
+		broken = check_arenas(heap);
 	if (broken != NULL)
 		return broken;
 	check_heap(heap, thread, keep_problem, NULL, &problems);

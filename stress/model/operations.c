@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/model/world.h"
 
+#include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/owned.h"
 #include "heap/pages.h"
@@ -496,7 +497,7 @@ static const char *promise_publish(const struct world *world, unsigned process,
 {
 	uint64_t stored = *word_of(heap, kept(world, process, 1));
 
-	*blocks = (struct contribution){ 1, 1 };
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
 	if (stored != 0 && !world_live(heap, stored))
 		return "a published block is free";
 	if (stored == 0 && !world_live(heap, kept(world, process, 0)))
@@ -541,7 +542,7 @@ static uint64_t run_abort(struct world *world, unsigned process)
 static const char *promise_abort(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
 {
-	*blocks = (struct contribution){ 1, 1 };
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
 	if (*word_of(heap, kept(world, process, 1) + 8) != 0)
 		return "an edit of an aborted transaction stands";
 	return world_live(heap, kept(world, process, 0)) ? NULL : "an aborted free was carried out";
@@ -685,6 +686,395 @@ static void prepare_long_log(struct world *world, unsigned process)
 	prepare_transaction(world, process);
 	world->ghosts[process].kept[2] = world_allocate(world, process, 2 * BLOCK_BYTES);
 	world->bystanders++;
+}
+
+/* --- resizing ------------------------------------------------------------------------------- */
+
+#define SMALLER_BYTES (17 * PAGE_BYTES)
+
+/* Large blocks of 20 pages, or of 17. */
+static void prepare_smaller(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = world_allocate_large(world, process, SMALLER_BYTES);
+}
+
+static uint64_t run_shrink(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+}
+
+static uint64_t run_grow(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, LARGE_BYTES);
+}
+
+static uint64_t run_shrink_free(struct world *world, unsigned process)
+{
+	run_shrink(world, process);
+	return run_free(world, process);
+}
+
+static const char *promise_resized(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks, uint64_t before, uint64_t after)
+{
+	uint64_t off = kept(world, process, 0);
+	enum progress progress = world_progress(world, process);
+	uint64_t bytes = span_of_head(heap, off >> PAGE_SHIFT)->bytes;
+
+	*blocks = (struct contribution){ .least = 1, .most = 1 };
+	if (!world_live(heap, off))
+		return "a block that was resized is gone";
+	if (bytes != before && bytes != after)
+		return "a block was resized to another size";
+	if (progress == NOT_STARTED && bytes != before)
+		return "a block that nobody resized is another size";
+	return progress == DONE && (bytes == after) != (world->ghosts[process].result != 0)
+		? "a resize says what it did not do"
+		: NULL;
+}
+
+static const char *promise_shrunk(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const char *broken =
+		promise_resized(world, process, heap, blocks, LARGE_BYTES, SMALLER_BYTES);
+
+	if (broken != NULL || world_progress(world, process) != DONE)
+		return broken;
+	return world->ghosts[process].result == 0 ? "a block did not shrink" : NULL;
+}
+
+static const char *promise_grown(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	return promise_resized(world, process, heap, blocks, SMALLER_BYTES, LARGE_BYTES);
+}
+
+/* --- manual runs ---------------------------------------------------------------------------- */
+
+#define MANUAL_PAGES 5u
+#define PART_AT 1u /* of the part that is freed */
+#define PART_PAGES 2u
+
+static uint64_t manual(struct world *world, unsigned process, uint64_t npages)
+{
+	int error;
+
+	return manual_allocate(thread_of(world, process), npages, RUN_IO, &error);
+}
+
+static uint64_t run_manual(struct world *world, unsigned process)
+{
+	return manual(world, process, MANUAL_PAGES);
+}
+
+/* kept[0]: the run's first page. */
+static void prepare_manual(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = manual(world, process, MANUAL_PAGES);
+}
+
+/* Whether pages are in runs, and listed as targets of I/O. */
+static bool in_runs(const struct heap *heap, uint64_t page, uint64_t npages)
+{
+	for (uint64_t i = 0; i < npages; i++) {
+		uint64_t head = manual_find(heap, page + i);
+
+		if (head == 0 || span_of_head(heap, head)->run_flags != RUN_IO)
+			return false;
+	}
+	return true;
+}
+
+static const char *promise_manual(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+
+	blocks->least_pages = progress == DONE ? MANUAL_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED ? 0 : MANUAL_PAGES;
+	return progress == DONE && !in_runs(heap, world->ghosts[process].result, MANUAL_PAGES)
+		? "a run that was allocated is gone"
+		: NULL;
+}
+
+#define ZEROED_PAGES 2u
+
+/* Asks for zeros, as far as a page's first word goes, and leaves something else. Aligned, so that it does
+ * not come from the page cache. */
+static uint64_t run_zeroed(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	struct heap *heap = &world->image.heap;
+	int error;
+	uint64_t head = manual_allocate(thread, ZEROED_PAGES, RUN_HUGE, &error);
+	uint64_t found = 0;
+
+	for (uint64_t page = head; head != 0 && page < head + ZEROED_PAGES; page++) {
+		if (page < thread->zero_from)
+			*word_of(heap, page_offset(page)) = 0;
+		found |= *word_of(heap, page_offset(page));
+		*word_of(heap, page_offset(page)) = 1;
+	}
+	return found == 0 ? head : UINT64_MAX;
+}
+
+/* Pages that were free before hold something. */
+static void prepare_dirty(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+
+	run_zeroed(world, process);
+	for (uint64_t at = 0; (at = manual_next_head(heap, at, ARENA_PAGES)) < ARENA_PAGES;)
+		manual_free(thread_of(world, process), at, ZEROED_PAGES);
+	pages_give_back(thread_of(world, process));
+}
+
+static const char *promise_zeroed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+	uint64_t first = arena_first_chunk(heap, 0) << CHUNK_PAGES_SHIFT;
+	uint64_t touched = heap->directory[0].touched;
+
+	blocks->least_pages = progress == DONE ? ZEROED_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED ? 0 : ZEROED_PAGES;
+	for (uint64_t page = touched > first ? touched : first; page < ARENA_PAGES; page++)
+		if (*word_of(heap, page_offset(page)) != 0)
+			return "a page that counts as never touched is dirty";
+	if (progress != DONE)
+		return NULL;
+	if (world->ghosts[process].result == UINT64_MAX)
+		return "pages that were asked for as zeros are dirty";
+	return manual_find(heap, world->ghosts[process].result) != 0
+		? NULL
+		: "a run that was allocated is gone";
+}
+
+/* Of `had` pages `freed` go, or none. */
+static const char *promise_pages_freed(const struct world *world, unsigned process,
+	struct contribution *blocks, uint64_t had, uint64_t freed)
+{
+	enum progress progress = world_progress(world, process);
+
+	blocks->least_pages = progress == NOT_STARTED ? had : had - freed;
+	blocks->most_pages = progress == DONE ? had - freed : had;
+	return progress == DONE && world->ghosts[process].result != 0 ? "a free was refused" : NULL;
+}
+
+/* --- runs of two arenas --------------------------------------------------------------------- */
+
+/* One page more than an arena has room for. */
+#define ROW_PAGES ((ARENA_CHUNKS - ZONE_CHUNKS) * CHUNK_PAGES + 1)
+
+static uint64_t run_row(struct world *world, unsigned process)
+{
+	return manual(world, process, ROW_PAGES);
+}
+
+/* Its user leaves something in both arenas. */
+static void prepare_row(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	uint64_t head = manual(world, process, ROW_PAGES);
+
+	*word_of(heap, page_offset(head)) = 1;
+	*word_of(heap, ARENA_BYTES) = 1;
+	*word_of(heap, page_offset(head + ROW_PAGES) - 8) = 1;
+	world->ghosts[process].kept[0] = head;
+}
+
+/* Two at once do not fit. */
+static const char *promise_row(const struct world *world, unsigned process, const struct heap *heap,
+	struct contribution *blocks)
+{
+	enum progress progress = world_progress(world, process);
+	bool failed = progress == DONE && world->ghosts[process].result == 0;
+
+	blocks->least_pages = progress == DONE && !failed ? ROW_PAGES : 0;
+	blocks->most_pages = progress == NOT_STARTED || failed ? 0 : ROW_PAGES;
+	if (progress != DONE || failed)
+		return NULL;
+	return in_runs(heap, world->ghosts[process].result, 1) && in_runs(heap, ARENA_PAGES, 1)
+		? NULL
+		: "a run that was allocated is gone";
+}
+
+static uint64_t run_free_row(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0), ROW_PAGES);
+}
+
+static const char *promise_row_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, ROW_PAGES);
+}
+
+/* What lies in the second arena, or all but the first three pages. */
+static uint64_t run_free_continuation(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), ARENA_PAGES,
+		kept(world, process, 0) + ROW_PAGES - ARENA_PAGES);
+}
+
+static const char *promise_continuation_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+
+	if (!in_runs(heap, page, ARENA_PAGES - page))
+		return "a free took more than its part of a run";
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, page + ROW_PAGES - ARENA_PAGES);
+}
+
+static uint64_t run_free_row_rest(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + 3,
+		ROW_PAGES - 3);
+}
+
+static const char *promise_row_rest_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (!in_runs(heap, kept(world, process, 0), 3))
+		return "a free took more than its part of a run";
+	return promise_pages_freed(world, process, blocks, ROW_PAGES, ROW_PAGES - 3);
+}
+
+/* A large block of two arenas that shrinks. */
+static void prepare_large_row(struct world *world, unsigned process)
+{
+	uint64_t off = world_allocate_large(world, process, ROW_PAGES * PAGE_BYTES);
+
+	*word_of(&world->image.heap, ARENA_BYTES) = 1;
+	world->ghosts[process].kept[0] = off;
+}
+
+static uint64_t run_shrink_row(struct world *world, unsigned process)
+{
+	return span_resize_large(thread_of(world, process),
+		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+}
+
+static const char *promise_row_shrunk(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	return promise_resized(world, process, heap, blocks, ROW_PAGES * PAGE_BYTES, SMALLER_BYTES);
+}
+
+/* Grows by a chunk: the first arena's last one, or the second arena's first. */
+static const char *promise_grown_beside(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (world_progress(world, process) == DONE && world->ghosts[process].result == 0)
+		return NULL;
+	return promise_allocated(world, process, heap, blocks);
+}
+
+/* --- frees of runs -------------------------------------------------------------------------- */
+
+static uint64_t run_free_manual(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0),
+		MANUAL_PAGES);
+}
+
+static const char *promise_manual_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	if (world_progress(world, process) == NOT_STARTED &&
+		!in_runs(heap, kept(world, process, 0), MANUAL_PAGES))
+		return "a run that nobody freed is gone";
+	return promise_pages_freed(world, process, blocks, MANUAL_PAGES, MANUAL_PAGES);
+}
+
+static uint64_t run_free_part(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + PART_AT,
+		PART_PAGES);
+}
+
+/* What is before and behind the part stays. */
+static const char *promise_part_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+	uint64_t behind = PART_AT + PART_PAGES;
+
+	if (!in_runs(heap, page, PART_AT) || !in_runs(heap, page + behind, MANUAL_PAGES - behind))
+		return "a free took more than its part of a run";
+	if (world_progress(world, process) == NOT_STARTED &&
+		!in_runs(heap, page + PART_AT, PART_PAGES))
+		return "a part of a run that nobody freed is gone";
+	return promise_pages_freed(world, process, blocks, MANUAL_PAGES, PART_PAGES);
+}
+
+/* Three runs beside each other. */
+static void prepare_adjacent(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[0] = manual(world, process, 2);
+	manual(world, process, 1);
+	manual(world, process, 2);
+}
+
+static uint64_t run_free_adjacent(struct world *world, unsigned process)
+{
+	return (uint64_t)manual_free(thread_of(world, process), kept(world, process, 0) + 1, 3);
+}
+
+static const char *promise_adjacent_freed(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t page = kept(world, process, 0);
+
+	if (!in_runs(heap, page, 1) || !in_runs(heap, page + 4, 1))
+		return "a free took more than its part of the runs";
+	return promise_pages_freed(world, process, blocks, 5, 3);
+}
+
+/* Frees a part, then allocates as many pages in another way: what was freed is used again. */
+static uint64_t run_free_part_reuse(struct world *world, unsigned process)
+{
+	run_free_part(world, process);
+	pages_give_back(thread_of(world, process));
+	return run_allocate(world, process);
+}
+
+static const char *promise_part_reused(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	struct contribution freed = { .least = 0 };
+	uint64_t page = kept(world, process, 0);
+	enum progress progress = world_progress(world, process);
+
+	if (!in_runs(heap, page, PART_AT))
+		return "a free took more than its part of a run";
+	freed.least_pages = progress == NOT_STARTED ? MANUAL_PAGES : MANUAL_PAGES - PART_PAGES;
+	freed.most_pages = progress == DONE ? MANUAL_PAGES - PART_PAGES : MANUAL_PAGES;
+	*blocks = freed;
+	return promise_allocated(world, process, heap, blocks);
+}
+
+static void prepare_same_manual(struct world *world, unsigned process)
+{
+	prepare_same(world, process, prepare_manual);
+}
+
+/* Both free the run; each the other's part of it, too. */
+static const char *promise_manual_freed_once(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const char *broken = promise_freed_once(world, process, heap, blocks);
+
+	blocks->least_pages = blocks->least * MANUAL_PAGES;
+	blocks->most_pages = blocks->most * MANUAL_PAGES;
+	blocks->least = 0;
+	blocks->most = 0;
+	return broken;
 }
 
 /* --- roots ---------------------------------------------------------------------------------- */
@@ -994,6 +1384,33 @@ const struct operation operations[] = {
 		promise_commit },
 	{ "detached under a mutex", SETTING_DETACHED, TWIN, prepare_mutex, run_detached_mutex,
 		promise_mutex },
+	{ "shrink large", 0, ORDINARY, prepare_free_large, run_shrink, promise_shrunk },
+	{ "grow large", 0, ORDINARY, prepare_smaller, run_grow, promise_grown },
+	{ "shrink large, free", 0, VARIANT, prepare_free_large, run_shrink_free, promise_freed },
+	{ "allocate run", 0, ORDINARY, NULL, run_manual, promise_manual },
+	{ "grow, allocate zeroed run", SETTING_GROWTH, VARIANT, NULL, run_zeroed, promise_zeroed },
+	{ "allocate zeroed run", 0, VARIANT, prepare_dirty, run_zeroed, promise_zeroed },
+	{ "allocate run of two arenas", SETTING_ARENAS, VARIANT, NULL, run_row, promise_row },
+	{ "free run of two arenas", SETTING_ARENAS, VARIANT, prepare_row, run_free_row,
+		promise_row_freed },
+	{ "free second arena of run", SETTING_ARENAS, VARIANT, prepare_row, run_free_continuation,
+		promise_continuation_freed },
+	{ "free rest of run of two arenas", SETTING_ARENAS, VARIANT, prepare_row, run_free_row_rest,
+		promise_row_rest_freed },
+	{ "free block of two arenas", SETTING_ARENAS, VARIANT, prepare_large_row, run_free,
+		promise_freed },
+	{ "shrink block of two arenas", SETTING_ARENAS, VARIANT, prepare_large_row, run_shrink_row,
+		promise_row_shrunk },
+	{ "grow beside two arenas", SETTING_ARENAS | SETTING_GROWTH, VARIANT, NULL, run_large,
+		promise_grown_beside },
+	{ "free run", 0, ORDINARY, prepare_manual, run_free_manual, promise_manual_freed },
+	{ "free part of run", 0, ORDINARY, prepare_manual, run_free_part, promise_part_freed },
+	{ "free adjacent runs", 0, VARIANT, prepare_adjacent, run_free_adjacent,
+		promise_adjacent_freed },
+	{ "free part of run, allocate", 0, VARIANT, prepare_manual, run_free_part_reuse,
+		promise_part_reused },
+	{ "free the same run", 0, TWIN, prepare_same_manual, run_free_manual,
+		promise_manual_freed_once },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

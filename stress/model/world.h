@@ -39,13 +39,17 @@ struct world {
 	uint64_t bystanders;                   /* live blocks that no operation touches */
 };
 
-/* How many blocks are live because of an operation, at least and at most. */
+/* How many blocks are live because of an operation, at least and at most, and how many pages are in
+ * manual runs. */
 struct contribution {
 	uint64_t least;
 	uint64_t most;
+	uint64_t least_pages;
+	uint64_t most_pages;
 };
 
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
+#define SETTING_ARENAS 4u  /* two arenas, and one chunk is left of the first */
 #define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
 /* A thread is dead before its process, and before its detached transactions; in between the last
  * process, as the kernel, lets go of the dead one's byte. */
