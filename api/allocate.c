@@ -1,7 +1,8 @@
 /* allocate.c -- blocks: allocation and free
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "api/allocate.h"
+
 #include "api/error.h"
-#include "api/thread.h"
 #include "heap/object.h"
 #include "heap/span.h"
 
@@ -100,8 +101,7 @@ sh_off sh_alloc(struct sh_heap *heap, size_t size)
 
 /* --- free ---------------------------------------------------------------------------------- */
 
-/* Why the open transaction of the thread forbids freeing the block; 0 when it does not. */
-static int transaction_refuses(const struct thread_state *state, sh_off off)
+int allocate_refuses_free(const struct thread_state *state, sh_off off)
 {
 	switch (transaction_names(&state->txn.transaction, off)) {
 	case LOG_FREE:
@@ -124,7 +124,7 @@ __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off 
 	if (off == 0)
 		return 0;
 	if (__builtin_expect(state->txn.open, 0))
-		error = transaction_refuses(state, off);
+		error = allocate_refuses_free(state, off);
 	if (error == 0)
 		error = object_free(&state->thread, off);
 	thread_done(state);

@@ -5,9 +5,11 @@
 #include "api/end_copy.h"
 #include "api/open.h"
 #include "api/table.h"
+#include "recovery/place.h"
 #include "recovery/proof.h"
 #include "recovery/reap.h"
 #include "recovery/recover.h"
+#include "shm/order.h"
 #include "shm/slot.h"
 
 #include <errno.h>
@@ -59,7 +61,7 @@ static int map_heap(struct sh_heap *heap, const struct opening *opening, bool wr
 
 /* --- joining the others -------------------------------------------------------------------- */
 
-int attach_to_running(struct sh_heap *heap, const struct opening *opening)
+int attach_to_running(struct sh_heap *heap, struct opening *opening)
 {
 	char *path;
 	int fd;
@@ -79,7 +81,7 @@ int attach_to_running(struct sh_heap *heap, const struct opening *opening)
 /* --- alone --------------------------------------------------------------------------------- */
 
 /* P2, proved: see open.h. 0, SH_ETORN, or SH_ECONTROL: the proof is one that anybody could make. */
-static int prove_same_run(const struct sh_heap *heap, const struct opening *opening)
+static int prove_same_run_at(const struct sh_heap *heap, const struct opening *opening)
 {
 	const struct superblock *superblock = &opening->superblock;
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
@@ -89,6 +91,24 @@ static int prove_same_run(const struct sh_heap *heap, const struct opening *open
 	if (error == SH_ECONTROL)
 		return error;
 	return error == 0 && proof_gap(superblock, stamp, &header) == NULL ? 0 : SH_ETORN;
+}
+
+/* And the control file stays where the proof is. */
+static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
+{
+	int first = SH_ETORN;
+
+	for (unsigned place = 0; place < CONTROL_PLACES; place++) {
+		int error;
+
+		control_place(opening, place);
+		error = prove_same_run_at(heap, opening);
+		if (error == 0)
+			return 0;
+		if (place == 0)
+			first = error;
+	}
+	return first;
 }
 
 static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
@@ -138,6 +158,7 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 	if (error != 0)
 		return error;
 	opening->salvages = true;
+	control_place_new(opening);
 	begin_run(&opening->superblock);
 	skip_names(heap, &opening->superblock);
 	return 0;
@@ -149,6 +170,7 @@ static int judge(const struct sh_heap *heap, struct opening *opening)
 	int error;
 
 	if (is_clean(heap, opening)) {
+		control_place_new(opening);
 		begin_run(&opening->superblock);
 		return 0;
 	}
@@ -178,6 +200,11 @@ static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 {
 	int error;
 
+	/* Of the same run it stays as it is. */
+	if (!opening->recovers || opening->salvages)
+		place_write(heap->heap.base, opening->control_directory);
+	/* Crash: clean, and what it says of the control file is of no account. */
+	crash_order();
 	opening->superblock.clean = 0;
 	opening->superblock.end_copy = 0;
 	opening->superblock.incarnation++;
@@ -190,6 +217,18 @@ static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 	if (error == 0)
 		recover_stamp_arenas(&heap->heap);
 	return error;
+}
+
+/* For sh_stats(), whoever calls it. Crash: nobody is attached; recovered and told anew. */
+static void record_recovery(struct sh_heap *heap)
+{
+	struct recovery_record *record = &heap->heap.derived->recovery;
+
+	static_assert(sizeof(heap->counts) == sizeof(record->counts),
+		"the record holds the counts");
+	record->recovered = 1;
+	record->nanoseconds = heap->recovery_ns;
+	memcpy(record->counts, &heap->counts, sizeof(heap->counts));
 }
 
 static int run_recovery(struct sh_heap *heap, struct opening *opening)
@@ -206,6 +245,7 @@ static int run_recovery(struct sh_heap *heap, struct opening *opening)
 	if (error == 0 && opening->recovers) {
 		heap->counts = thread->counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
+		record_recovery(heap);
 	}
 	free(thread);
 	return error;

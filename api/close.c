@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "api/close.h"
 
+#include "api/detached.h"
 #include "api/end_copy.h"
 #include "api/open.h"
 #include "api/table.h"
@@ -124,6 +125,7 @@ static int close_last(struct sh_heap *heap)
 
 	if (handle_refuses(heap) == 0) {
 		bump_stamp(heap);
+		detached_drop_idle(heap);
 		thread_leave_all(heap);
 		error = detach(heap);
 	}
@@ -144,7 +146,8 @@ int sh_close(struct sh_heap *heap)
 	if (state != NULL && state->txn.open)
 		return EBUSY;
 	table_lock_open();
-	error = close_handle(heap);
+	/* Nobody else changes the number of handles meanwhile. */
+	error = heap->handles == 1 && detached_any_open(heap) ? EBUSY : close_handle(heap);
 	table_unlock_open();
 	return error;
 }

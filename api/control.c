@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "api/control.h"
 
+#include "recovery/place.h"
 #include "recovery/recover.h"
 #include "shm/slot.h"
 
@@ -17,11 +18,23 @@
 #define ZERO_BYTES 65536u
 #define NEW_SUFFIX ".new"
 
-char *control_path(const char *heap_path)
+/* What the heap file says comes first; but a process that sees the directory under another path, in a
+ * container, is right to say so. */
+void control_place(struct opening *opening, unsigned place)
 {
-	char *path;
+	opening->control_directory =
+		place == 0 ? opening->recorded.directory : opening->options->control_dir;
+}
 
-	return asprintf(&path, "%s" CONTROL_SUFFIX, heap_path) < 0 ? NULL : path;
+void control_place_new(struct opening *opening)
+{
+	opening->control_directory = opening->options->control_dir;
+}
+
+static char *control_path(const struct opening *opening)
+{
+	return place_path(opening->control_directory, opening->path, opening->superblock.heap_id,
+		opening->identity.inode);
 }
 
 int control_map(struct sh_heap *heap, char *path, int fd)
@@ -128,11 +141,11 @@ static int check_theirs(int fd, const struct opening *opening)
 	return header.format == recover_control_format(&opening->superblock) ? 0 : SH_EVERSION;
 }
 
-int control_open_theirs(const struct opening *opening, char **path, int *fd)
+static int open_theirs_at(const struct opening *opening, char **path, int *fd)
 {
 	int error;
 
-	*path = control_path(opening->path);
+	*path = control_path(opening);
 	if (*path == NULL)
 		return ENOMEM;
 	error = file_open(*path, O_RDWR | O_NOFOLLOW, NULL, fd);
@@ -148,11 +161,26 @@ int control_open_theirs(const struct opening *opening, char **path, int *fd)
 	return error;
 }
 
+int control_open_theirs(struct opening *opening, char **path, int *fd)
+{
+	int first = SH_ECONTROL;
+	int error = SH_ECONTROL;
+
+	for (unsigned place = 0; place < CONTROL_PLACES && error != 0; place++) {
+		control_place(opening, place);
+		error = open_theirs_at(opening, path, fd);
+		if (place == 0)
+			first = error;
+	}
+	/* What is wrong with the place that the heap file names is what the user wants to know. */
+	return error == SH_ECONTROL ? first : error;
+}
+
 /* --- that of an earlier run ----------------------------------------------------------------- */
 
 int control_read_left(const struct opening *opening, struct control_header *header)
 {
-	char *path = control_path(opening->path);
+	char *path = control_path(opening);
 	int fd;
 	int error = path == NULL ? ENOMEM : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
 
@@ -273,7 +301,7 @@ static void keep_old(struct sh_heap *heap, const char *path)
 /* Puts an empty control file, but for the proof, in place of the one that an earlier run left. */
 static int lay_new(struct sh_heap *heap, const struct opening *opening)
 {
-	char *path = control_path(opening->path);
+	char *path = control_path(opening);
 	char *name;
 	int fd;
 	int error = path == NULL ? ENOMEM : create_new(path, &name, &fd);
@@ -345,7 +373,7 @@ static bool is_ours(int fd, const struct opening *opening)
  * Crash: no magic, and the proof; done again. */
 static int lay_in_place(struct sh_heap *heap, const struct opening *opening)
 {
-	char *path = control_path(opening->path);
+	char *path = control_path(opening);
 	int fd = FILE_NONE;
 	int error = path == NULL ? ENOMEM : file_open(path, O_RDWR | O_NOFOLLOW, NULL, &fd);
 

@@ -5,17 +5,20 @@
 
 #include "api/open.h"
 
-#define CONTROL_SUFFIX "-shm"
+/* The places where the control file of a run that is there may be; control_place(opening, i) makes
+ * opening->control_directory that of the i-th. */
+#define CONTROL_PLACES 2u
+void control_place(struct opening *opening, unsigned place);
 
-/* Its path beside the heap file; malloc'd, NULL: no memory. */
-char *control_path(const char *heap_path);
+/* Makes it that of a new run. */
+void control_place_new(struct opening *opening);
 
 /* Maps the control file and takes over path and descriptor, on failure too. 0 or an errno. */
 int control_map(struct sh_heap *heap, char *path, int fd);
 
 /* Opens the control file of those who are attached. 0, SH_ECONTROL when it is not theirs, or an
  * errno. */
-int control_open_theirs(const struct opening *opening, char **path, int *fd);
+int control_open_theirs(struct opening *opening, char **path, int *fd);
 
 /* Reads the header of the control file that an earlier run left. 0; SH_ECONTROL when others may write
  * it than may write the heap; ESTALE when it or the heap file is a copy; or an errno. */

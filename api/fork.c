@@ -24,6 +24,8 @@ static void make_room(struct sh_heap *heap)
 static void claim_for_child(struct sh_heap *heap)
 {
 	heap->ticket.process = SLOT_NONE;
+	if (heap->not_for_children)
+		return;
 	/* The last slot is not for children. Without a ticket the child cannot attach. */
 	if (handle_refuses(heap) == 0 && ticket_slots_left(heap) >= 2)
 		ticket_claim(heap, &heap->ticket);
@@ -48,7 +50,7 @@ static void before_fork(void)
 {
 	table_lock_open();
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
-		if (handle_refuses(heap) == 0)
+		if (handle_refuses(heap) == 0 && !heap->not_for_children)
 			make_room(heap);
 	table_lock();
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next) {
@@ -74,10 +76,20 @@ static void lose(struct sh_heap *heap)
 	mprotect(heap->heap.control, heap->control_bytes, PROT_NONE);
 }
 
+/* The mappings are not there, and something else may come to be: nothing must touch or unmap it. */
+static void leave_out(struct sh_heap *heap)
+{
+	heap->lost = true;
+	heap->heap.base = NULL;
+	heap->heap.control = NULL;
+}
+
 static void attach_child(struct sh_heap *heap)
 {
 	heap->presence = NULL;
-	if (heap->read_only || heap->lost)
+	if (heap->not_for_children)
+		leave_out(heap);
+	if (heap->read_only || (heap->lost && !heap->not_for_children))
 		return;
 	lock_holder_forget(&heap->attached);
 	/* Their descriptions are the parent's, too. */
@@ -86,6 +98,8 @@ static void attach_child(struct sh_heap *heap)
 	ticket_drop_spares(heap);
 	file_close_if(heap->old_control_fd, &heap->old_control);
 	heap->old_control_fd = FILE_NONE;
+	if (heap->not_for_children)
+		return;
 	if (heap->ticket.process == SLOT_NONE || ticket_redeem(heap, &heap->ticket) != 0)
 		lose(heap);
 	else

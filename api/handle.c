@@ -15,6 +15,8 @@ bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
 	if (bytes == 0 || bytes > heap->heap.max_bytes || off > heap->heap.max_bytes - bytes)
 		return false;
 	last = (off + bytes - 1) >> PAGE_SHIFT;
+	if ((first ^ last) >> CHUNK_PAGES_SHIFT == 0)
+		return chunk_meta(&heap->heap, first) != NULL;
 	return page_is_data(&heap->heap, first) && page_is_data(&heap->heap, last) &&
 		page_arena(first) == page_arena(last);
 }

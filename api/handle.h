@@ -21,12 +21,16 @@
 
 struct thread_state;
 
+/* How many ended detached transactions a process keeps per heap, slots and all. */
+#define DETACHED_IDLE 8u
+
 /* Process. Constant after sh_open() but where a field says otherwise. */
 struct sh_heap {
 	struct heap heap; /* first: sh_base() reads its first word */
 	bool read_only;   /* no control file, no threads, PROT_READ */
 	bool pins_heap;   /* see lock_holder_probe() */
 	bool pins_control;
+	bool not_for_children; /* SH_FORK_DONTFORK */
 	/* The fork child could not attach: the mappings are inaccessible. Set in the child only. */
 	bool lost;
 	uint64_t control_bytes;
@@ -45,12 +49,14 @@ struct sh_heap {
 	struct file_identity old_control;
 	struct reap_counts counts; /* of the recovery or reaping at open */
 	uint64_t recovery_ns;
+	_Atomic(struct thread_state *) idle[DETACHED_IDLE]; /* see api/detached.h */
 	/* --- under table_lock() */
 	struct sh_heap *next;
 	unsigned handles;
 	struct presence *presence;
-	struct thread_state *threads; /* of this process */
-	unsigned leaving;             /* threads that are giving back what they hold */
+	struct thread_state *threads;  /* of this process */
+	struct thread_state *detached; /* the same of detached transactions, idle ones, too */
+	unsigned leaving;              /* threads that are giving back what they hold */
 };
 
 /* The first error that a call on the handle meets: EROFS, or ECHILD in a child that could not

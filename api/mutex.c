@@ -66,6 +66,28 @@ int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex)
 			&state->thread));
 }
 
+/* `timeout_ns` from now; LOCK_NO_DEADLINE when that is beyond the end of the clock. */
+static uint64_t deadline(const struct system *system, uint64_t timeout_ns)
+{
+	uint64_t now = system->now_ns(system->context);
+
+	return timeout_ns < LOCK_NO_DEADLINE - now ? now + timeout_ns : LOCK_NO_DEADLINE;
+}
+
+int sh_mutex_timedlock(struct sh_heap *heap, struct sh_mutex *mutex, uint64_t timeout_ns)
+{
+	int error;
+	struct thread_state *state = begin(heap, mutex, &error);
+	const struct system *system = &heap->heap.system;
+
+	if (state == NULL)
+		return error;
+	error = finish(state,
+		lock_acquire_until(word_of(mutex), state->thread.tag, system, settle,
+			&state->thread, deadline(system, timeout_ns)));
+	return error == EBUSY ? ETIMEDOUT : error;
+}
+
 int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
 {
 	int error;

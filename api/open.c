@@ -8,6 +8,7 @@
 #include "api/table.h"
 #include "api/thread.h"
 #include "recovery/check.h"
+#include "recovery/place.h"
 #include "recovery/reap.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OPEN_FLAGS (SH_CREATE | SH_EXCL | SH_RDONLY | SH_SALVAGE)
@@ -46,6 +48,23 @@ static int complete_options(const struct sh_options *given, struct sh_options *o
 		options->max_threads = DEFAULT_THREAD_SLOTS;
 	if (options->max_size == 0)
 		options->max_size = DEFAULT_MAX_BYTES;
+	if (options->huge_pages > 1 || options->fork > SH_FORK_DONTFORK)
+		return EINVAL;
+	return 0;
+}
+
+/* The path of an existing directory without links; "" for none. */
+static int resolve_directory(const char *path, char **resolved)
+{
+	struct stat status;
+
+	*resolved = path == NULL || path[0] == '\0' ? strdup("") : realpath(path, NULL);
+	if (*resolved == NULL)
+		return path == NULL ? ENOMEM : file_error();
+	if (strlen(*resolved) >= CONTROL_PLACE_BYTES)
+		return ENAMETOOLONG;
+	if ((*resolved)[0] != '\0' && stat(*resolved, &status) == 0 && !S_ISDIR(status.st_mode))
+		return ENOTDIR;
 	return 0;
 }
 
@@ -152,10 +171,28 @@ static int attach_files(struct sh_heap *heap, struct opening *opening)
 		return error;
 	if (is_read_only(opening))
 		return attach_read_only(heap, opening, attached);
+	place_read(opening->fd, &opening->recorded);
 	error = attached ? attach_to_running(heap, opening) : attach_alone(heap, opening);
 	if (error == 0)
 		error = attach_register(heap);
 	return error;
+}
+
+/* Hints: a kernel without them does without. */
+static void advise_mapping(char *base, uint64_t bytes, const struct sh_options *options)
+{
+	if (options->huge_pages)
+		madvise(base, bytes, MADV_HUGEPAGE);
+	if (options->fork == SH_FORK_DONTFORK)
+		madvise(base, bytes, MADV_DONTFORK);
+}
+
+static void advise(struct sh_heap *heap, const struct sh_options *options)
+{
+	heap->not_for_children = options->fork == SH_FORK_DONTFORK;
+	advise_mapping(heap->heap.base, heap->heap.max_bytes, options);
+	if (heap->heap.control != NULL)
+		advise_mapping(heap->heap.control, heap->control_bytes, options);
 }
 
 static struct sh_heap *attach(struct opening *opening, int *error)
@@ -171,6 +208,7 @@ static struct sh_heap *attach(struct opening *opening, int *error)
 	ticket_init_spares(heap);
 	*error = attach_files(heap, opening);
 	if (*error == 0) {
+		advise(heap, opening->options);
 		heap->heap.reap = reap_all;
 		heap->handles = 1;
 		return heap;
@@ -325,21 +363,28 @@ int sh_open(const char *path, unsigned flags, const struct sh_options *options,
 	struct sh_options complete;
 	struct opening opening = { .flags = flags, .options = &complete };
 	char *resolved;
+	char *control_dir = NULL;
 	int error = (flags & ~OPEN_FLAGS) != 0 ? EINVAL : complete_options(options, &complete);
 
 	*heap = NULL;
 	if ((flags & SH_RDONLY) && (flags & (SH_CREATE | SH_SALVAGE)))
 		error = EINVAL;
 	if (error == 0)
+		error = resolve_directory(complete.control_dir, &control_dir);
+	if (error == 0)
 		error = resolve(path, &resolved);
-	if (error != 0)
+	if (error != 0) {
+		free(control_dir);
 		return error;
+	}
+	complete.control_dir = control_dir;
 	opening.path = resolved;
 	pthread_once(&once, module_init);
 	table_lock_open();
 	error = open_or_create(&opening, heap);
 	table_unlock_open();
 	free(resolved);
+	free(control_dir);
 	if (error != 0)
 		*heap = NULL;
 	return error;

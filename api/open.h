@@ -27,9 +27,11 @@ struct opening {
 	uint64_t bytes;                   /* its length */
 	struct file_identity identity;
 	struct superblock superblock;
-	int copies;    /* of the superblock that are whole */
-	bool recovers; /* the heap was not clean */
-	bool salvages; /* ... nor whole */
+	struct control_place recorded; /* what the heap file says of the control file */
+	const char *control_directory; /* where the control file is; "": beside the heap file */
+	int copies;                    /* of the superblock that are whole */
+	bool recovers;                 /* the heap was not clean */
+	bool salvages;                 /* ... nor whole */
 };
 
 /* Makes the heap file. 0; EEXIST when somebody else did; EINVAL; others of open(2) and
@@ -38,7 +40,7 @@ int create_heap_file(const char *path, const struct sh_options *options);
 
 /* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an
  * errno. */
-int attach_to_running(struct sh_heap *heap, const struct opening *opening);
+int attach_to_running(struct sh_heap *heap, struct opening *opening);
 
 /* Begins an incarnation: lays the control file anew and recovers. 0, SH_ETORN, SH_EBADHEAP, or an
  * errno. */

@@ -1,13 +1,14 @@
 /* reap.c -- what reaping and recovery did, and reaping on demand
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "recovery/reap.h"
+#include "api/reap.h"
 
 #include "api/thread.h"
+#include "recovery/reap.h"
 
 #include <errno.h>
 #include <string.h>
 
-static void fill(struct sh_reap_report *report, const struct reap_counts *after,
+void reap_report(struct sh_reap_report *report, const struct reap_counts *after,
 	const struct reap_counts *before)
 {
 	if (report == NULL)
@@ -35,7 +36,7 @@ int sh_reap(struct sh_heap *heap, struct sh_reap_report *report)
 	before = state->thread.counts;
 	state->thread.met_dead = false;
 	reap_all(&state->thread);
-	fill(report, &state->thread.counts, &before);
+	reap_report(report, &state->thread.counts, &before);
 	thread_done(state);
 	return 0;
 }
@@ -46,7 +47,7 @@ int sh_recovery_report(struct sh_heap *heap, struct sh_reap_report *report, uint
 
 	if (heap->lost)
 		return ECHILD;
-	fill(report, &heap->counts, &nothing);
+	reap_report(report, &heap->counts, &nothing);
 	if (nanoseconds != NULL)
 		*nanoseconds = heap->recovery_ns;
 	return 0;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "api/thread.h"
 
+#include "api/detached.h"
 #include "api/table.h"
 #include "heap/object.h"
 #include "heap/pages.h"
@@ -24,14 +25,15 @@ static pthread_key_t end_key;
 /* --- entering ------------------------------------------------------------------------------ */
 
 /* Lays the thread's word in a claimed slot and confirms the claim. 0 or an errno. */
-static int settle_in(struct sh_heap *heap, struct thread_state *state, uint32_t slot)
+static int settle_in(struct sh_heap *heap, struct thread_state *state, uint32_t slot,
+	bool liveness_word)
 {
 	uint64_t tag = tag_make(slot, handle_next_serial(heap));
-	int error = presence_lock_word(state->presence, slot);
+	int error = liveness_word ? presence_lock_word(state->presence, slot) : 0;
 
 	if (error != 0)
 		return error;
-	slot_confirm(&heap->heap.thread_slot[slot], tag, state->presence->process, true);
+	slot_confirm(&heap->heap.thread_slot[slot], tag, state->presence->process, liveness_word);
 	thread_init(&state->thread, &heap->heap, slot, tag);
 	return 0;
 }
@@ -74,7 +76,7 @@ bool thread_reap_alone(struct sh_heap *heap)
 	return reaped;
 }
 
-static int claim(struct sh_heap *heap, struct thread_state *state)
+int thread_claim_slot(struct sh_heap *heap, struct thread_state *state, bool liveness_word)
 {
 	struct control_header *header = heap->heap.header;
 	struct thread_slot *slots = heap->heap.thread_slot;
@@ -84,9 +86,11 @@ static int claim(struct sh_heap *heap, struct thread_state *state)
 
 	if (slot == SLOT_NONE && reap_from_last_slot(heap, state))
 		slot = slot_claim(header, slots, process);
+	if (slot == SLOT_NONE && detached_drop_idle(heap))
+		slot = slot_claim(header, slots, process);
 	if (slot == SLOT_NONE)
 		return SH_ESLOTS;
-	error = settle_in(heap, state, slot);
+	error = settle_in(heap, state, slot, liveness_word);
 	if (error != 0)
 		presence_drop_claim(state->presence, slot);
 	return error;
@@ -130,7 +134,7 @@ static struct thread_state *make(struct sh_heap *heap, int *error)
 		return NULL;
 	}
 	hold_presence(heap, state);
-	*error = claim(heap, state);
+	*error = thread_claim_slot(heap, state, true);
 	if (*error != 0) {
 		drop_presence(state);
 		free(state);
@@ -151,8 +155,7 @@ struct thread_state *thread_find(const struct sh_heap *heap)
 
 /* --- leaving ------------------------------------------------------------------------------- */
 
-/* Gives back what the thread holds on a heap; its slot is the only thing left. */
-static void give_back(struct thread_state *state)
+void thread_give_back(struct thread_state *state)
 {
 	if (state->txn.open) {
 		transaction_abort(&state->txn.transaction);
@@ -195,7 +198,7 @@ static void leave_parked(struct thread_state *state)
 
 static void park(struct thread_state *state)
 {
-	give_back(state);
+	thread_give_back(state);
 	presence_park(state->presence, state->thread.slot);
 	atomic_store_explicit(&state->heap, NULL, memory_order_relaxed);
 }
@@ -275,6 +278,7 @@ void thread_forget_all(void)
 			free(state->txn.transaction.index.slots);
 			free(state);
 		}
+		detached_forget_all(heap);
 		heap->leaving = 0;
 	}
 	thread_states = NULL;

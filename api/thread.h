@@ -16,9 +16,10 @@ struct sh_txn {
 	struct transaction transaction;
 	struct thread_state *state;
 	bool open;
+	bool detached; /* its state is no thread's */
 };
 
-/* Process. One thread on one heap.
+/* Process. One thread, or one detached transaction, on one heap.
  *
  * heap: NULL: parked. Written by the thread, or by the closer, who runs when the thread is idle.
  * next_of_thread: the thread's own. next_of_heap: under table_lock(). */
@@ -53,6 +54,13 @@ static inline struct thread_state *thread_here(struct sh_heap *heap, int *error)
 
 /* The calling thread's state on the heap, if it has one. */
 struct thread_state *thread_find(const struct sh_heap *heap);
+
+/* Claims a slot for the state, whose presence is set: with a liveness word, which the calling thread
+ * locks, or, for a detached transaction, without. 0, SH_ESLOTS or an errno. */
+int thread_claim_slot(struct sh_heap *heap, struct thread_state *state, bool liveness_word);
+
+/* Gives back what the state holds on its heap; its slot is the only thing left. */
+void thread_give_back(struct thread_state *state);
 
 /* Cleans up after the dead if the thread took a lock over from one; at the end of calls, when it
  * holds no lock. */

@@ -1,5 +1,6 @@
 /* transaction.c -- transactions, and the calls that are one
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "api/detached.h"
 #include "api/error.h"
 #include "api/thread.h"
 #include "heap/object.h"
@@ -7,6 +8,11 @@
 
 #include <errno.h>
 #include <string.h>
+
+static struct sh_heap *heap_of(const struct sh_txn *txn)
+{
+	return atomic_load_explicit(&txn->state->heap, memory_order_relaxed);
+}
 
 /* --- begin and end ------------------------------------------------------------------------- */
 
@@ -26,18 +32,38 @@ static struct sh_txn *begin(struct sh_heap *heap, int *error)
 	return &state->txn;
 }
 
+/* The same of one that no thread owns. */
+static struct sh_txn *begin_detached(struct sh_heap *heap, int *error)
+{
+	struct thread_state *state;
+
+	*error = handle_refuses(heap);
+	state = *error == 0 ? detached_take(heap, error) : NULL;
+	if (state == NULL)
+		return NULL;
+	transaction_begin(&state->txn.transaction, &state->thread);
+	state->txn.open = true;
+	return &state->txn;
+}
+
 static void end(struct sh_txn *txn, void (*carry_out)(struct transaction *transaction))
 {
 	carry_out(&txn->transaction);
 	txn->open = false;
 	thread_done(txn->state);
+	if (txn->detached)
+		detached_put(heap_of(txn), txn->state);
 }
 
 int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **txn)
 {
 	int error = EINVAL;
 
-	*txn = flags != 0 ? NULL : begin(heap, &error);
+	*txn = NULL;
+	if (flags == SH_DETACHED)
+		*txn = begin_detached(heap, &error);
+	else if (flags == 0)
+		*txn = begin(heap, &error);
 	return *txn != NULL ? 0 : error;
 }
 
@@ -56,11 +82,6 @@ void sh_txn_abort(struct sh_txn *txn)
 }
 
 /* --- recording ----------------------------------------------------------------------------- */
-
-static struct sh_heap *heap_of(const struct sh_txn *txn)
-{
-	return atomic_load_explicit(&txn->state->heap, memory_order_relaxed);
-}
 
 static int check_sizes(const struct sh_heap *heap, size_t size, unsigned flags)
 {

@@ -10,7 +10,9 @@
  *                             Written under the page lock, follows the arena's frontier.
  *   page index                heap/page_index.h
  *   listed rows               one byte per page: a span without owner that has room, and its class
- *   class chunks              per arena and span class one bit per chunk: it may hold such a span
+ *   class chunks              per arena and span class one bit per chunk: it may hold such a span;
+ *                             behind the last class: it holds spans of an earlier incarnation that
+ *                             nobody has looked at
  *   owned                     per slot OWNED_COUNT words, backed as they come into use */
 #ifndef SPANHEAP_DERIVED_LAYOUT_H
 #define SPANHEAP_DERIVED_LAYOUT_H
@@ -28,6 +30,21 @@
 /* What one section of the page lock may change: a slot's limbo, cache and two intents. */
 #define JOURNAL_RUNS (LIMBO_RUNS + 4u)
 #define ACTIVE_WORDS 512u
+
+/* Control file. What the recovery did that laid the file; all zero when the heap was clean. Written
+ * under the opening lock, before anybody else attaches.
+ *
+ * counts: as struct reap_counts (heap/heap.h). */
+#define RECOVERY_COUNTS 8u
+
+struct recovery_record {
+	uint64_t recovered; /* 1: the heap was not clean */
+	uint64_t nanoseconds;
+	uint64_t counts[RECOVERY_COUNTS];
+	uint64_t reserved[6];
+};
+
+static_assert(sizeof(struct recovery_record) == 128, "format");
 
 /* Control file. The page lock and what it protects.
  *
@@ -50,6 +67,7 @@ struct derived_header {
 	/* --- one bit per slot: its log frees blocks, look at its `applying`. Set by the slot's
 	 * thread before its first hazard, cleared after its last by whoever writes its log. */
 	_Atomic uint64_t active[ACTIVE_WORDS];
+	struct recovery_record recovery;
 };
 
 static_assert(offsetof(struct derived_header, journal) == 64, "format");
@@ -61,10 +79,8 @@ static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES ==
 #define OWNED_COUNT (RETAINED_SPANS + SPAN_CLASS_COUNT + 1u)
 #define OWNED_STRIDE (((uint64_t)OWNED_COUNT * sizeof(uint64_t) + 4095u) & ~UINT64_C(4095))
 
-/* What stands in a listed row: 0, 1 + span class, or this: the span at the page is of an earlier
- * incarnation, and has not been looked at yet. */
-#define LISTED_UNSEEN 255u
-static_assert(SPAN_CLASS_COUNT < LISTED_UNSEEN - 1, "a class and one fit a byte");
+/* What stands in a listed row: 0, or 1 + span class. */
+static_assert(SPAN_CLASS_COUNT < 255, "a class and one fit a byte");
 
 /* Control file. What a thread holds that is not truth. One writer: the slot's thread, or whoever
  * holds the slot's reaper word.
@@ -99,5 +115,8 @@ static_assert(offsetof(struct slot_words, limbo) == CACHE_LINE_BYTES, "format");
 
 /* Chunks of an arena that may hold listed spans of a class, one bit each. */
 #define CLASS_CHUNK_WORDS ((ARENA_CHUNKS + 63) / 64)
+/* In place of a span class: the chunk has not been looked at since the restart. */
+#define CLASS_CHUNK_UNSEEN SPAN_CLASS_COUNT
+#define CLASS_CHUNK_ROWS (SPAN_CLASS_COUNT + 1u)
 
 #endif

@@ -8,7 +8,7 @@
  *	arena 0                                      arena 1, 2, ...
  *	+--------------------------------------+     +---------------+
  *	| superblock, copy A       SUPERBLOCK_STRIDE |               |
- *	| running words            one page    |     |               |
+ *	| running words, control place         |     |               |
  *	| arena directory                      |     |               |
  *	| roots                                |     |               |
  *	| slot logs                            |     |               |
@@ -85,6 +85,16 @@ struct running {
 };
 
 static_assert(sizeof(struct running) == 64, "format");
+
+/* Heap file, at CONTROL_PLACE_OFFSET, behind the running words. Where the control file of the last run
+ * is: an absolute path that ends with NUL, or "", beside the heap file. Written under the opening
+ * lock while the file is clean, before the mark goes. */
+#define CONTROL_PLACE_BYTES UINT64_C(2048)
+#define CONTROL_PLACE_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES - CONTROL_PLACE_BYTES)
+
+struct control_place {
+	char directory[CONTROL_PLACE_BYTES];
+};
 
 /* Heap file. The arena directory, one entry per arena of the address space.
  *

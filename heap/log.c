@@ -69,7 +69,7 @@ static int extend(struct thread *thread, unsigned k)
 	return 0;
 }
 
-int log_reserve(struct thread *thread, uint64_t more)
+int log_reserve_behind(struct thread *thread, uint64_t more)
 {
 	struct slot_log *log = thread->log;
 	uint64_t last = log_read(log).count + more - 1;
@@ -91,23 +91,6 @@ int log_reserve(struct thread *thread, uint64_t more)
 	return 0;
 }
 
-static void grow_count(struct slot_log *log, struct log_word word, uint64_t entries)
-{
-	word.count += entries;
-	/* Crash before: not recorded. */
-	crash_order();
-	log_write(log, word);
-}
-
-void log_append(struct thread *thread, const struct log_entry *entry)
-{
-	struct slot_log *log = thread->log;
-	struct log_word word = log_read(log);
-
-	*log_entry_at(thread->heap, log, word.count) = *entry;
-	grow_count(log, word, 1);
-}
-
 void log_append_bytes(struct thread *thread, const struct log_entry *entry, const void *content)
 {
 	struct slot_log *log = thread->log;
@@ -120,7 +103,10 @@ void log_append_bytes(struct thread *thread, const struct log_entry *entry, cons
 	for (uint64_t done = 0; done < bytes; done += LOG_ENTRY_BYTES, at++)
 		memcpy(log_entry_at(thread->heap, log, at), from + done,
 			bytes - done < LOG_ENTRY_BYTES ? bytes - done : LOG_ENTRY_BYTES);
-	grow_count(log, word, 1 + log_raw_entries(bytes));
+	word.count = at;
+	/* Crash before: not recorded. */
+	crash_order();
+	log_write(log, word);
 }
 
 bool log_copy_bytes(const struct heap *heap, struct slot_log *log, uint64_t index, void *to,

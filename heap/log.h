@@ -17,6 +17,7 @@
 #define SPANHEAP_LOG_H
 
 #include "heap/heap.h"
+#include "shm/order.h"
 
 enum log_state {
 	LOG_EMPTY = 0,
@@ -86,10 +87,35 @@ static inline uint64_t log_raw_entries(uint64_t bytes)
 
 /* Makes room for `more` entries in the thread's own log. 0, ENOMEM or ENOSPC; nothing recorded is
  * lost. No intent is open. */
-int log_reserve(struct thread *thread, uint64_t more);
+int log_reserve_behind(struct thread *thread, uint64_t more);
 
-/* Records an entry in the thread's own log; room was reserved. Crash: recorded or not. */
-void log_append(struct thread *thread, const struct log_entry *entry);
+static inline int log_reserve(struct thread *thread, uint64_t more)
+{
+	return more <= LOG_INLINE_ENTRIES &&
+			log_read(thread->log).count <= LOG_INLINE_ENTRIES - more
+		? 0
+		: log_reserve_behind(thread, more);
+}
+
+/* Entry `index` of a log, in which it was reserved. */
+static inline struct log_entry *log_entry_reserved(const struct heap *heap, struct slot_log *log,
+	uint64_t index)
+{
+	return index < LOG_INLINE_ENTRIES ? &log->entries[index] : log_entry_at(heap, log, index);
+}
+
+/* Records an entry in the thread's own log; room was reserved. Returns its index. Crash: recorded or not. */
+static inline uint64_t log_append(struct thread *thread, const struct log_entry *entry)
+{
+	struct slot_log *log = thread->log;
+	struct log_word word = log_read(log);
+
+	*log_entry_reserved(thread->heap, log, word.count++) = *entry;
+	/* Crash before: not recorded. */
+	crash_order();
+	log_write(log, word);
+	return word.count - 1;
+}
 
 /* Records a range and its content as it is. Room for 1 + log_raw_entries(bytes) was reserved. */
 void log_append_bytes(struct thread *thread, const struct log_entry *entry, const void *content);
@@ -99,7 +125,7 @@ bool log_copy_bytes(const struct heap *heap, struct slot_log *log, uint64_t inde
 	uint64_t bytes);
 
 /* Gives the extensions of an EMPTY log of `slot` back, whose one writer the caller is; uses intent
- * `which`. */
+ * `which`. They come in ascending order and go in descending order, so the first is there when any is. */
 void log_release_extensions(struct thread *thread, uint32_t slot, unsigned which);
 
 #endif

@@ -141,9 +141,8 @@ static void record(struct transaction *transaction, enum log_kind kind, uint64_t
 		.before = before,
 		.after = after,
 	};
-	uint64_t at = log_read(transaction->thread->log).count;
+	uint64_t at = log_append(transaction->thread, &entry);
 
-	log_append(transaction->thread, &entry);
 	transaction->index.used++;
 	if (transaction->index.slots != NULL)
 		index_put(&transaction->index, &entry, at);
@@ -152,8 +151,7 @@ static void record(struct transaction *transaction, enum log_kind kind, uint64_t
 void transaction_begin(struct transaction *transaction, struct thread *thread)
 {
 	assert(log_read(thread->log).state == LOG_EMPTY);
-	transaction->thread = thread;
-	transaction->index = (struct transaction_index){ .slots = NULL };
+	*transaction = (struct transaction){ .thread = thread };
 	log_write(thread->log, (struct log_word){ .state = LOG_OPEN });
 }
 
@@ -215,9 +213,11 @@ int transaction_free(struct transaction *transaction, uint64_t off)
 	if (!block_is_live(heap, &block) || find_entry(transaction, LOG_FREE, off) != NULL)
 		return SH_EDOUBLEFREE;
 	error = reserve(transaction, 0);
-	if (error == 0)
-		record(transaction, LOG_FREE, off, 0, 0);
-	return error;
+	if (error != 0)
+		return error;
+	record(transaction, LOG_FREE, off, 0, 0);
+	transaction->frees = true;
+	return 0;
 }
 
 int transaction_add(struct transaction *transaction, uint64_t off, uint64_t bytes)
@@ -272,8 +272,10 @@ int transaction_root(struct transaction *transaction, const char *name, uint64_t
 	if (!root_name(name, words))
 		return EINVAL;
 	error = reserve(transaction, 0);
-	if (error == 0)
+	if (error == 0) {
+		transaction->pins = true;
 		error = root_pin(transaction->thread, words, &index);
+	}
 	if (error != 0)
 		return error;
 	entry = find_entry(transaction, LOG_ROOT, index);
@@ -295,6 +297,8 @@ struct replay {
 	struct slot_log *log;
 	struct log_word word;
 	bool active; /* the slot's bit in the active mask is known to be set */
+	bool frees;  /* entries may free blocks */
+	bool pins;   /* roots may be pinned */
 };
 
 static struct replay replay_of(struct thread *thread, uint32_t slot)
@@ -307,6 +311,8 @@ static struct replay replay_of(struct thread *thread, uint32_t slot)
 		.slot = slot,
 		.log = log,
 		.word = log_read(log),
+		.frees = true,
+		.pins = true,
 	};
 }
 
@@ -351,17 +357,14 @@ static void replay_set_state(struct replay *replay, enum log_state state)
 /* The thread itself stores; who acts for it stores only what its own store would have changed. */
 static void apply_store(const struct replay *replay, const struct log_entry *entry)
 {
+	_Atomic uint64_t *word = heap_at(replay->heap, entry->where);
 	uint64_t before = entry->before;
-	_Atomic uint64_t *word;
 
-	if (entry->where % sizeof(*word) != 0 ||
-		!page_is_data(replay->heap, entry->where >> PAGE_SHIFT))
-		return;
-	word = heap_at(replay->heap, entry->where);
 	/* release: who follows the new value sees what was written before it. */
 	if (replay_own(replay))
 		atomic_store_explicit(word, entry->after, memory_order_release);
-	else
+	else if (entry->where % sizeof(*word) == 0 &&
+		page_is_data(replay->heap, entry->where >> PAGE_SHIFT))
 		atomic_compare_exchange_strong_explicit(word, &before, entry->after,
 			memory_order_acq_rel, memory_order_relaxed);
 }
@@ -390,7 +393,7 @@ static void apply_all(struct replay *replay)
 
 	while ((entry = replay_entry(replay)) != NULL)
 		apply_entry(replay, entry);
-	replay_set_state(replay, LOG_FREEING);
+	replay_set_state(replay, replay->frees ? LOG_FREEING : LOG_EMPTY);
 }
 
 /* --- ranges -------------------------------------------------------------------------------- */
@@ -602,13 +605,17 @@ static void carry_out(struct replay *replay)
 		free_all(replay, LOG_FREE);
 	else if (replay->word.state == LOG_ROLLBACK)
 		free_all(replay, LOG_ALLOC);
-	else
+	else if (replay->frees)
 		set_applying(replay, 0);
 	/* Damaged. */
 	if (replay->word.state != LOG_EMPTY)
 		replay_set_state(replay, LOG_EMPTY);
 	clear_active(replay);
-	root_unpin_all(replay->heap, replay->slot);
+	if (replay->pins)
+		root_unpin_all(replay->heap, replay->slot);
+	if (replay_own(replay) &&
+		atomic_load_explicit(&replay->log->extension[0], memory_order_relaxed) == 0)
+		return;
 	log_release_extensions(replay->thread, replay->slot, 1);
 }
 
@@ -617,6 +624,8 @@ static void end(struct transaction *transaction, enum log_state state)
 	struct thread *thread = transaction->thread;
 	struct replay replay = replay_of(thread, thread->slot);
 
+	replay.frees = transaction->frees;
+	replay.pins = transaction->pins;
 	/* Everything that the caller wrote comes before the commit point. */
 	crash_order();
 	replay_set_state(&replay, state);

@@ -37,14 +37,14 @@
  *
  *                        the same block/word/mutex      others
  *   alloc                -                              yes
- *   free                 no (double free)               yes
+ *   free, realloc        no (double free)               yes
  *   usable_size, ptr     yes, but not with its free     yes
  *   txn, one handle      no                             yes
  *   root_get             yes                            yes
  *   root_set             yes (one after the other)      yes
  *   mutex lock/unlock    yes                            yes
  *   check                yes: it stops the page allocator for moments and skips what moves
- *   reap                 yes
+ *   reap, stats          yes
  *   close                no call of the process on this heap may be running */
 #ifndef SPANHEAP_H
 #define SPANHEAP_H
@@ -97,9 +97,17 @@ struct sh_txn;
 #define SH_RDONLY 0x04u /* write neither file; only reading calls work, others give EROFS */
 #define SH_SALVAGE 0x08u
 
+/* What a fork(2) child has of the heap. */
+#define SH_FORK_ATTACH 0u /* it is attached, as a process of its own, from the fork on */
+#define SH_FORK_DONTFORK \
+	1u /* nothing: calls give ECHILD, pointers lead nowhere; it may sh_open() */
+
 /* Flags of the allocating calls. */
 #define SH_ZERO 0x01u   /* the block reads as zeros */
 #define SH_NOSCAN 0x02u /* the block will hold no offsets (a collector need not read it) */
+
+/* Flags of sh_txn_begin(). */
+#define SH_DETACHED 0x01u /* not bound to the calling thread */
 
 /* Progress of a recovery: what is being done, how far. Called by the thread inside sh_open(). */
 typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, void *argument);
@@ -111,14 +119,23 @@ struct sh_options {
 	unsigned mode;          /* permission bits of a new heap file; default 0600 */
 	unsigned max_processes; /* of a new heap; default 256 */
 	unsigned max_threads;   /* of a new heap; default 512 */
-	uint64_t max_size;      /* bytes of address space; default 1 TiB for a new heap; at an
-				   existing heap: what it was created with */
+	/* Bytes of address space; default 1 TiB for a new heap. At an existing heap it has no
+	 * effect: every process maps what the heap was created with, or could not follow the
+	 * others' offsets. */
+	uint64_t max_size;
 	sh_progress_fn *progress;
 	void *progress_argument;
+	/* Directory for the control file, for instance on tmpfs; default: PATH-shm, beside the heap
+	 * file. It counts when nobody has the heap open and it is clean; a run that is there keeps
+	 * its control file, whose place the heap file names, and is found by who says nothing, or
+	 * something else. Say it each time. */
+	const char *control_dir;
+	unsigned huge_pages; /* 1: ask for huge pages (MADV_HUGEPAGE) for both files; default: no */
+	unsigned fork;       /* SH_FORK_ATTACH (default) or SH_FORK_DONTFORK */
 };
 
 /* clang-format off */
-#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL }
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
 /* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
@@ -126,13 +143,15 @@ struct sh_options {
  * Recovers the heap first when everybody who used it is dead (P2). Looks for dead processes when
  * others are attached. Opening a heap again in the same process gives the same handle, counted.
  * PATH-shm beside the heap file is the control file: it holds what is derived or volatile, and is
- * laid anew when nobody is attached, with the heap file's owner, group and mode.
+ * laid anew when nobody is attached, with the heap file's owner, group and mode. In a control_dir it
+ * has a name of its own for each heap file (heap id and inode), and is left behind when the heap file
+ * is removed. Of an open heap the options of the first sh_open() of the process count.
  *
  * `options` may be NULL. On success *heap is the handle, on failure NULL.
  *
  * Errors: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
  * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
- * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS.
+ * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -144,7 +163,8 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
  * thread of the process may be inside a call on this heap, or use its pointers, from here on.
  *
- * Errors: EBUSY (the calling thread has an open transaction), EIO (the sync failed: the heap is
+ * Errors: EBUSY (the calling thread has an open transaction, or, for the last handle, a detached one
+ * is open), EIO (the sync failed: the heap is
  * detached, not marked clean, and recovered by the next open).
  * Crash: as any death of a process. */
 SH_API int sh_close(struct sh_heap *heap);
@@ -167,6 +187,21 @@ SH_API sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsig
  * Crash: freed or not. */
 SH_API int sh_free(struct sh_heap *heap, sh_off off);
 
+/* Changes the size of the block at `off`, as realloc(3): returns its offset, which may be another
+ * one; the content is kept up to the smaller of both sizes.
+ *
+ * `off` 0 allocates. The block stays where it is while it keeps its size class, or, larger than
+ * the classes, its number of pages. It keeps its kind (SH_NOSCAN), and an alignment of 16. To
+ * shrink a block never fails: when no smaller one is to be had, it keeps its size.
+ *
+ * Returns 0, sets errno and leaves the block whole: EINVAL (size 0; no live block at `off`; the
+ * thread's open transaction frees it), EBUSY (the open transaction allocated it), otherwise as
+ * sh_alloc_ex().
+ * Crash: the old block, the new one, or both are allocated. Nobody has stored the new offset, so
+ * whatever names the old one may name a free block, also when a death comes after the return: for
+ * a block that others find through a word of the heap use sh_realloc_to(). */
+SH_API sh_off sh_realloc(struct sh_heap *heap, sh_off off, size_t size);
+
 /* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. */
 SH_API size_t sh_usable_size(struct sh_heap *heap, sh_off off);
 
@@ -185,6 +220,14 @@ SH_API sh_off sh_alloc_to(struct sh_heap *heap, sh_off *dst, size_t size, unsign
  * Crash: freed and cleared, or neither. */
 SH_API int sh_free_from(struct sh_heap *heap, sh_off *dst);
 
+/* As sh_realloc() of the block that *dst names, and stores its new offset in *dst, in one step.
+ * *dst as in sh_alloc_to(); a *dst of 0 allocates.
+ *
+ * Returns the offset; 0 and errno as sh_realloc(), with *dst unchanged. EBUSY when the thread has
+ * an open transaction.
+ * Crash: *dst names the old block or the new one, with its content; the other one is free. */
+SH_API sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size);
+
 /* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.
  *
  * Errors: EINVAL (name), SH_EFULL (1024 names are in use), EROFS, SH_ESLOTS.
@@ -196,9 +239,18 @@ SH_API int sh_root_get(struct sh_heap *heap, const char *name, sh_off *off);
 
 /* Begins the transaction of the calling thread; one at a time per thread and heap (EBUSY).
  *
- * `flags` is 0. Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS.
+ * With SH_DETACHED in `flags`, any number at a time, each of which any thread of the process may
+ * use, one after the other: for coroutines and pools. It ends by sh_txn_commit() or
+ * sh_txn_abort(), after which *txn means nothing. Not with the thread: an open one outlives the
+ * thread that began it. Each works in a thread slot of its own (max_threads); a process keeps up to
+ * 8 slots of ended ones per heap for the next ones, each with what an idle thread holds: 512 KiB of
+ * free pages, and the spans it filled last, 64 MiB at most. sh_free() and sh_realloc() do not know which
+ * blocks it names. A fork child has none of its parent's.
+ *
+ * Errors: EINVAL, EBUSY, EROFS, SH_ESLOTS, ENOMEM.
  * Crash: an open transaction is rolled back, a committed one rolled forward, by whoever finds its
- * thread dead, before any sh_mutex of the dead passes on. */
+ * thread dead, before any sh_mutex of the dead passes on. A detached one dies with its
+ * process, and is settled before any mutex of the process's threads passes on. */
 SH_API int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **txn);
 
 /* Allocates a block that is taken back on abort or death. Otherwise as sh_alloc_ex(). */
@@ -253,6 +305,11 @@ SH_API void sh_mutex_init(struct sh_mutex *mutex);
 /* Errors: SH_EOWNERDIED: locked, but the last holder died inside; what it protects is as a
  * transaction left it. EDEADLK (the caller holds it), EINVAL (not inside the heap), SH_ESLOTS. */
 SH_API int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex);
+
+/* As lock, but ETIMEDOUT when a live thread holds it still after `timeout_ns` nanoseconds of
+ * CLOCK_MONOTONIC from now on; UINT64_MAX waits for ever. A holder that is found dead is cleaned up
+ * after first, which is not counted. */
+SH_API int sh_mutex_timedlock(struct sh_heap *heap, struct sh_mutex *mutex, uint64_t timeout_ns);
 
 /* As lock, but EBUSY when a live thread holds it. */
 SH_API int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex);
@@ -312,6 +369,88 @@ typedef int sh_block_fn(const struct sh_block *block, void *argument);
 /* Shows every live block, in address order. Blocks that are allocated or freed meanwhile may be
  * shown or not; the callback must not free. */
 SH_API int sh_walk(struct sh_heap *heap, sh_block_fn *block, void *argument);
+
+/* Blocks of one size class. */
+struct sh_class_stats {
+	uint64_t block_bytes;   /* of each block; 0: there is no such class */
+	uint64_t spans;         /* runs of pages that are cut into such blocks */
+	uint64_t span_bytes;    /* of these */
+	uint64_t blocks;        /* live */
+	uint64_t noscan_blocks; /* live and SH_NOSCAN */
+};
+
+#define SH_STATS_CLASSES 128
+
+/* What a heap holds, on disk and in pages, and who uses it. Set up by SH_STATS_INIT.
+ *
+ *   file             = metadata + data, and the address space of arenas that is not backed
+ *   data_bytes       = free + small_span + large_span + manual + log + damaged
+ *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes
+ *
+ * Free pages that a thread has set aside for itself (64 at most) count as free. */
+struct sh_stats {
+	size_t struct_bytes; /* sizeof(struct sh_stats) */
+	/* --- the files */
+	uint64_t file_bytes;         /* length of the heap file */
+	uint64_t disk_bytes;         /* that the heap file takes on its disk */
+	uint64_t control_disk_bytes; /* the same of the control file; 0 when read-only */
+	/* --- pages */
+	uint64_t max_bytes;          /* the heap grows up to here */
+	uint64_t page_bytes;         /* the unit of what follows */
+	uint64_t arenas;             /* of up to 1 GiB */
+	uint64_t metadata_bytes;     /* superblock, logs, bitmaps, records; backed */
+	uint64_t data_bytes;         /* pages for blocks and runs; backed */
+	uint64_t free_bytes;         /* of these: in no use */
+	uint64_t free_runs;          /* the free pages are in so many pieces */
+	uint64_t largest_free_bytes; /* the largest of these */
+	uint64_t fragmentation_ppm;  /* free bytes outside of the largest piece, of a million */
+	/* --- in use */
+	uint64_t small_spans; /* sums over the classes */
+	uint64_t small_span_bytes;
+	uint64_t small_blocks;
+	uint64_t small_block_bytes;
+	uint64_t large_blocks; /* larger than the largest class */
+	uint64_t large_span_bytes;
+	uint64_t large_block_bytes;
+	uint64_t manual_runs; /* of sh_pages_alloc() */
+	uint64_t manual_bytes;
+	uint64_t log_bytes;     /* what long transactions record */
+	uint64_t damaged_bytes; /* set aside: what they hold contradicts itself */
+	uint64_t open_transactions;
+	/* --- users; 0 when read-only. Dead ones count until somebody cleans up after them. */
+	uint64_t processes;
+	uint64_t threads;        /* that have a slot */
+	uint64_t detached_slots; /* slots of detached transactions, open and idle ones */
+	/* --- this incarnation: since the first process opened the heap that nobody used */
+	uint64_t incarnation;
+	uint64_t recovered; /* 1: the heap had to be recovered then; what follows tells */
+	uint64_t recovery_ns;
+	struct sh_reap_report recovery;
+	struct sh_class_stats classes[SH_STATS_CLASSES]; /* in order of block_bytes */
+};
+
+/* clang-format off */
+#define SH_STATS_INIT { sizeof(struct sh_stats), \
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } } }
+/* clang-format on */
+
+/* Counts what the heap holds, from what allocation and recovery themselves go by: nothing is kept
+ * up to date for this, so it costs a look at each span (about 10 ms for a GiB of small blocks) and
+ * cannot drift. Takes no lock; what others do meanwhile is counted or not, span by span.
+ *
+ * A smaller struct_bytes gets the fields of that version of the structure. Works with SH_RDONLY.
+ * Errors: EINVAL (struct_bytes), ECHILD, and of fstat(2). Crash: no effect. */
+#if defined(__GNUC__) && defined(__cplusplus)
+/* A function and a structure of one name, as stat(2): fine in C++, but not for -Wshadow. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+SH_API int sh_stats(struct sh_heap *heap, struct sh_stats *stats);
+#if defined(__GNUC__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 
 /* The text of any result of this library: starts with the symbol's name and says what to do. The
  * text of an errno is strerror's. Never NULL; static or thread-local. */

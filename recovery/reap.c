@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/reap.h"
 
+#include "heap/log.h"
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
@@ -9,7 +10,7 @@
 #include "shm/order.h"
 #include "shm/slot.h"
 
-#define REAP_PATIENCE_NS UINT64_C(1000000)
+#define REAP_PATIENCE_NS UINT64_C(200000)
 
 /* An allocation of pages: with its head bit it stands, without it its pages go back. */
 static bool settle_alloc(struct thread *thread, uint64_t run)
@@ -75,6 +76,41 @@ static void settle_slot(struct thread *thread, uint32_t slot)
 	span_release_all_dead(thread, slot);
 }
 
+/* --- transactions without a thread --------------------------------------------------------- */
+
+/* Whether a slot without a liveness word, of the process, has a log that is not settled. */
+static bool is_detached_log(const struct heap *heap, uint32_t slot, uint32_t process)
+{
+	const struct thread_slot *words = &heap->thread_slot[slot];
+	uint64_t owner = atomic_load_explicit(&words->owner, memory_order_acquire);
+
+	return owner != 0 && !slot_is_claim(owner) &&
+		atomic_load_explicit(&words->process, memory_order_relaxed) == process &&
+		atomic_load_explicit(&words->liveness_tag, memory_order_relaxed) != owner &&
+		log_read(&heap->logs[slot]).state != LOG_EMPTY;
+}
+
+/* Settles the detached transactions of the process of a dead thread. False: not yet. They die with the
+ * process, and the kernel says so later than of a thread. What they wrote may be guarded by a mutex
+ * of the thread, which passes on when its slot is reaped. */
+static bool settle_detached(struct thread *thread, uint32_t slot, uint64_t tag)
+{
+	struct heap *heap = thread->heap;
+	const struct thread_slot *dead = &heap->thread_slot[slot];
+	uint32_t process = atomic_load_explicit(&dead->process, memory_order_relaxed);
+	uint32_t high_water = heap_slot_high_water(heap);
+
+	if (atomic_load_explicit(&dead->liveness_tag, memory_order_relaxed) != tag)
+		return true;
+	for (uint32_t other = 0; other < high_water; other++)
+		if (is_detached_log(heap, other, process) && !reap_slot(thread, other) &&
+			is_detached_log(heap, other, process))
+			return false;
+	return true;
+}
+
+/* --- */
+
 bool reap_slot(struct thread *thread, uint32_t slot)
 {
 	struct heap *heap = thread->heap;
@@ -84,6 +120,10 @@ bool reap_slot(struct thread *thread, uint32_t slot)
 		return true;
 	if (!slot_begin_reaping(&heap->thread_slot[slot], thread->tag, &heap->system, &tag))
 		return false;
+	if (!settle_detached(thread, slot, tag)) {
+		slot_stop_reaping(&heap->thread_slot[slot]);
+		return false;
+	}
 	settle_slot(thread, slot);
 	slot_end_reaping(&heap->thread_slot[slot], tag);
 	thread->counts.threads++;

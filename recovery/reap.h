@@ -5,6 +5,10 @@
  * its spans; its slot. Dying in the middle leaves a dead slot for the next reaper, who begins at the
  * front again: every step is conditional on what the dead one's words still say.
  *
+ * Before a thread's slot: the detached transactions of its process. They are dead only when the
+ * process is, which shows later; until then the thread's slot is not reaped, and its mutexes do not
+ * pass on.
+ *
  * A reaper holds no internal lock when it starts, and never waits for anything but internal locks.
  * Somebody else's reaping is not waited for, but by reap_thread. */
 #ifndef SPANHEAP_REAP_H

@@ -53,22 +53,47 @@ enum lock_result lock_acquire(_Atomic uint64_t *word, uint64_t tag, const struct
 enum lock_result lock_acquire_settled(_Atomic uint64_t *word, uint64_t tag,
 	const struct system *system, void (*settle)(void *argument, uint64_t dead), void *argument)
 {
+	return lock_acquire_until(word, tag, system, settle, argument, LOCK_NO_DEADLINE);
+}
+
+/* How long a waiter may sleep now; 0: its time is over. */
+static uint64_t patience(const struct system *system, uint64_t deadline_ns)
+{
+	uint64_t now;
+
+	if (deadline_ns == LOCK_NO_DEADLINE)
+		return LOCK_PATIENCE_NS;
+	now = system->now_ns(system->context);
+	if (now >= deadline_ns)
+		return 0;
+	return deadline_ns - now < LOCK_PATIENCE_NS ? deadline_ns - now : LOCK_PATIENCE_NS;
+}
+
+enum lock_result lock_acquire_until(_Atomic uint64_t *word, uint64_t tag,
+	const struct system *system, void (*settle)(void *argument, uint64_t dead), void *argument,
+	uint64_t deadline_ns)
+{
 	uint64_t mark = 0;
 	uint64_t waited_for = 0;
 
 	for (;;) {
 		uint64_t seen = 0;
+		uint64_t limit_ns;
 
 		if (take(word, &seen, tag, mark))
 			return LOCK_TAKEN;
 		assert((seen & ~TAG_WAITERS) != tag);
-		if (seen == waited_for && holder_dead(seen, system)) {
+		limit_ns = patience(system, deadline_ns);
+		if ((seen == waited_for || limit_ns == 0) && holder_dead(seen, system)) {
 			if (settle != NULL)
 				settle(argument, seen & ~TAG_WAITERS);
 			if (take(word, &seen, tag, mark))
 				return LOCK_TAKEN_OVER;
 			continue;
 		}
+		/* The mark stays: it costs the holder one wake that nobody hears. */
+		if (limit_ns == 0)
+			return LOCK_BUSY;
 		if (!(seen & TAG_WAITERS) &&
 			!atomic_compare_exchange_strong_explicit(word, &seen, seen | TAG_WAITERS,
 				memory_order_relaxed, memory_order_relaxed))
@@ -77,7 +102,7 @@ enum lock_result lock_acquire_settled(_Atomic uint64_t *word, uint64_t tag,
 		mark = TAG_WAITERS;
 		waited_for = seen | TAG_WAITERS;
 		system->futex_wait(system->context, lock_futex(word), (uint32_t)waited_for,
-			LOCK_PATIENCE_NS);
+			limit_ns);
 	}
 }
 

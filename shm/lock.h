@@ -24,12 +24,12 @@
 #include <stdint.h>
 
 /* How long a waiter sleeps before it asks whether the holder lives. */
-#define LOCK_PATIENCE_NS UINT64_C(2000000)
+#define LOCK_PATIENCE_NS UINT64_C(500000)
 
 enum lock_result {
 	LOCK_TAKEN,      /* from a live holder's unlock */
 	LOCK_TAKEN_OVER, /* the last holder died inside: repair first */
-	LOCK_BUSY,       /* lock_try only */
+	LOCK_BUSY, /* a live thread holds it: lock_try, and lock_acquire_until at its deadline */
 };
 
 /* Takes the lock if it is free or its holder is dead; never waits. */
@@ -46,6 +46,14 @@ enum lock_result lock_acquire(_Atomic uint64_t *word, uint64_t tag, const struct
  * returns, the dead one's work is finished or undone. */
 enum lock_result lock_acquire_settled(_Atomic uint64_t *word, uint64_t tag,
 	const struct system *system, void (*settle)(void *argument, uint64_t dead), void *argument);
+
+#define LOCK_NO_DEADLINE UINT64_MAX
+
+/* The same, until system->now_ns() says `deadline_ns`; the holder is asked for once more then. What
+ * `settle` takes is not counted. */
+enum lock_result lock_acquire_until(_Atomic uint64_t *word, uint64_t tag,
+	const struct system *system, void (*settle)(void *argument, uint64_t dead), void *argument,
+	uint64_t deadline_ns);
 
 /* Gives the lock back; the caller holds it. Crash before the store: held by the dead. */
 void lock_release(_Atomic uint64_t *word, const struct system *system);

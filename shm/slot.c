@@ -96,6 +96,11 @@ void slot_end_reaping(struct thread_slot *slot, uint64_t tag)
 	atomic_store_explicit(&slot->reaper, 0, memory_order_release);
 }
 
+void slot_stop_reaping(struct thread_slot *slot)
+{
+	atomic_store_explicit(&slot->reaper, 0, memory_order_release);
+}
+
 bool slot_drop_dead_claim(struct thread_slot *slot, const struct system *system)
 {
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);

@@ -43,6 +43,9 @@ bool slot_begin_reaping(struct thread_slot *slot, uint64_t reaper, const struct 
 /* Frees the slot whose words are all clear, and lets go of the right. */
 void slot_end_reaping(struct thread_slot *slot, uint64_t tag);
 
+/* Ends it without an end: the slot stays the dead one's, for the next reaper. */
+void slot_stop_reaping(struct thread_slot *slot);
+
 /* Frees a claim whose process died in the middle of it. */
 bool slot_drop_dead_claim(struct thread_slot *slot, const struct system *system);
 

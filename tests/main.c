@@ -11,13 +11,16 @@
 
 int test_api_register(void);
 int test_check_register(void);
+int test_detached_register(void);
 int test_layout_register(void);
 int test_lock_register(void);
 int test_log_register(void);
 int test_object_register(void);
 int test_open_register(void);
+int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
+int test_realloc_register(void);
 int test_recover_register(void);
 int test_root_register(void);
 int test_run_register(void);
@@ -25,7 +28,9 @@ int test_settle_register(void);
 int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
+int test_stats_register(void);
 int test_threads_register(void);
+int test_timedlock_register(void);
 int test_tool_register(void);
 int test_transaction_register(void);
 
@@ -54,6 +59,11 @@ static const struct file files[] = {
 	{ "threads", test_threads_register },
 	{ "api", test_api_register },
 	{ "open", test_open_register },
+	{ "options", test_options_register },
+	{ "realloc", test_realloc_register },
+	{ "timedlock", test_timedlock_register },
+	{ "stats", test_stats_register },
+	{ "detached", test_detached_register },
 	{ "tool", test_tool_register },
 };
 

@@ -1925,7 +1925,7 @@ static void test_transaction_errors(void)
 	struct sh_txn *txn;
 	sh_off off;
 
-	CU_ASSERT_EQUAL(sh_txn_begin(heap, 1, &txn), EINVAL);
+	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0x100, &txn), EINVAL);
 	CU_ASSERT_PTR_NULL(txn);
 	txn = begin(heap);
 	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0, &other), EBUSY);

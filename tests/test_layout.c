@@ -193,13 +193,20 @@ static void test_control(void)
 
 static void test_derived(void)
 {
-	PIN_SIZE(derived_header, 4608);
+	PIN_SIZE(derived_header, 4736);
 	PIN(derived_header, page_lock, 0);
 	PIN(derived_header, journal_count, 8);
 	PIN(derived_header, journal, 64);
 	PIN(derived_header, growth_lock, 384);
 	PIN(derived_header, root_lock, 448);
 	PIN(derived_header, active, 512);
+	PIN(derived_header, recovery, 4608);
+	PIN_SIZE(control_place, 2048);
+	CU_ASSERT_EQUAL(CONTROL_PLACE_OFFSET, 8192 + 2048);
+	PIN_SIZE(recovery_record, 128);
+	PIN(recovery_record, recovered, 0);
+	PIN(recovery_record, nanoseconds, 8);
+	PIN(recovery_record, counts, 16);
 	PIN_SIZE(slot_words, SLOT_WORDS_BYTES_V1);
 	PIN(slot_words, cache_base, 0);
 	PIN(slot_words, cache_mask, 8);

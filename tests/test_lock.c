@@ -20,6 +20,7 @@ struct world {
 	unsigned waits;
 	unsigned wakes;
 	unsigned settled;
+	uint64_t now_ns;                        /* each wait takes its whole limit */
 	void (*meanwhile)(struct world *world); /* called by each wait */
 };
 
@@ -39,6 +40,7 @@ static void futex_wait(void *context, const uint32_t *word, uint32_t expected, u
 	if (++world->waits > 1000)
 		CU_FAIL_FATAL("waits for ever");
 	CU_ASSERT_TRUE(expected & TAG_WAITERS);
+	world->now_ns += limit_ns;
 	if (world->meanwhile != NULL)
 		world->meanwhile(world);
 }
@@ -52,6 +54,11 @@ static void futex_wake(void *context, const uint32_t *word, int count)
 	world->wakes++;
 }
 
+static uint64_t now_ns(void *context)
+{
+	return ((struct world *)context)->now_ns;
+}
+
 static void world_init(struct world *world)
 {
 	*world = (struct world){ .waits = 0 };
@@ -60,6 +67,7 @@ static void world_init(struct world *world)
 		.alive = alive,
 		.futex_wait = futex_wait,
 		.futex_wake = futex_wake,
+		.now_ns = now_ns,
 	};
 }
 
@@ -207,6 +215,50 @@ static void test_settled_and_lost(void)
 	CU_ASSERT_EQUAL(world.waits, 3);
 }
 
+/* --- with a deadline ------------------------------------------------------------------------ */
+
+static enum lock_result acquire_until(struct world *world, uint64_t deadline_ns)
+{
+	return lock_acquire_until(&world->word, MINE, &world->system, settle, world, deadline_ns);
+}
+
+static void test_deadline(void)
+{
+	struct world world;
+
+	world_init(&world);
+	atomic_store(&world.word, OTHER);
+	CU_ASSERT_EQUAL(acquire_until(&world, 5 * LOCK_PATIENCE_NS / 2), LOCK_BUSY);
+	CU_ASSERT_EQUAL(world.waits, 3);
+	CU_ASSERT_EQUAL(world.now_ns, 5 * LOCK_PATIENCE_NS / 2);
+	CU_ASSERT_TRUE(lock_held_by(&world.word, OTHER));
+	CU_ASSERT_EQUAL(world.settled, 0);
+	/* In the past: one look. */
+	CU_ASSERT_EQUAL(acquire_until(&world, 0), LOCK_BUSY);
+	CU_ASSERT_EQUAL(world.waits, 3);
+	world.meanwhile = holder_releases;
+	world.waits = 0;
+	CU_ASSERT_EQUAL(acquire_until(&world, world.now_ns + 3 * LOCK_PATIENCE_NS), LOCK_TAKEN);
+	CU_ASSERT_EQUAL(world.waits, 3);
+}
+
+/* However short the time was, a dead holder is found. */
+static void test_deadline_of_the_dead(void)
+{
+	struct world world;
+
+	world_init(&world);
+	world.dead = OTHER;
+	atomic_store(&world.word, OTHER);
+	CU_ASSERT_EQUAL(acquire_until(&world, 0), LOCK_TAKEN_OVER);
+	CU_ASSERT_EQUAL(world.settled, 1);
+	world_init(&world);
+	world.meanwhile = holder_dies;
+	atomic_store(&world.word, OTHER);
+	CU_ASSERT_EQUAL(acquire_until(&world, 3 * LOCK_PATIENCE_NS / 2), LOCK_TAKEN_OVER);
+	CU_ASSERT_EQUAL(world.settled, 1);
+}
+
 /* --- real threads -------------------------------------------------------------------------- */
 
 #define CONTENDERS 4
@@ -266,6 +318,8 @@ static CU_TestInfo tests[] = {
 	{ "somebody else takes over", test_other_takes_over },
 	{ "the dead one's work is settled first", test_settled_before },
 	{ "settled, and somebody else was faster", test_settled_and_lost },
+	{ "deadline", test_deadline },
+	{ "deadline of the dead", test_deadline_of_the_dead },
 	{ "exclusion", test_exclusion },
 	CU_TEST_INFO_NULL,
 };

@@ -33,8 +33,8 @@
 
 #define PATH runner_path
 
-static const char *const reading_verbs[] = { "info", "dump", "check" };
-static const char *const all_verbs[] = { "info", "dump", "check", "reap", "recover" };
+static const char *const reading_verbs[] = { "info", "dump", "stat", "check" };
+static const char *const all_verbs[] = { "info", "dump", "stat", "check", "reap", "recover" };
 
 /* --- heaps --------------------------------------------------------------------------------- */
 
@@ -143,7 +143,7 @@ static void test_help(void)
 
 static void test_later_verbs(void)
 {
-	static const char *const verbs[] = { "stat", "procs", "map" };
+	static const char *const verbs[] = { "procs", "map" };
 
 	for (size_t i = 0; i < LENGTH_OF(verbs); i++) {
 		struct run run = RUN(verbs[i], "x");
@@ -771,7 +771,7 @@ static void mutate_and_survive(const struct fixture *f, struct random *random)
 		poke(PATH, places[i], &word, sizeof(word));
 	}
 	survive("check", seed);
-	survive(reading_verbs[random_below(random, 2)], seed);
+	survive(reading_verbs[random_below(random, 3)], seed);
 	for (uint64_t i = count; i-- > 0;)
 		poke(PATH, places[i], &before[i], sizeof(before[i]));
 }
@@ -904,6 +904,7 @@ static void test_beside_work(void)
 		run_free(&run);
 		EXPECT(FINE, "dump", "--blocks", PATH);
 		EXPECT(FINE, "info", PATH);
+		EXPECT(FINE, "stat", PATH);
 	}
 	for (size_t i = 0; i < LENGTH_OF(workers); i++)
 		kill_worker(workers[i]);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "tools/file.h"
 
+#include "recovery/place.h"
 #include "shm/byte_lock.h"
 #include "shm/file.h"
 #include "tools/tool.h"
@@ -17,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONTROL_SUFFIX "-shm"
 /* Of a file in more parts the rest is mapped as a whole: a process has a limit of mappings. */
 #define PARTS_LIMIT 1000u
 
@@ -161,14 +161,17 @@ bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t b
 	return read_whole(input->fd, offset, to, bytes);
 }
 
-/* The control file is beside the heap file itself, not beside a link to it. */
-static char *control_path_of(const char *path)
+/* Where the heap file says; beside it means the heap file itself, not a link to it. */
+static char *control_path_of(const struct input *input, const uint64_t heap_id[2])
 {
-	char *real = realpath(path, NULL);
+	char *real = realpath(input->path, NULL);
 	char *control = NULL;
+	struct file_identity identity;
+	struct control_place place;
 
-	if (real != NULL && asprintf(&control, "%s" CONTROL_SUFFIX, real) < 0)
-		control = NULL;
+	place_read(input->fd, &place);
+	if (real != NULL && file_identify(input->fd, &identity, NULL) == 0)
+		control = place_path(place.directory, real, heap_id, identity.inode);
 	free(real);
 	return control;
 }
@@ -184,9 +187,10 @@ static bool is_original(int heap_fd, int control_fd, const struct control_header
 		header->heap_inode == heap.inode && header->control_inode == control.inode;
 }
 
-int input_control_header(const struct input *input, struct control_header *header)
+int input_control_header(const struct input *input, const uint64_t heap_id[2],
+	struct control_header *header)
 {
-	char *path = control_path_of(input->path);
+	char *path = control_path_of(input, heap_id);
 	int fd;
 	int error = path == NULL ? ENOENT : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
 

@@ -38,8 +38,9 @@ bool input_in_use(const struct input *input);
 /* Reads from the file itself, whatever was stored to the mapping. False: not that long. */
 bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes);
 
-/* Reads the header of the control file that lies beside the heap file. 0 or an errno; ENODATA when
- * it is too short. */
-int input_control_header(const struct input *input, struct control_header *header);
+/* Reads the header of the control file, which lies where the heap file says. 0 or an errno; ENODATA
+ * when it is too short. */
+int input_control_header(const struct input *input, const uint64_t heap_id[2],
+	struct control_header *header);
 
 #endif

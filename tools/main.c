@@ -92,6 +92,13 @@ static const struct verb verbs[] = {
 		.accepts = FILTERS | ACCEPTS(OPTION_BLOCKS),
 	},
 	{
+		.name = "stat",
+		.summary = "usage by size class, fragmentation, what metadata costs",
+		.details = "Reads only; of a heap in use, span by span as it is right then.\n"
+			   "--watch comes with a later release.\n",
+		.run = stat_run,
+	},
+	{
 		.name = "check",
 		.summary = "every problem with its offset; tries recovery on a private copy",
 		.details =
@@ -114,7 +121,6 @@ static const struct verb verbs[] = {
 		.run = recover_run,
 		.accepts = ACCEPTS(OPTION_SALVAGE),
 	},
-	{ .name = "stat", .summary = "(comes with a later release)" },
 	{ .name = "procs", .summary = "(comes with a later release)" },
 	{ .name = "map", .summary = "(comes with a later release)" },
 };

@@ -96,6 +96,19 @@ void print_bytes(struct printer *printer, const char *key, const char *label, ui
 	fputc('\n', stdout);
 }
 
+void print_share(struct printer *printer, const char *key, const char *label, uint64_t part,
+	uint64_t whole)
+{
+	double share = whole == 0 ? 0 : (double)part / (double)whole;
+
+	if (printer->as_json) {
+		json_number(&printer->json, key, (uint64_t)(share * 1e6));
+		return;
+	}
+	write_label(printer, label);
+	printf("%.2f %%\n", 100 * share);
+}
+
 void print_flag(struct printer *printer, const char *key, const char *label, bool flag)
 {
 	if (printer->as_json) {

@@ -46,6 +46,9 @@ void print_end(struct printer *printer);
 void print_number(struct printer *printer, const char *key, const char *label, uint64_t number);
 /* With the unit spelled out, and in larger units beside it. */
 void print_bytes(struct printer *printer, const char *key, const char *label, uint64_t bytes);
+/* part / whole: in percent, in JSON of a million; 0 of nothing. */
+void print_share(struct printer *printer, const char *key, const char *label, uint64_t part,
+	uint64_t whole);
 void print_flag(struct printer *printer, const char *key, const char *label, bool flag);
 void print_text(struct printer *printer, const char *key, const char *label, const char *text);
 /* Bytes as hexadecimal digits, without regard to what they mean. */

@@ -42,14 +42,14 @@ static const char *why_unclean(const struct view *view)
 static const char *why_unproved(const struct view *view)
 {
 	struct control_header header;
-	int error = input_control_header(&view->input, &header);
+	int error = input_control_header(&view->input, view->superblock.heap_id, &header);
 
 	if (error == ENOENT)
-		return "there is no control file beside it";
+		return "there is no control file where the heap file says";
 	if (error == ESTALE)
-		return "the file or the control file beside it is a copy";
+		return "the file or its control file is a copy";
 	if (error != 0)
-		return "the control file beside it cannot be read";
+		return "its control file cannot be read";
 	return proof_gap(&view->superblock, view->stamp, &header);
 }
 

@@ -30,6 +30,7 @@ struct arguments {
 /* The verbs. Each prints to standard output and complains to standard error. */
 enum status info_run(const struct arguments *arguments);
 enum status dump_run(const struct arguments *arguments);
+enum status stat_run(const struct arguments *arguments);
 enum status check_run(const struct arguments *arguments);
 enum status reap_run(const struct arguments *arguments);
 enum status recover_run(const struct arguments *arguments);

@@ -39,6 +39,9 @@ static bool recovering;        /* processes 1 and 2 recover the heap after proce
 static struct image recoverers[WORLD_PROCESSES];
 static uint64_t buffer_bytes;
 static uint64_t lives[WORLD_PROCESSES]; /* the tag that each process's thread has now */
+static bool detaching;                  /* SETTING_DETACHED */
+static uint64_t detached_lives[WORLD_PROCESSES];
+static uint64_t gone[WORLD_PROCESSES]; /* detaching: the kernel says that the process is dead */
 
 /* --- the system as the model sees it ------------------------------------------------------- */
 
@@ -46,6 +49,26 @@ static bool process_lives(uint32_t process)
 {
 	explorer_will_read(&dead[process], sizeof(uint64_t));
 	return dead[process] == 0;
+}
+
+/* The byte of the process is held still. */
+static bool process_is_there(uint32_t process)
+{
+	if (!detaching)
+		return process_lives(process);
+	explorer_will_read(&gone[process], sizeof(uint64_t));
+	return gone[process] == 0;
+}
+
+/* Whose detached transaction's tag it is; WORLD_PROCESSES: nobody's. */
+static uint32_t process_of_detached(uint64_t tag)
+{
+	for (uint32_t i = 0; detaching && i < WORLD_PROCESSES; i++) {
+		explorer_will_read(&detached_lives[i], sizeof(uint64_t));
+		if (detached_lives[i] == tag)
+			return i;
+	}
+	return WORLD_PROCESSES;
 }
 
 /* Whose tag it is, by the bits of the mask; WORLD_PROCESSES: of a thread that does not die. */
@@ -70,6 +93,9 @@ static bool model_alive(void *context, uint64_t tag)
 	explorer_will_read(&heap->thread_slot[tag_slot(tag)].owner, sizeof(uint64_t));
 	if (atomic_load(&heap->thread_slot[tag_slot(tag)].owner) != tag)
 		return false;
+	process = process_of_detached(tag);
+	if (process != WORLD_PROCESSES)
+		return process_is_there(process);
 	process = process_of(tag, UINT64_MAX);
 	return process == WORLD_PROCESSES || process_lives(process);
 }
@@ -77,7 +103,7 @@ static bool model_alive(void *context, uint64_t tag)
 static bool model_process_alive(void *context, uint32_t process)
 {
 	(void)context;
-	return process >= WORLD_PROCESSES || process_lives(process);
+	return process >= WORLD_PROCESSES || process_is_there(process);
 }
 
 static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
@@ -92,6 +118,8 @@ static void model_futex_wait(void *context, const uint32_t *word, uint32_t expec
 	 * what follows a take-over runs beside them. */
 	if (holder == WORLD_PROCESSES || process_lives(holder))
 		explorer_block(word, expected);
+	else if (process_is_there(holder))
+		explorer_block((const uint32_t *)(const void *)&gone[holder], 0);
 }
 
 static void model_futex_wake(void *context, const uint32_t *word, int count)
@@ -187,6 +215,7 @@ static void make_heap(bool growth)
 	world.ghosts = ghosts;
 	world.dead = dead;
 	world.lives = lives;
+	world.detached_lives = detached_lives;
 }
 
 /* Backs the first chunks, so that no operation but growth grows. */
@@ -213,6 +242,8 @@ static void attach_all(void)
 		image_attach_thread(&world.image, &world.threads[i], i);
 		atomic_store(&world.image.heap.thread_slot[i].process, i);
 		lives[i] = world.threads[i].tag;
+		if (detaching)
+			atomic_store(&world.image.heap.thread_slot[i].liveness_tag, lives[i]);
 	}
 }
 
@@ -240,6 +271,7 @@ static void make_world(void)
 	for (unsigned i = 0; i < WORLD_WORKERS; i++)
 		if (chosen[i] != NULL)
 			setting |= chosen[i]->setting;
+	detaching = (setting & SETTING_DETACHED) != 0;
 	make_heap((setting & SETTING_GROWTH) != 0);
 	attach_all();
 	grow_first();
@@ -260,6 +292,13 @@ static void track_world(void)
 	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
 	explorer_track("dead", dead, sizeof(dead), EXPLORER_SHARED);
 	explorer_track("lives", lives, sizeof(lives), EXPLORER_SHARED);
+	if (detaching) {
+		explorer_track("detached lives", detached_lives, sizeof(detached_lives),
+			EXPLORER_SHARED);
+		explorer_track("gone", gone, sizeof(gone), EXPLORER_SHARED);
+		explorer_track("detached threads", world.detached, sizeof(world.detached),
+			EXPLORER_PRIVATE);
+	}
 	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
 	explorer_track("transactions", world.transactions, sizeof(world.transactions),
 		EXPLORER_PRIVATE);
@@ -305,9 +344,26 @@ static void recover_everything(unsigned process)
 	set_ghost(&ghosts[process].progress, DONE);
 }
 
+/* Somebody whose thread is dead, and whose byte is held; WORLD_PROCESSES: nobody. */
+static unsigned going(void)
+{
+	for (unsigned i = 0; detaching && i < WORLD_PROCESSES; i++)
+		if (dead[i] && !gone[i])
+			return i;
+	return WORLD_PROCESSES;
+}
+
+static void let_go(unsigned process)
+{
+	explorer_will_write(&gone[process], sizeof(uint64_t));
+	gone[process] = 1;
+}
+
 static void body(unsigned process)
 {
-	if (recovering && process > 0)
+	if (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
+		let_go(going());
+	else if (recovering && process > 0)
 		recover_everything(process);
 	else if (process < WORLD_WORKERS)
 		work(process);
@@ -323,6 +379,11 @@ static bool somebody_to_reap(void)
 			atomic_load(&world.image.heap.thread_slot[tag_slot(lives[i])].owner) ==
 				lives[i])
 			return true;
+	for (unsigned i = 0; detaching && i < WORLD_WORKERS; i++)
+		if (gone[i] && detached_lives[i] != 0 &&
+			atomic_load(&world.image.heap.thread_slot[tag_slot(detached_lives[i])]
+					     .owner) == detached_lives[i])
+			return true;
 	return false;
 }
 
@@ -333,6 +394,8 @@ static bool may_start(unsigned process)
 			explorer_status(process) == EXPLORER_FRESH;
 	if (process < WORLD_WORKERS)
 		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
+	if (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
+		return true;
 	/* The second reaper is there for the first one's death. */
 	if (process == WORLD_PROCESSES - 1 && !dead[process - 1])
 		return false;
@@ -343,6 +406,9 @@ static void on_death(unsigned process)
 {
 	explorer_will_write(&dead[process], sizeof(uint64_t));
 	dead[process] = 1;
+	/* There is a kernel, whoever dies. */
+	while (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
+		let_go(going());
 }
 
 #define SLOT_LOCKS 3u /* the first of WORLD_PROCESSES */
@@ -365,7 +431,9 @@ static unsigned locks_held(unsigned process)
 	unsigned held = 0;
 
 	for (unsigned i = 0; i < SLOT_LOCKS; i++)
-		if (lock_held_by(words[i], lives[process]))
+		if (lock_held_by(words[i], lives[process]) ||
+			(detached_lives[process] != 0 &&
+				lock_held_by(words[i], detached_lives[process])))
 			held |= 1u << i;
 	for (unsigned slot = 0; slot < WORLD_PROCESSES; slot++)
 		if (holds_slot(lives[process], slot))

@@ -7,6 +7,7 @@
 #include "heap/pages.h"
 #include "heap/root.h"
 #include "heap/span.h"
+#include "recovery/reap.h"
 #include "shm/lock.h"
 #include "shm/slot.h"
 
@@ -844,6 +845,89 @@ static uint64_t run_move(struct world *world, unsigned process)
 	return run_allocate(world, process);
 }
 
+/* --- detached transactions ------------------------------------------------------------------ */
+
+/* The thread's page cache goes: with those of the transactions it would hold all pages. */
+static void prepare_detached(struct world *world, unsigned process)
+{
+	prepare_transaction(world, process);
+	pages_give_back(thread_of(world, process));
+}
+
+/* Begins the process's detached transaction in a slot of its own. */
+static struct transaction *begin_detached(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	uint32_t slot = slot_claim(heap->header, heap->thread_slot, process);
+	uint64_t tag;
+
+	if (slot == SLOT_NONE)
+		return NULL;
+	tag = tag_make(slot, atomic_fetch_add(&heap->running->next_serial, 1) + 1);
+	world->detached_lives[process] = tag;
+	slot_confirm(&heap->thread_slot[slot], tag, process, false);
+	thread_init(&world->detached[process], heap, slot, tag);
+	transaction_begin(&world->transactions[process], &world->detached[process]);
+	return &world->transactions[process];
+}
+
+/* Commits it, and gives the slot back. */
+static void end_detached(struct world *world, unsigned process)
+{
+	struct thread *thread = &world->detached[process];
+
+	transaction_commit(&world->transactions[process]);
+	object_give_back(thread);
+	pages_give_back(thread);
+	if (thread->met_dead)
+		thread->heap->reap(thread);
+	thread->met_dead = false;
+	slot_release(&world->image.heap.thread_slot[thread->slot], thread->tag);
+}
+
+static uint64_t run_detached(struct world *world, unsigned process)
+{
+	struct transaction *transaction = begin_detached(world, process);
+	uint64_t word = kept(world, process, 1);
+	uint64_t off;
+	int error;
+
+	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_free(transaction, kept(world, process, 0));
+	transaction_store(transaction, word, off);
+	transaction_add(transaction, word + 8, 8);
+	*word_of(&world->image.heap, word + 8) = 1;
+	end_detached(world, process);
+	return off;
+}
+
+static void settle_detached_holder(void *argument, uint64_t dead)
+{
+	reap_thread(argument, dead);
+}
+
+/* As run_mutex(): the mutex is the thread's, the transaction nobody's. */
+static uint64_t run_detached_mutex(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	struct thread *thread = thread_of(world, process);
+	struct transaction *transaction;
+	uint64_t off = kept(world, process, 3);
+	_Atomic uint64_t *word = heap_at(heap, off);
+	uint64_t broken;
+
+	lock_acquire_settled(word, thread->tag, &heap->system, settle_detached_holder, thread);
+	broken = *word_of(heap, off + 16) != *word_of(heap, off + 24);
+	transaction = begin_detached(world, process);
+	transaction_add(transaction, off + 16, 16);
+	*word_of(heap, off + 16) += 1;
+	*word_of(heap, off + 24) += 1;
+	end_detached(world, process);
+	broken |= *word_of(heap, off + 16) != *word_of(heap, off + 24);
+	lock_release(word, &heap->system);
+	return broken;
+}
+
 /* Of a pair the later one in the table is prepared first, as process 0. So what leaves listed spans,
  * which other preparations would claim, comes early. */
 const struct operation operations[] = {
@@ -906,6 +990,10 @@ const struct operation operations[] = {
 		promise_root },
 	{ "mutex", 0, ORDINARY, prepare_mutex, run_mutex, promise_mutex },
 	{ "claim and release slot", 0, ORDINARY, NULL, run_slot, promise_nothing },
+	{ "detached commit", SETTING_DETACHED, VARIANT, prepare_detached, run_detached,
+		promise_commit },
+	{ "detached under a mutex", SETTING_DETACHED, TWIN, prepare_mutex, run_detached_mutex,
+		promise_mutex },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

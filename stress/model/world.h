@@ -34,7 +34,9 @@ struct world {
 	struct ghost *ghosts;
 	const uint64_t *dead; /* by process: what the kernel knows */
 	uint64_t *lives;      /* by process: its tag, known before its slot shows it */
-	uint64_t bystanders;  /* live blocks that no operation touches */
+	struct thread detached[WORLD_WORKERS]; /* by process: its detached transaction's state */
+	uint64_t *detached_lives;              /* by process: the tag of that */
+	uint64_t bystanders;                   /* live blocks that no operation touches */
 };
 
 /* How many blocks are live because of an operation, at least and at most. */
@@ -45,6 +47,9 @@ struct contribution {
 
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
 #define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
+/* A thread is dead before its process, and before its detached transactions; in between the last
+ * process, as the kernel, lets go of the dead one's byte. */
+#define SETTING_DETACHED 4u
 
 /* Beside which others an operation is explored when not all pairs are. */
 enum role {

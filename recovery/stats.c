@@ -1,0 +1,210 @@
+/* stats.c -- what a heap holds, counted
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "recovery/stats.h"
+
+#include "heap/log.h"
+#include "heap/page_bits.h"
+#include "heap/span.h"
+
+static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its place");
+
+/* Stack. One count of a heap. */
+struct count {
+	const struct heap *heap;
+	struct sh_stats *stats;
+};
+
+/* --- one span ------------------------------------------------------------------------------ */
+
+static uint64_t live_blocks(const struct heap *heap, uint64_t head,
+	const struct size_class *size_class)
+{
+	uint64_t blocks = 0;
+
+	for (unsigned word = 0; word < size_class->words; word++) {
+		/* freed first: heap/object.h. */
+		uint64_t freed =
+			atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
+		uint64_t allocated = atomic_load_explicit(span_allocated(heap, head, word),
+			memory_order_acquire);
+
+		blocks += page_bits_count(allocated & ~freed & span_word_mask(size_class, word));
+	}
+	return blocks;
+}
+
+static void add_objects(struct count *count, uint64_t head, const struct span_record *record)
+{
+	const struct size_class *size_class = span_size_class(count->heap, record->span_class);
+	struct sh_class_stats *of = &count->stats->classes[record->span_class >> 1];
+	uint64_t blocks = live_blocks(count->heap, head, size_class);
+
+	/* The bits are this span's, not the next one's that begins here. */
+	if (!span_record_stands(count->heap, head, record))
+		return;
+	of->spans++;
+	of->span_bytes += record->pages * PAGE_BYTES;
+	of->blocks += blocks;
+	if (record->span_class & 1u)
+		of->noscan_blocks += blocks;
+}
+
+static void add_span(struct count *count, uint64_t head, const struct span_record *record)
+{
+	struct sh_stats *stats = count->stats;
+
+	switch (record->purpose) {
+	case SPAN_OBJECTS:
+		add_objects(count, head, record);
+		break;
+	case SPAN_LARGE:
+		stats->large_blocks++;
+		stats->large_block_bytes += record->bytes;
+		stats->large_span_bytes += record->pages * PAGE_BYTES;
+		break;
+	default:
+		stats->log_bytes += record->pages * PAGE_BYTES;
+		break;
+	}
+}
+
+/* --- runs of pages ------------------------------------------------------------------------- */
+
+static uint64_t manual_bits(const struct heap *heap, uint64_t page)
+{
+	return atomic_load_explicit(arena_manual(heap, page_arena(page)) +
+			(page & (ARENA_PAGES - 1)) / 64,
+		memory_order_acquire);
+}
+
+/* The first page from `page` on, below `end`, at which a span or a manual run begins; or `end`. */
+static uint64_t next_head(const struct heap *heap, uint64_t page, uint64_t end)
+{
+	while (page < end) {
+		uint64_t bits = atomic_load_explicit(head_word(heap, page), memory_order_acquire) |
+			manual_bits(heap, page);
+
+		bits >>= page & 63;
+		if (bits != 0) {
+			page += page_bits_lowest(bits);
+			return page < end ? page : end;
+		}
+		page = (page | 63) + 1;
+	}
+	return end;
+}
+
+/* A manual run ends at its record's end or where the next one begins. Returns where. */
+static uint64_t count_manual(struct count *count, uint64_t head, uint64_t end)
+{
+	struct span_record record = span_record_read(count->heap, head);
+	uint64_t limit = next_head(count->heap, head + 1, end);
+
+	if (record.pages != 0 && record.pages < limit - head)
+		limit = head + record.pages;
+	count->stats->manual_runs++;
+	count->stats->manual_bytes += (limit - head) * PAGE_BYTES;
+	return limit;
+}
+
+/* Returns where the span ends. What a damaged record covers cannot be known: up to the next one. */
+static uint64_t count_span(struct count *count, uint64_t head, uint64_t end)
+{
+	struct span_record record = span_record_read(count->heap, head);
+	bool stands = span_record_stands(count->heap, head, &record);
+
+	if (!stands)
+		return head + 1;
+	if (!span_record_plausible(count->heap, head, &record)) {
+		end = next_head(count->heap, head + 1, end);
+		count->stats->damaged_bytes += (end - head) * PAGE_BYTES;
+		return end;
+	}
+	add_span(count, head, &record);
+	/* The heap has grown since we looked at the frontier. */
+	return record.pages < end - head ? head + record.pages : end;
+}
+
+static void count_free(struct count *count, uint64_t first, uint64_t end)
+{
+	struct sh_stats *stats = count->stats;
+	uint64_t bytes = (end - first) * PAGE_BYTES;
+
+	if (bytes == 0)
+		return;
+	stats->free_runs++;
+	stats->free_bytes += bytes;
+	if (bytes > stats->largest_free_bytes)
+		stats->largest_free_bytes = bytes;
+}
+
+static void count_arena(struct count *count, uint64_t arena)
+{
+	const struct heap *heap = count->heap;
+	uint64_t page = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t chunks;
+
+	count->stats->arenas++;
+	count->stats->metadata_bytes += ARENA_HEAD_BYTES;
+	if (end <= page)
+		return;
+	chunks = (end - page) >> CHUNK_PAGES_SHIFT;
+	count->stats->metadata_bytes += chunks * META_STRIDE;
+	count->stats->data_bytes += chunks * CHUNK_BYTES;
+	while (page < end) {
+		uint64_t head = next_head(heap, page, end);
+
+		count_free(count, page, head);
+		if (head == end)
+			return;
+		page = head_is_set(heap, head) ? count_span(count, head, end)
+					       : count_manual(count, head, end);
+	}
+}
+
+/* --- all of it ----------------------------------------------------------------------------- */
+
+static void sum_classes(const struct heap *heap, struct sh_stats *stats)
+{
+	for (unsigned i = 0; i < SIZE_CLASS_COUNT; i++) {
+		struct sh_class_stats *of = &stats->classes[i];
+
+		of->block_bytes = heap->classes.of[i].bytes;
+		stats->small_spans += of->spans;
+		stats->small_span_bytes += of->span_bytes;
+		stats->small_blocks += of->blocks;
+		stats->small_block_bytes += of->blocks * of->block_bytes;
+	}
+}
+
+/* Free bytes outside of the largest free run, of a million. */
+static uint64_t fragmentation(const struct sh_stats *stats)
+{
+	double free_bytes = (double)stats->free_bytes;
+
+	if (stats->free_bytes == 0)
+		return 0;
+	return (uint64_t)((free_bytes - (double)stats->largest_free_bytes) / free_bytes * 1e6);
+}
+
+static void count_logs(const struct heap *heap, struct sh_stats *stats)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		if (log_read(&heap->logs[slot]).state != LOG_EMPTY)
+			stats->open_transactions++;
+}
+
+void stats_count(const struct heap *heap, struct sh_stats *stats)
+{
+	struct count count = { .heap = heap, .stats = stats };
+
+	stats->max_bytes = heap->max_bytes;
+	stats->page_bytes = PAGE_BYTES;
+	stats->metadata_bytes = heap_header_bytes(heap->max_bytes, heap->thread_slots);
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
+		count_arena(&count, arena);
+	sum_classes(heap, stats);
+	stats->fragmentation_ppm = fragmentation(stats);
+	count_logs(heap, stats);
+}
