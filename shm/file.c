@@ -73,7 +73,7 @@ int file_raise(int fd)
 
 bool file_is(int fd, const struct file_identity *identity)
 {
-	struct file_identity found;
+	struct file_identity found = { 0, 0 };
 
 	return fd >= 0 && file_identify(fd, &found, NULL) == 0 && file_same(&found, identity);
 }

@@ -28,22 +28,19 @@ void tell(const char *format, ...)
 
 	if (atomic_load(&board->writers) != 0)
 		return;
-	if (used != 0 && used + 2 < TEXT_BYTES) {
-		strcpy(board->text + used, "; ");
-		used += 2;
-	}
+	if (used != 0)
+		used += (size_t)snprintf(board->text + used, TEXT_BYTES - used, "; ");
+	if (used >= TEXT_BYTES)
+		return;
 	va_start(arguments, format);
 	vsnprintf(board->text + used, TEXT_BYTES - used, format, arguments);
 	va_end(arguments);
 }
 
-_Noreturn static void end(enum outcome outcome, const char *place, const char *format,
-	va_list arguments)
+_Noreturn static void end(enum outcome outcome, const char *place, const char *text)
 {
 	if (atomic_fetch_add(&board->writers, 1) == 0) {
-		int used = snprintf(board->text, TEXT_BYTES, "%s", place);
-
-		vsnprintf(board->text + used, TEXT_BYTES - (size_t)used, format, arguments);
+		snprintf(board->text, TEXT_BYTES, "%s%s", place, text);
 		atomic_store(&board->outcome, outcome);
 	}
 	_exit(1);
@@ -51,21 +48,27 @@ _Noreturn static void end(enum outcome outcome, const char *place, const char *f
 
 _Noreturn void skip(const char *format, ...)
 {
+	char text[TEXT_BYTES];
 	va_list arguments;
 
 	va_start(arguments, format);
-	end(OUTCOME_SKIPPED, "", format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	end(OUTCOME_SKIPPED, "", text);
 }
 
 _Noreturn void fail(const char *file, int line, const char *format, ...)
 {
 	const char *name = strrchr(file, '/');
+	char text[TEXT_BYTES];
 	char place[128];
 	va_list arguments;
 
 	snprintf(place, sizeof(place), "%s:%d: ", name == NULL ? file : name + 1, line);
 	va_start(arguments, format);
-	end(OUTCOME_FAILED, place, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	end(OUTCOME_FAILED, place, text);
 }
 
 void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted)

@@ -205,7 +205,7 @@ void run_bind_mount(void)
 	snprintf(name, sizeof(name), "%s/bound", folder);
 	EXPECT_EQUAL(mkdir(name, 0700), 0);
 	EXPECT_EQUAL(mount(place, name, NULL, MS_BIND, NULL), 0);
-	strcat(name, "/heap");
+	snprintf(name, sizeof(name), "%s/bound/heap", folder);
 	look_by(name, true);
 	reach(1, 0);
 	snprintf(name, sizeof(name), "%s/alone", folder);

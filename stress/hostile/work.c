@@ -212,6 +212,15 @@ void check_file(const char *path)
 	EXPECT(is_clean(path));
 }
 
+static bool begins_with(const char *text, const char *start)
+{
+	while (*start != '\0' && *text == *start) {
+		text++;
+		start++;
+	}
+	return *start == '\0';
+}
+
 unsigned files_beside(const char *path)
 {
 	char name[700];
@@ -226,7 +235,7 @@ unsigned files_beside(const char *path)
 	entries = opendir(name);
 	EXPECT(entries != NULL);
 	while ((entry = readdir(entries)) != NULL)
-		if (strncmp(entry->d_name, slash + 1, strlen(slash + 1)) == 0)
+		if (begins_with(entry->d_name, slash + 1))
 			count++;
 	closedir(entries);
 	return count;
