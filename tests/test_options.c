@@ -379,10 +379,11 @@ static void test_huge_pages(void)
 	options.huge_pages = 1;
 	heap = files_new_with(&options);
 	CU_ASSERT_EQUAL((uintptr_t)sh_base(heap) % (2u << 20), 0);
-	if (kernel_has_huge_pages())
-		CU_ASSERT_TRUE(mapping_has(sh_base(heap), " hg"))
-	else
+	if (kernel_has_huge_pages()) {
+		CU_ASSERT_TRUE(mapping_has(sh_base(heap), " hg"));
+	} else {
 		printf(" SKIPPED: this kernel has no huge pages. ");
+	}
 	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, 100), 0);
 	files_expect_good(heap);
 	files_close(heap);
