@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "api/control.h"
+#include "api/end_copy.h"
 #include "api/open.h"
 #include "api/table.h"
 #include "recovery/place.h"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* More than a heap gives out between two syncs. */
@@ -78,32 +80,43 @@ int attach_to_running(struct sh_heap *heap, struct opening *opening)
 
 /* --- alone --------------------------------------------------------------------------------- */
 
-/* P2, proved: see open.h. */
-static bool is_same_run_at(const struct sh_heap *heap, const struct opening *opening)
+/* P2, proved: see open.h. 0, SH_ETORN, or SH_ECONTROL: the proof is one that anybody could make. */
+static int prove_same_run_at(const struct sh_heap *heap, const struct opening *opening)
 {
 	const struct superblock *superblock = &opening->superblock;
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
 	struct control_header header;
+	int error = control_read_left(opening, &header);
 
-	return control_read_left(opening, &header) && proof_gap(superblock, stamp, &header) == NULL;
+	if (error == SH_ECONTROL)
+		return error;
+	return error == 0 && proof_gap(superblock, stamp, &header) == NULL ? 0 : SH_ETORN;
 }
 
 /* And the control file stays where the proof is. */
-static bool is_same_run(const struct sh_heap *heap, struct opening *opening)
+static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
 {
+	int first = SH_ETORN;
+
 	for (unsigned place = 0; place < CONTROL_PLACES; place++) {
+		int error;
+
 		control_place(opening, place);
-		if (is_same_run_at(heap, opening))
-			return true;
+		error = prove_same_run_at(heap, opening);
+		if (error == 0)
+			return 0;
+		if (place == 0)
+			first = error;
 	}
-	return false;
+	return first;
 }
 
 static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
 {
 	return opening->superblock.clean == 1 && opening->copies == 2 &&
 		proof_directory_inside(&heap->heap, opening->bytes) &&
-		recover_arenas_older(&heap->heap, &opening->superblock);
+		recover_arenas_older(&heap->heap, &opening->superblock) &&
+		end_copy_agrees(opening->fd, &opening->superblock, proof_end(&heap->heap));
 }
 
 static void begin_run(struct superblock *superblock)
@@ -115,13 +128,8 @@ static void begin_run(struct superblock *superblock)
 /* Makes a torn file as long as its directory says, so that no access leads behind its end. */
 static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 {
-	uint64_t needed = 0;
+	uint64_t needed = proof_end(&heap->heap);
 
-	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
-		uint64_t end = proof_arena_end(&heap->heap, arena);
-
-		needed = end > needed ? end : needed;
-	}
 	if (needed <= opening->bytes)
 		return 0;
 	return file_back(opening->fd, opening->bytes, needed - opening->bytes);
@@ -159,40 +167,56 @@ static int prepare_salvage(const struct sh_heap *heap, struct opening *opening)
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
 static int judge(const struct sh_heap *heap, struct opening *opening)
 {
+	int error;
+
 	if (is_clean(heap, opening)) {
 		control_place_new(opening);
 		begin_run(&opening->superblock);
 		return 0;
 	}
 	opening->recovers = true;
-	if (is_same_run(heap, opening)) {
-		if (proof_directory_inside(&heap->heap, opening->bytes))
-			return 0;
-		if (!(opening->flags & SH_SALVAGE))
-			return SH_EBADHEAP;
-	}
-	if (!(opening->flags & SH_SALVAGE))
-		return SH_ETORN;
+	error = prove_same_run(heap, opening);
+	if (error == 0 && !proof_directory_inside(&heap->heap, opening->bytes))
+		error = SH_EBADHEAP;
+	if (error == 0 || !(opening->flags & SH_SALVAGE))
+		return error;
 	return prepare_salvage(heap, opening);
+}
+
+/* Puts copy A of the superblock on the disk, and nothing else: what the dead left unwritten, which
+ * may be gigabytes, is none of our business now.
+ *
+ * That is enough for "the mark is gone before anything else is stored". msync(2) of a range writes
+ * its pages, whatever the file system needs to find them again, and has the disk empty its cache
+ * before it returns. And a file is called clean only when both copies agree, so one of them, new or
+ * torn, takes the mark away. */
+static int sync_mark(const struct sh_heap *heap)
+{
+	return msync(heap->heap.base, SUPERBLOCK_STRIDE, MS_SYNC) == 0 ? 0 : file_error();
 }
 
 /* From here on the file is not clean, and says so on the disk before anything else changes. */
 static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 {
+	int error;
+
 	/* Of the same run it stays as it is. */
 	if (!opening->recovers || opening->salvages)
 		place_write(heap->heap.base, opening->control_directory);
 	/* Crash: clean, and what it says of the control file is of no account. */
 	crash_order();
 	opening->superblock.clean = 0;
+	opening->superblock.end_copy = 0;
 	opening->superblock.incarnation++;
 	heap->heap.incarnation = opening->superblock.incarnation;
 	superblock_write(heap->heap.base, &opening->superblock);
 	/* Crash: unclean, and the control file proves the run; recovered by the next one. */
-	if (fsync(opening->fd) != 0)
-		return file_error();
-	recover_stamp_arenas(&heap->heap);
-	return 0;
+	error = sync_mark(heap);
+	if (error == 0)
+		error = end_copy_wipe(opening->fd, proof_end(&heap->heap));
+	if (error == 0)
+		recover_stamp_arenas(&heap->heap);
+	return error;
 }
 
 /* For sh_stats(), whoever calls it. Crash: nobody is attached; recovered and told anew. */
@@ -261,126 +285,6 @@ int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool a
 
 /* --- a place in the control file ----------------------------------------------------------- */
 
-uint32_t attach_slots_left(const struct sh_heap *heap)
-{
-	uint32_t left = 0;
-
-	for (uint32_t i = 0; i < heap->heap.process_slots; i++)
-		if (atomic_load_explicit(&heap->heap.process_slot[i].owner, memory_order_acquire) ==
-			0)
-			left++;
-	return left;
-}
-
-static int claim_process(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	int error = file_open(heap->control_file.path, O_RDWR | O_NOFOLLOW,
-		&heap->control_file.identity, &ticket->process_fd);
-
-	if (error != 0)
-		return error;
-	ticket->process = presence_claim(heap->heap.header, heap->heap.process_slot,
-		ticket->process_fd, handle_next_serial(heap), &error);
-	if (ticket->process != SLOT_NONE)
-		return 0;
-	close(ticket->process_fd);
-	return error == EBUSY ? SH_ESLOTS : error;
-}
-
-static int claim_attached(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity,
-		&ticket->attached_fd);
-
-	if (error != 0)
-		return error;
-	error = byte_lock_set(ticket->attached_fd, BYTE_LOCK_SHARED, BYTE_ATTACHED);
-	if (error != 0)
-		close(ticket->attached_fd);
-	return error;
-}
-
-static int open_opening(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	int error = file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity,
-		&ticket->opening_fd);
-
-	if (error == 0)
-		ticket->opening_fd = file_raise(ticket->opening_fd);
-	return error;
-}
-
-static void free_process(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	atomic_store_explicit(&heap->heap.process_slot[ticket->process].owner, 0,
-		memory_order_release);
-	close(ticket->process_fd);
-	ticket->process = SLOT_NONE;
-}
-
-int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	int error;
-
-	ticket->process = SLOT_NONE;
-	error = claim_process(heap, ticket);
-	if (error != 0)
-		return error;
-	error = claim_attached(heap, ticket);
-	if (error == 0) {
-		error = open_opening(heap, ticket);
-		if (error != 0)
-			close(ticket->attached_fd);
-	}
-	if (error != 0)
-		free_process(heap, ticket);
-	return error;
-}
-
-void attach_drop_ticket(struct fork_ticket *ticket)
-{
-	if (ticket->process == SLOT_NONE)
-		return;
-	close(ticket->opening_fd);
-	close(ticket->process_fd);
-	close(ticket->attached_fd);
-	ticket->process = SLOT_NONE;
-}
-
-int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket)
-{
-	struct presence *presence = NULL;
-	struct lock_holder byte;
-	uint32_t process = ticket->process;
-	int fd = shared_file_use(&heap->control_file);
-	int error = lock_holder_keep(&byte, ticket->process_fd, heap->pins_control);
-
-	ticket->process = SLOT_NONE;
-	heap->opening_fd = ticket->opening_fd;
-	if (error != 0) {
-		close(ticket->attached_fd);
-		return error;
-	}
-	error = lock_holder_keep(&heap->attached, ticket->attached_fd, heap->pins_heap);
-	if (error == 0)
-		error = fd < 0 ? -fd
-			       : presence_create(&presence, heap->heap.header, fd, process, &byte);
-	if (error != 0) {
-		/* The slot of a dead process, to the others. */
-		lock_holder_drop(&heap->attached);
-		lock_holder_drop(&byte);
-		return error;
-	}
-	atomic_store_explicit(&heap->heap.process_slot[process].pid, (uint64_t)getpid(),
-		memory_order_relaxed);
-	heap->liveness.own_process = process;
-	table_lock();
-	table_add_presence(presence);
-	heap->presence = presence;
-	table_unlock();
-	return 0;
-}
-
 static int probe(struct sh_heap *heap)
 {
 	int error = lock_holder_probe(heap->heap_file.path, &heap->heap_file.identity,
@@ -394,12 +298,16 @@ static int probe(struct sh_heap *heap)
 
 int attach_register(struct sh_heap *heap)
 {
-	struct fork_ticket ticket;
+	struct ticket ticket;
 	int error = probe(heap);
 
 	if (error == 0)
-		error = attach_claim(heap, &ticket);
-	return error != 0 ? error : attach_redeem(heap, &ticket);
+		error = ticket_claim(heap, &ticket);
+	if (error == 0)
+		error = ticket_redeem(heap, &ticket);
+	if (error == 0)
+		ticket_keep_spares(heap);
+	return error;
 }
 
 void attach_unregister(struct sh_heap *heap)

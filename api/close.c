@@ -4,10 +4,12 @@
 #include "api/close.h"
 
 #include "api/detached.h"
+#include "api/end_copy.h"
 #include "api/open.h"
 #include "api/table.h"
 #include "api/thread.h"
 #include "heap/growth.h"
+#include "recovery/proof.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,8 +54,13 @@ static int mark_clean(struct sh_heap *heap, int fd)
 	if (error != 0)
 		return error;
 	superblock.clean = 1;
-	superblock_write(heap->heap.base, &superblock);
-	/* Crash between the copies: unclean, and the control file proves the run. */
+	superblock.end_copy = end_copy_reserve(fd, proof_end(&heap->heap));
+	superblock_seal(&superblock);
+	error = end_copy_write(fd, &superblock);
+	if (error != 0)
+		return error;
+	superblock_put(heap->heap.base, &superblock);
+	/* Crash before, and between the copies: unclean, and the control file proves the run. */
 	return sync_file(fd);
 }
 

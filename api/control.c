@@ -4,6 +4,7 @@
 #include "api/control.h"
 
 #include "recovery/place.h"
+#include "recovery/recover.h"
 #include "shm/slot.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define ZERO_BYTES 65536u
+#define NEW_SUFFIX ".new"
 
 /* What the heap file says comes first; but a process that sees the directory under another path, in a
  * container, is right to say so. */
@@ -43,6 +45,8 @@ int control_map(struct sh_heap *heap, char *path, int fd)
 		heap->heap.thread_slots);
 	error = file_map(fd, heap->control_bytes, true, &heap->heap.control);
 	if (error == 0)
+		file_expect_holes(heap->heap.control, heap->control_bytes);
+	if (error == 0)
 		error = shared_file_init(&heap->control_file, path, O_RDWR | O_NOFOLLOW, fd);
 	if (error != 0) {
 		close(fd);
@@ -62,12 +66,55 @@ int control_map(struct sh_heap *heap, char *path, int fd)
 	return 0;
 }
 
+/* --- whose it may be ----------------------------------------------------------------------- */
+
+/* Read and write permission of one of the three sets. */
+static mode_t bits_of(mode_t mode, unsigned shift)
+{
+	return mode >> shift & 6;
+}
+
+/* Whether nobody may read or write the control file who may not do so with the heap file. Who could
+ * write it could make live processes look dead, and a torn heap recoverable. */
+static bool is_narrow(const struct stat *control, const struct stat *heap)
+{
+	bool same_group = control->st_gid == heap->st_gid;
+	mode_t others = bits_of(heap->st_mode, 0);
+	mode_t group = same_group ? bits_of(heap->st_mode, 3) : others;
+	/* A member of the group who lays the file cannot make it the heap owner's. */
+	bool owner_may = control->st_uid == heap->st_uid || control->st_uid == 0 ||
+		control->st_uid == geteuid() || ((group | others) & 2) != 0;
+
+	return owner_may && (bits_of(control->st_mode, 3) & ~group) == 0 &&
+		(bits_of(control->st_mode, 0) & ~others) == 0;
+}
+
+/* 0, SH_ECONTROL, or an errno. */
+static int check_rights(int fd, int heap_fd)
+{
+	struct stat control;
+	struct stat heap;
+
+	if (fstat(fd, &control) != 0 || fstat(heap_fd, &heap) != 0)
+		return file_error();
+	return is_narrow(&control, &heap) ? 0 : SH_ECONTROL;
+}
+
 /* --- that of others ------------------------------------------------------------------------- */
+
+/* Whether neither of the two files is a copy. */
+static bool is_original(int fd, const struct opening *opening, const struct control_header *header)
+{
+	struct file_identity identity;
+
+	return file_identify(fd, &identity, NULL) == 0 && header->control_inode == identity.inode &&
+		header->heap_inode == opening->identity.inode;
+}
 
 static bool control_is_theirs(const struct control_header *header,
 	const struct superblock *superblock, uint64_t bytes)
 {
-	return header->magic == CONTROL_MAGIC && header->format == superblock->abi &&
+	return header->magic == CONTROL_MAGIC &&
 		memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) == 0 &&
 		memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) == 0 &&
 		header->incarnation == superblock->incarnation &&
@@ -76,11 +123,26 @@ static bool control_is_theirs(const struct control_header *header,
 		header->control_bytes <= bytes;
 }
 
-static int open_theirs_at(const struct opening *opening, char **path, int *fd)
+static int check_theirs(int fd, const struct opening *opening)
 {
 	struct control_header header;
 	struct file_identity identity;
 	uint64_t bytes;
+	int error = file_identify(fd, &identity, &bytes);
+
+	if (error == 0)
+		error = check_rights(fd, opening->fd);
+	if (error != 0)
+		return error;
+	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+		!control_is_theirs(&header, &opening->superblock, bytes) ||
+		!is_original(fd, opening, &header))
+		return SH_ECONTROL;
+	return header.format == recover_control_format(&opening->superblock) ? 0 : SH_EVERSION;
+}
+
+static int open_theirs_at(const struct opening *opening, char **path, int *fd)
+{
 	int error;
 
 	*path = control_path(opening);
@@ -88,11 +150,7 @@ static int open_theirs_at(const struct opening *opening, char **path, int *fd)
 		return ENOMEM;
 	error = file_open(*path, O_RDWR | O_NOFOLLOW, NULL, fd);
 	if (error == 0) {
-		error = file_identify(*fd, &identity, &bytes);
-		if (error == 0 &&
-			(pread(*fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-				!control_is_theirs(&header, &opening->superblock, bytes)))
-			error = SH_ECONTROL;
+		error = check_theirs(*fd, opening);
 		if (error != 0)
 			close(*fd);
 	} else if (error == ENOENT || error == ELOOP || error == EISDIR || error == ENOTSUP) {
@@ -120,35 +178,44 @@ int control_open_theirs(struct opening *opening, char **path, int *fd)
 
 /* --- that of an earlier run ----------------------------------------------------------------- */
 
-bool control_read_left(const struct opening *opening, struct control_header *header)
+int control_read_left(const struct opening *opening, struct control_header *header)
 {
 	char *path = control_path(opening);
-	bool found = false;
 	int fd;
+	int error = path == NULL ? ENOMEM : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
 
-	if (path != NULL && file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd) == 0) {
-		found = pread(fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header);
+	if (error == 0) {
+		error = check_rights(fd, opening->fd);
+		if (error == 0 && pread(fd, header, sizeof(*header), 0) != (ssize_t)sizeof(*header))
+			error = ENODATA;
+		if (error == 0 && !is_original(fd, opening, header))
+			error = ESTALE;
 		close(fd);
 	}
 	free(path);
-	return found;
+	return error;
 }
 
 /* --- laying it anew ------------------------------------------------------------------------- */
 
 /* The proof of P2, for whoever opens after we died. */
-static int write_proof(int fd, const struct sh_heap *heap, const struct superblock *superblock)
+static int write_proof(int fd, const struct sh_heap *heap, const struct opening *opening)
 {
+	const struct superblock *superblock = &opening->superblock;
 	struct control_header header = {
+		.heap_inode = opening->identity.inode,
 		.stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed),
 	};
+	struct file_identity identity;
+	int error = file_identify(fd, &identity, NULL);
 
+	if (error != 0)
+		return error;
+	header.control_inode = identity.inode;
 	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
 	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
-	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return ENOSPC;
-	return 0;
+	return pwrite(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) ? 0 : ENOSPC;
 }
 
 /* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
@@ -166,6 +233,27 @@ static int adopt_mode(int fd, int heap_fd)
 	return fchmod(fd, mode) == 0 ? 0 : file_error();
 }
 
+static int back_descriptor(void *context, uint64_t offset, uint64_t bytes)
+{
+	const int *fd = context;
+
+	return file_back(*fd, offset, bytes);
+}
+
+/* Everything that the recovery is going to fill: when the disk is full we want to know it while the
+ * file of the run before is still there. */
+static int back_all(int fd, const struct sh_heap *heap)
+{
+	struct heap view = heap->heap;
+	int error = file_back(fd, 0, heap_control_fixed_bytes(&view));
+
+	view.system.context = &fd;
+	view.system.back_control = back_descriptor;
+	for (uint64_t arena = 0; arena < heap_arena_count(&view) && error == 0; arena++)
+		error = heap_back_control(&view, arena);
+	return error;
+}
+
 static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)
 {
 	uint64_t bytes = heap_control_bytes(heap->heap.max_bytes, heap->heap.process_slots,
@@ -173,10 +261,41 @@ static int fill_control(int fd, const struct sh_heap *heap, const struct opening
 	int error = file_set_length(fd, bytes);
 
 	if (error == 0)
-		error = file_back(fd, 0, heap_control_fixed_bytes(&heap->heap));
+		error = back_all(fd, heap);
 	if (error == 0)
 		error = adopt_mode(fd, opening->fd);
-	return error != 0 ? error : write_proof(fd, heap, &opening->superblock);
+	return error != 0 ? error : write_proof(fd, heap, opening);
+}
+
+/* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
+static int create_new(const char *path, char **name, int *fd)
+{
+	int error;
+
+	if (asprintf(name, "%s" NEW_SUFFIX, path) < 0)
+		return ENOMEM;
+	/* We hold the opening lock: whoever began to make this one is dead. */
+	unlink(*name);
+	*fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*fd >= 0) {
+		file_write_in_place(*fd);
+		return 0;
+	}
+	error = file_error();
+	free(*name);
+	return error;
+}
+
+/* Keeps the control file open that is about to lose its name: to free its pages takes longer than
+ * all the rest of an open. */
+static void keep_old(struct sh_heap *heap, const char *path)
+{
+	int fd;
+
+	if (file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd) != 0)
+		return;
+	file_identify(fd, &heap->old_control, NULL);
+	heap->old_control_fd = file_raise(fd);
 }
 
 /* Puts an empty control file, but for the proof, in place of the one that an earlier run left. */
@@ -185,14 +304,15 @@ static int lay_new(struct sh_heap *heap, const struct opening *opening)
 	char *path = control_path(opening);
 	char *name;
 	int fd;
-	int error = path == NULL ? ENOMEM : create_temporary(path, 0600, &name, &fd);
+	int error = path == NULL ? ENOMEM : create_new(path, &name, &fd);
 
 	if (error != 0) {
 		free(path);
 		return error;
 	}
 	error = fill_control(fd, heap, opening);
-	/* Crash before: a file that nobody opens. After: a clean heap is still clean, whatever the
+	keep_old(heap, path);
+	/* Crash before: a file that the next one removes. After: a clean heap is still clean, whatever the
 	 * control file says; an unclean one finds in it the proof that the old one had. */
 	if (error == 0 && rename(name, path) != 0)
 		error = file_error();
@@ -236,6 +356,18 @@ static int zero_data(int fd, off_t from)
 	return errno == ENXIO ? 0 : file_error();
 }
 
+/* Whether the file is this heap's own, under one name: nobody else's is written over. */
+static bool is_ours(int fd, const struct opening *opening)
+{
+	struct control_header header;
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && status.st_nlink == 1 &&
+		check_rights(fd, opening->fd) == 0 &&
+		pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+		memcmp(header.heap_id, opening->superblock.heap_id, sizeof(header.heap_id)) == 0;
+}
+
 /* The same in the blocks of the file that is there: a full disk must not keep the heap closed.
  * Nobody is attached, so nobody but us opens it.
  * Crash: no magic, and the proof; done again. */
@@ -245,10 +377,10 @@ static int lay_in_place(struct sh_heap *heap, const struct opening *opening)
 	int fd = FILE_NONE;
 	int error = path == NULL ? ENOMEM : file_open(path, O_RDWR | O_NOFOLLOW, NULL, &fd);
 
-	if (error == 0 && has_lodgers(fd, heap->heap.process_slots))
+	if (error == 0 && (!is_ours(fd, opening) || has_lodgers(fd, heap->heap.process_slots)))
 		error = EBUSY;
 	if (error == 0)
-		error = write_proof(fd, heap, &opening->superblock);
+		error = write_proof(fd, heap, opening);
 	if (error == 0)
 		error = zero_data(fd, CONTROL_HEADER_BYTES);
 	if (error == 0)

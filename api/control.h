@@ -20,8 +20,9 @@ int control_map(struct sh_heap *heap, char *path, int fd);
  * errno. */
 int control_open_theirs(struct opening *opening, char **path, int *fd);
 
-/* Reads the header of the control file that an earlier run left; false when there is none. */
-bool control_read_left(const struct opening *opening, struct control_header *header);
+/* Reads the header of the control file that an earlier run left. 0; SH_ECONTROL when others may write
+ * it than may write the heap; ESTALE when it or the heap file is a copy; or an errno. */
+int control_read_left(const struct opening *opening, struct control_header *header);
 
 /* Puts a control file in place that is zero but for the proof of opening->superblock's run, and
  * maps it. 0 or an errno. */

@@ -10,16 +10,22 @@
 #define TEXT_BYTES 128
 
 static const char *const texts[] = {
-	[-SH_EBADHEAP] = "SH_EBADHEAP: not a heap file, or both copies of its superblock are "
-			 "damaged; check the path, or restore the file from a backup",
+	[-SH_EBADHEAP] =
+		"SH_EBADHEAP: not a heap file, or it is truncated, or both copies of its "
+		"superblock are damaged; check the path, or restore the file from a backup",
 	[-SH_EVERSION] =
-		"SH_EVERSION: the file was made by a library with another format, geometry "
-		"or ABI; open it with that library",
-	[-SH_ETORN] = "SH_ETORN: the heap was not closed cleanly, and the machine restarted or the "
-		      "file was copied since; restore a backup, or open with SH_SALVAGE",
-	[-SH_ECONTROL] = "SH_ECONTROL: live processes use another control file than is found here; "
-			 "open the heap by the path and the control_dir that they use, or stop "
-			 "them first",
+		"SH_EVERSION: the file was made, or is in use, by a library with another format, "
+		"geometry, ABI or C library; open it with that one",
+	[-SH_ETORN] =
+		"SH_ETORN: the heap was not closed cleanly, and the machine restarted, the control "
+		"file "
+		"is gone or the file was copied since; restore a backup, or open with SH_SALVAGE",
+	[-SH_ECONTROL] =
+		"SH_ECONTROL: live processes use another control file than is found here, or more "
+		"users "
+		"may access it than the heap file; open the heap by the path and the control_dir "
+		"that "
+		"they use, or stop them first; give it the heap file's owner, group and mode",
 	[-SH_EBADPTR] = "SH_EBADPTR: the offset is not the start of a block; nothing was changed; "
 			"pass what an allocation returned",
 	[-SH_EDOUBLEFREE] = "SH_EDOUBLEFREE: the block is free already; nothing was changed; free "

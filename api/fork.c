@@ -15,7 +15,7 @@
 static void make_room(struct sh_heap *heap)
 {
 	int error = 0;
-	struct thread_state *state = attach_slots_left(heap) < 2 ? thread_here(heap, &error) : NULL;
+	struct thread_state *state = ticket_slots_left(heap) < 2 ? thread_here(heap, &error) : NULL;
 
 	if (state != NULL)
 		reap_all(&state->thread);
@@ -27,8 +27,8 @@ static void claim_for_child(struct sh_heap *heap)
 	if (heap->not_for_children)
 		return;
 	/* The last slot is not for children. Without a ticket the child cannot attach. */
-	if (handle_refuses(heap) == 0 && attach_slots_left(heap) >= 2)
-		attach_claim(heap, &heap->ticket);
+	if (handle_refuses(heap) == 0 && ticket_slots_left(heap) >= 2)
+		ticket_claim(heap, &heap->ticket);
 }
 
 /* A process that may not write has no control file. */
@@ -63,7 +63,7 @@ static void in_parent(void)
 {
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next) {
 		unlock_files(heap);
-		attach_drop_ticket(&heap->ticket);
+		ticket_drop(&heap->ticket);
 	}
 	table_unlock();
 	table_unlock_open();
@@ -92,13 +92,18 @@ static void attach_child(struct sh_heap *heap)
 	if (heap->read_only || (heap->lost && !heap->not_for_children))
 		return;
 	lock_holder_forget(&heap->attached);
-	/* Its description is the parent's, too. */
+	/* Their descriptions are the parent's, too. */
 	file_close_if(heap->opening_fd, &heap->heap_file.identity);
 	heap->opening_fd = FILE_NONE;
+	ticket_drop_spares(heap);
+	file_close_if(heap->old_control_fd, &heap->old_control);
+	heap->old_control_fd = FILE_NONE;
 	if (heap->not_for_children)
 		return;
-	if (heap->ticket.process == SLOT_NONE || attach_redeem(heap, &heap->ticket) != 0)
+	if (heap->ticket.process == SLOT_NONE || ticket_redeem(heap, &heap->ticket) != 0)
 		lose(heap);
+	else
+		ticket_keep_spares(heap);
 }
 
 static void in_child(void)

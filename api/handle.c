@@ -100,6 +100,8 @@ void handle_destroy(struct sh_heap *heap)
 		shared_file_destroy(&heap->control_file);
 	free((void *)heap->heap.chunk_meta);
 	file_close_if(heap->opening_fd, &heap->heap_file.identity);
+	file_close_if(heap->old_control_fd, &heap->old_control);
+	ticket_drop_spares(heap);
 	if (heap->heap_file.path != NULL)
 		shared_file_destroy(&heap->heap_file);
 	free(heap);

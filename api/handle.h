@@ -6,6 +6,7 @@
 #ifndef SPANHEAP_HANDLE_H
 #define SPANHEAP_HANDLE_H
 
+#include "api/ticket.h"
 #include "heap/heap.h"
 #include "recovery/superblock.h"
 #include "shm/byte_lock.h"
@@ -22,15 +23,6 @@ struct thread_state;
 
 /* How many ended detached transactions a process keeps per heap, slots and all. */
 #define DETACHED_IDLE 8u
-
-/* What a fork child takes over from its parent, claimed by the parent before the fork, so that at
- * no moment nobody is attached. Process, between the fork handlers. */
-struct fork_ticket {
-	uint32_t process; /* SLOT_NONE: no slot was free */
-	int opening_fd;   /* as sh_heap.opening_fd */
-	int process_fd;   /* its description holds the byte of `process` */
-	int attached_fd;  /* its description holds BYTE_ATTACHED, shared */
-};
 
 /* Process. Constant after sh_open() but where a field says otherwise. */
 struct sh_heap {
@@ -49,7 +41,12 @@ struct sh_heap {
 	int opening_fd;
 	struct lock_holder attached;
 	struct liveness liveness;
-	struct fork_ticket ticket;
+	struct ticket ticket; /* of the child, between the fork handlers */
+	struct ticket spares[TICKET_SPARES];
+	/* The control file of the run before, whose pages are let go of when there is time: FILE_NONE
+	 * when there was none. */
+	int old_control_fd;
+	struct file_identity old_control;
 	struct reap_counts counts; /* of the recovery or reaping at open */
 	uint64_t recovery_ns;
 	_Atomic(struct thread_state *) idle[DETACHED_IDLE]; /* see api/detached.h */

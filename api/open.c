@@ -118,7 +118,8 @@ static int open_heap_file(struct opening *opening)
 
 	if (error == 0)
 		error = file_identify(opening->fd, &opening->identity, NULL);
-	return error == ENOTSUP ? SH_EBADHEAP : error;
+	/* ENXIO: a socket, or a device that is not there. */
+	return error == ENOTSUP || error == ENXIO ? SH_EBADHEAP : error;
 }
 
 /* Takes the opening lock. AGAIN when the path leads to another file by now. */
@@ -131,8 +132,9 @@ static int lock_opening(struct opening *opening)
 
 	if (error != 0)
 		return error;
-	if (file_open(opening->path, O_RDONLY, &opening->identity, &fd) != 0)
-		return AGAIN;
+	error = file_open(opening->path, O_RDONLY, &opening->identity, &fd);
+	if (error != 0)
+		return error == ESTALE || error == ENOENT ? AGAIN : error;
 	close(fd);
 	return file_identify(opening->fd, &identity, &opening->bytes);
 }
@@ -202,6 +204,8 @@ static struct sh_heap *attach(struct opening *opening, int *error)
 		return NULL;
 	}
 	heap->opening_fd = FILE_NONE;
+	heap->old_control_fd = FILE_NONE;
+	ticket_init_spares(heap);
 	*error = attach_files(heap, opening);
 	if (*error == 0) {
 		advise(heap, opening->options);
@@ -237,7 +241,7 @@ static int reap_at_open(struct sh_heap *heap, const struct opening *opening)
 		heap->counts = state->thread.counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
 	}
-	return attach_slots_left(heap) == 0 ? SH_ESLOTS : 0;
+	return ticket_slots_left(heap) == 0 ? SH_ESLOTS : 0;
 }
 
 /* What salvaging left in doubt, for the user's eyes. */

@@ -38,9 +38,6 @@ struct opening {
  * fallocate(2). Crash: the file has no name, or is whole. */
 int create_heap_file(const char *path, const struct sh_options *options);
 
-/* Makes an empty file beside `path`: *name (malloc'd) and *fd. 0 or an errno. */
-int create_temporary(const char *path, unsigned mode, char **name, int *fd);
-
 /* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an
  * errno. */
 int attach_to_running(struct sh_heap *heap, struct opening *opening);
@@ -55,21 +52,7 @@ int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool a
 /* Takes a process slot and BYTE_ATTACHED. 0, SH_ESLOTS, or an errno. */
 int attach_register(struct sh_heap *heap);
 
-/* Process slots that are free. One must be left after each open, so that whoever comes when many
- * have died has a place to reap from: the heap is created with one more than was asked for. */
-uint32_t attach_slots_left(const struct sh_heap *heap);
-
 /* Gives both back, without a look at who else is attached. */
 void attach_unregister(struct sh_heap *heap);
-
-/* Claims a process slot through a new description, and BYTE_ATTACHED through another. 0, SH_ESLOTS
- * or an errno. */
-int attach_claim(struct sh_heap *heap, struct fork_ticket *ticket);
-
-/* Makes what the ticket holds this process's own. 0 or an errno; the ticket is spent. */
-int attach_redeem(struct sh_heap *heap, struct fork_ticket *ticket);
-
-/* Lets go of an unused ticket. The process slot then looks like a dead process's. */
-void attach_drop_ticket(struct fork_ticket *ticket);
 
 #endif

@@ -34,16 +34,25 @@ static const struct content contents[] = {
 /* What one repetition found; times in nanoseconds. */
 struct result {
 	uint64_t open_ns;     /* sh_open(), with sync and recovery */
-	uint64_t sync_ns;     /* in it, fsync(2) */
+	uint64_t sync_ns;     /* in it, msync(2) */
 	uint64_t recovery_ns; /* in it, as sh_recovery_report() says */
 	uint64_t first_ns;    /* the first allocation, afterwards */
 };
 
-/* Process. Time in fsync(2). */
+/* Process. Time in msync(2) and fsync(2). */
 static uint64_t sync_ns;
 
-/* Stands before the C library's for the shared library, too: so the wait for the disk is told
+/* These stand before the C library's for the shared library, too: so the wait for the disk is told
  * apart. */
+__attribute__((visibility("default"))) int msync(void *address, size_t bytes, int flags)
+{
+	uint64_t start = now_ns();
+	int status = (int)syscall(SYS_msync, address, bytes, flags);
+
+	sync_ns += now_ns() - start;
+	return status;
+}
+
 __attribute__((visibility("default"))) int fsync(int fd)
 {
 	uint64_t start = now_ns();

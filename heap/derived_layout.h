@@ -10,7 +10,9 @@
  *                             Written under the page lock, follows the arena's frontier.
  *   page index                heap/page_index.h
  *   listed rows               one byte per page: a span without owner that has room, and its class
- *   class chunks              per arena and span class one bit per chunk: it may hold such a span
+ *   class chunks              per arena and span class one bit per chunk: it may hold such a span;
+ *                             behind the last class: it holds spans of an earlier incarnation that
+ *                             nobody has looked at
  *   owned                     per slot OWNED_COUNT words, backed as they come into use */
 #ifndef SPANHEAP_DERIVED_LAYOUT_H
 #define SPANHEAP_DERIVED_LAYOUT_H
@@ -77,10 +79,8 @@ static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES ==
 #define OWNED_COUNT (RETAINED_SPANS + SPAN_CLASS_COUNT + 1u)
 #define OWNED_STRIDE (((uint64_t)OWNED_COUNT * sizeof(uint64_t) + 4095u) & ~UINT64_C(4095))
 
-/* What stands in a listed row: 0, 1 + span class, or this: the span at the page is of an earlier
- * incarnation, and has not been looked at yet. */
-#define LISTED_UNSEEN 255u
-static_assert(SPAN_CLASS_COUNT < LISTED_UNSEEN - 1, "a class and one fit a byte");
+/* What stands in a listed row: 0, or 1 + span class. */
+static_assert(SPAN_CLASS_COUNT < 255, "a class and one fit a byte");
 
 /* Control file. What a thread holds that is not truth. One writer: the slot's thread, or whoever
  * holds the slot's reaper word.
@@ -115,5 +115,8 @@ static_assert(offsetof(struct slot_words, limbo) == CACHE_LINE_BYTES, "format");
 
 /* Chunks of an arena that may hold listed spans of a class, one bit each. */
 #define CLASS_CHUNK_WORDS ((ARENA_CHUNKS + 63) / 64)
+/* In place of a span class: the chunk has not been looked at since the restart. */
+#define CLASS_CHUNK_UNSEEN SPAN_CLASS_COUNT
+#define CLASS_CHUNK_ROWS (SPAN_CLASS_COUNT + 1u)
 
 #endif

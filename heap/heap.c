@@ -47,7 +47,7 @@ struct derived_offsets {
 	struct page_index_layout pages;
 };
 
-#define CLASS_CHUNK_BYTES_PER_ARENA (SPAN_CLASS_COUNT * CLASS_CHUNK_WORDS * sizeof(uint64_t))
+#define CLASS_CHUNK_BYTES_PER_ARENA (CLASS_CHUNK_ROWS * CLASS_CHUNK_WORDS * sizeof(uint64_t))
 
 static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t process_slots,
 	uint32_t thread_slots)

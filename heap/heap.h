@@ -90,7 +90,7 @@ struct heap {
 	_Atomic uint64_t *published; /* per arena */
 	struct page_index pages;
 	_Atomic uint8_t *listed;        /* one byte per page */
-	_Atomic uint64_t *class_chunks; /* [arena][span class][CLASS_CHUNK_WORDS] */
+	_Atomic uint64_t *class_chunks; /* [arena][CLASS_CHUNK_ROWS][CLASS_CHUNK_WORDS] */
 	char *owned;                    /* [slot], each OWNED_STRIDE */
 	/* --- */
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a

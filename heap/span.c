@@ -12,8 +12,8 @@
 /* How many listed spans an allocation tries before it takes fresh pages: a span whose only free
  * bits belong to open logs would be tried for ever. */
 #define CLAIM_TRIES 32u
-/* How many spans of an earlier incarnation it looks at. */
-#define CLAIM_SIGHTS 256u
+/* How many chunks with spans of an earlier incarnation it looks through. */
+#define CLAIM_SIGHTS 2u
 
 /* --- finding ------------------------------------------------------------------------------- */
 
@@ -352,7 +352,7 @@ static _Atomic uint64_t *class_chunk_word(const struct heap *heap, uint64_t chun
 	uint64_t arena = chunk >> ARENA_CHUNKS_SHIFT;
 	uint64_t within = chunk & (ARENA_CHUNKS - 1);
 
-	return heap->class_chunks + (arena * SPAN_CLASS_COUNT + span_class) * CLASS_CHUNK_WORDS +
+	return heap->class_chunks + (arena * CLASS_CHUNK_ROWS + span_class) * CLASS_CHUNK_WORDS +
 		within / 64;
 }
 
@@ -555,7 +555,7 @@ struct search {
 	struct thread *thread;
 	unsigned span_class;
 	unsigned tries;  /* claims left */
-	unsigned sights; /* looks at spans of earlier incarnations left */
+	unsigned sights; /* chunks to look through left */
 };
 
 /* Entries of a listed row are read eight at a time. */
@@ -577,18 +577,39 @@ static uint64_t row_match(uint64_t row, uint8_t listing)
 }
 
 /* Lists a span of an earlier incarnation as it should be, unless somebody did. */
-static void see(const struct heap *heap, uint64_t head)
+static void see(struct heap *heap, uint64_t head)
 {
 	uint64_t hot = span_hot(heap, head);
-	unsigned span_class = hot_class(hot);
-	uint8_t unseen = LISTED_UNSEEN;
-	uint8_t listing = 0;
+	uint8_t unlisted = 0;
 
-	if (hot_owner(hot) == HOT_UNOWNED && worth_a_visit(heap, head, span_class))
-		listing = span_listing(span_class);
-	/* The bit of its class's chunk is set still, since the restart, or was cleared by somebody
-	 * who looks again. Crash: unseen, or listed. */
-	atomic_compare_exchange_strong(&heap->listed[head], &unseen, listing);
+	if (hot_owner(hot) != HOT_UNOWNED || !worth_a_visit(heap, head, hot_class(hot)))
+		return;
+	/* Never over what somebody else stored: he is in charge of it. The bit of its class's chunk is
+	 * set still, since the restart, or was cleared by somebody who looks again. */
+	atomic_compare_exchange_strong(&heap->listed[head], &unlisted,
+		span_listing(hot_class(hot)));
+}
+
+bool span_is_unseen(const struct heap *heap, uint64_t chunk)
+{
+	return (atomic_load(class_chunk_word(heap, chunk, CLASS_CHUNK_UNSEEN)) &
+		       class_chunk_bit(chunk)) != 0;
+}
+
+/* Puts the spans of a chunk in order that an earlier incarnation left. */
+static void see_chunk(struct heap *heap, uint64_t chunk)
+{
+	uint64_t base = chunk << CHUNK_PAGES_SHIFT;
+
+	for (unsigned i = 0; i < CHUNK_WORDS; i++, base += WORD_PAGES) {
+		uint64_t heads = atomic_load_explicit(head_word(heap, base), memory_order_acquire);
+
+		for (; heads != 0; heads &= heads - 1)
+			see(heap, base + page_bits_lowest(heads));
+	}
+	/* Crash: looked through once more. */
+	atomic_fetch_and(class_chunk_word(heap, chunk, CLASS_CHUNK_UNSEEN),
+		~class_chunk_bit(chunk));
 }
 
 /* Whether a listed page is the head of an unowned span of the class. */
@@ -599,31 +620,21 @@ static bool claimable(const struct heap *heap, uint64_t head, unsigned span_clas
 	return hot_owner(hot) == HOT_UNOWNED && hot_class(hot) == span_class;
 }
 
-/* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none, or there were
- * more sights than the search has left. */
-static uint64_t next_listed(struct search *search, uint64_t chunk, uint64_t from)
+/* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none. */
+static uint64_t next_listed(const struct heap *heap, uint64_t chunk, unsigned span_class,
+	uint64_t from)
 {
-	const struct heap *heap = search->thread->heap;
-	uint8_t listing = span_listing(search->span_class);
 	uint64_t end = (chunk + 1) << CHUNK_PAGES_SHIFT;
 
 	for (uint64_t base = from & ~(ROW_ENTRIES - 1); base < end; base += ROW_ENTRIES) {
-		uint64_t row = row_load(heap, base);
-		uint64_t unseen = row_match(row, LISTED_UNSEEN);
-		uint64_t hits = row == 0 ? 0 : unseen | row_match(row, listing);
+		uint64_t hits = row_match(row_load(heap, base), span_listing(span_class));
 
 		if (from > base)
 			hits &= ~UINT64_C(0) << (from - base) * 8;
 		for (; hits != 0; hits &= hits - 1) {
 			uint64_t head = base + page_bits_lowest(hits) / 8;
 
-			if ((unseen & hits & -hits) != 0) {
-				if (search->sights == 0)
-					return 0;
-				search->sights--;
-				see(heap, head);
-			}
-			if (claimable(heap, head, search->span_class))
+			if (claimable(heap, head, span_class))
 				return head;
 		}
 	}
@@ -631,21 +642,20 @@ static uint64_t next_listed(struct search *search, uint64_t chunk, uint64_t from
 }
 
 /* Clears the class's bit of a chunk in which nothing was found, unless something turns up. */
-static void drop_class_chunk(struct search *search, uint64_t chunk)
+static void drop_class_chunk(struct thread *thread, uint64_t chunk, unsigned span_class)
 {
-	struct thread *thread = search->thread;
-	struct search again = { thread, search->span_class, 0, CHUNK_PAGES };
-	_Atomic uint64_t *word = class_chunk_word(thread->heap, chunk, search->span_class);
+	struct heap *heap = thread->heap;
+	_Atomic uint64_t *word = class_chunk_word(heap, chunk, span_class);
 	uint64_t bit = class_chunk_bit(chunk);
 
-	atomic_store_explicit(&thread->words->searching, span_searching(chunk, search->span_class),
+	atomic_store_explicit(&thread->words->searching, span_searching(chunk, span_class),
 		memory_order_relaxed);
 	crash_order();
 	/* seq_cst: pairs with set_listed(): who listed before is seen by the second look, who lists
 	 * after it sets the bit again. */
 	atomic_fetch_and(word, ~bit);
 	/* Crash: the reaper sets the bit again. */
-	if (next_listed(&again, chunk, chunk << CHUNK_PAGES_SHIFT) != 0)
+	if (next_listed(heap, chunk, span_class, chunk << CHUNK_PAGES_SHIFT) != 0)
 		atomic_fetch_or(word, bit);
 	crash_order();
 	atomic_store_explicit(&thread->words->searching, 0, memory_order_release);
@@ -658,7 +668,12 @@ static uint64_t claim_in_chunk(struct search *search, uint64_t chunk)
 	uint64_t head = chunk << CHUNK_PAGES_SHIFT;
 	bool empty;
 
-	while (search->tries > 0 && (head = next_listed(search, chunk, head)) != 0) {
+	if (span_is_unseen(thread->heap, chunk)) {
+		search->sights--;
+		see_chunk(thread->heap, chunk);
+	}
+	while (search->tries > 0 &&
+		(head = next_listed(thread->heap, chunk, search->span_class, head)) != 0) {
 		search->tries--;
 		if (span_claim(thread, head)) {
 			if (span_collect_all(thread, head, &empty) <
@@ -689,9 +704,11 @@ uint64_t span_claim_listed(struct thread *thread, unsigned span_class)
 
 				if (head != 0)
 					return head;
-				if (search.tries == 0 || search.sights == 0)
+				if (search.tries == 0)
 					return 0;
-				drop_class_chunk(&search, chunk);
+				drop_class_chunk(thread, chunk, span_class);
+				if (search.sights == 0)
+					return 0;
 			}
 		}
 	}
@@ -739,7 +756,7 @@ uint64_t span_claim_any(struct thread *thread, unsigned span_class)
 }
 
 /* The next listed page from `from` on, in any arena; 0: none up to the end. */
-static uint64_t next_listed_page(const struct heap *heap, uint64_t from)
+static uint64_t next_listed_page(struct heap *heap, uint64_t from)
 {
 	for (uint64_t arena = page_arena(from); arena < heap_arena_count(heap); arena++) {
 		uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
@@ -747,7 +764,11 @@ static uint64_t next_listed_page(const struct heap *heap, uint64_t from)
 
 		for (from = from > first ? from : first; from < end;
 			from = (from | (ROW_ENTRIES - 1)) + 1) {
-			uint64_t rest = row_load(heap, from & ~(ROW_ENTRIES - 1)) >>
+			uint64_t rest;
+
+			if (span_is_unseen(heap, from >> CHUNK_PAGES_SHIFT))
+				see_chunk(heap, from >> CHUNK_PAGES_SHIFT);
+			rest = row_load(heap, from & ~(ROW_ENTRIES - 1)) >>
 				(from % ROW_ENTRIES * 8);
 
 			if (rest != 0)

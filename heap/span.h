@@ -122,6 +122,9 @@ void span_trim(struct thread *thread, uint64_t limit);
 /* Whether whoever looks for a span of the class comes across this one. */
 bool span_is_listed(const struct heap *heap, uint64_t head, unsigned span_class);
 
+/* Whether the chunk holds spans of an earlier incarnation that nobody has looked at. */
+bool span_is_unseen(const struct heap *heap, uint64_t chunk);
+
 /* What slot_words.searching holds while the class's bit of a chunk is being cleared. */
 static inline uint64_t span_searching(uint64_t chunk, unsigned span_class)
 {

@@ -76,10 +76,12 @@ struct sh_heap;
 struct sh_txn;
 
 /* Error codes. sh_strerror() names each with its remedy. */
-#define SH_EBADHEAP (-1)    /* not a heap file, or damaged beyond both copies of its superblock */
-#define SH_EVERSION (-2)    /* format, geometry, size classes or ABI differ from this library's */
-#define SH_ETORN (-3)       /* not closed cleanly, and another boot or a copied file since (P3) */
-#define SH_ECONTROL (-4)    /* live processes use another control file than the one found here */
+#define SH_EBADHEAP (-1) /* not a heap file, or damaged beyond both copies of its superblock */
+#define SH_EVERSION (-2) /* format, geometry, size classes or ABI differ from this library's */
+#define SH_ETORN (-3)    /* not closed cleanly, and another boot or a copied file since (P3) */
+#define SH_ECONTROL \
+	(-4)                /* live processes use another control file than the one found here, or
+			       more users may access it than the heap file */
 #define SH_EBADPTR (-5)     /* not the start of a block; refused, nothing changed */
 #define SH_EDOUBLEFREE (-6) /* the block is free already; refused, nothing changed */
 #define SH_ENOTFOUND (-7)   /* no such name */
@@ -141,9 +143,9 @@ struct sh_options {
  * Recovers the heap first when everybody who used it is dead (P2). Looks for dead processes when
  * others are attached. Opening a heap again in the same process gives the same handle, counted.
  * PATH-shm beside the heap file is the control file: it holds what is derived or volatile, and is
- * laid anew when nobody is attached. In a control_dir it has a name of its own for each heap file
- * (heap id and inode), and is left behind when the heap file is removed. Of an open heap the options
- * of the first sh_open() of the process count.
+ * laid anew when nobody is attached, with the heap file's owner, group and mode. In a control_dir it
+ * has a name of its own for each heap file (heap id and inode), and is left behind when the heap file
+ * is removed. Of an open heap the options of the first sh_open() of the process count.
  *
  * `options` may be NULL. On success *heap is the handle, on failure NULL.
  *

@@ -293,7 +293,7 @@ static bool unlisted_and_forgotten(const struct heap *heap, uint64_t head)
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) == HOT_UNOWNED &&
 		span_free_count(heap, head, size_class) >= size_class->worth &&
-		atomic_load(&heap->listed[head]) != LISTED_UNSEEN &&
+		!span_is_unseen(heap, head >> CHUNK_PAGES_SHIFT) &&
 		!span_is_listed(heap, head, hot_class(hot)) &&
 		!named_by_somebody(heap, head, hot_class(hot));
 }

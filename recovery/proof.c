@@ -15,6 +15,16 @@ uint64_t proof_arena_end(const struct heap *heap, uint64_t arena)
 		: arena_zone(heap, arena) + ARENA_HEAD_BYTES;
 }
 
+uint64_t proof_end(const struct heap *heap)
+{
+	uint64_t end = heap_header_bytes(heap->max_bytes, heap->thread_slots);
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
+		if (proof_arena_end(heap, arena) > end)
+			end = proof_arena_end(heap, arena);
+	return end;
+}
+
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
 {
 	if (atomic_load_explicit(&heap->running->arena_count, memory_order_relaxed) >

@@ -14,6 +14,9 @@
  * end of its zone's head only. */
 uint64_t proof_arena_end(const struct heap *heap, uint64_t arena);
 
+/* Where everything ends that the heap holds. */
+uint64_t proof_end(const struct heap *heap);
+
 /* Whether the arena directory leads nowhere outside a file of `bytes`. */
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes);
 

@@ -10,7 +10,7 @@
 #include "shm/order.h"
 #include "shm/slot.h"
 
-#define REAP_PATIENCE_NS UINT64_C(1000000)
+#define REAP_PATIENCE_NS UINT64_C(200000)
 
 /* An allocation of pages: with its head bit it stands, without it its pages go back. */
 static bool settle_alloc(struct thread *thread, uint64_t run)

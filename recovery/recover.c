@@ -7,6 +7,7 @@
 #include "heap/pages.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
+#include "shm/liveness.h"
 #include "shm/order.h"
 
 #include <errno.h>
@@ -14,11 +15,16 @@
 
 /* --- the control header -------------------------------------------------------------------- */
 
+uint64_t recover_control_format(const struct superblock *superblock)
+{
+	return superblock->abi ^ liveness_layout();
+}
+
 static void lay_header(struct heap *heap, const struct superblock *superblock)
 {
 	struct control_header *header = heap->header;
 
-	header->format = superblock->abi;
+	header->format = recover_control_format(superblock);
 	memcpy(header->heap_id, superblock->heap_id, sizeof(header->heap_id));
 	memcpy(header->nonce, superblock->nonce, sizeof(header->nonce));
 	memcpy(header->boot_id, superblock->boot_id, sizeof(header->boot_id));
@@ -44,31 +50,24 @@ static int back_arenas(struct heap *heap)
 
 /* --- hints --------------------------------------------------------------------------------- */
 
-/* Every head is listed as unseen, for every class: whoever looks for a span puts it in order. */
+/* Chunks with spans are unseen, and may hold spans of every class: whoever looks for one puts them in
+ * order. */
 static void list_everything(struct heap *heap, uint64_t arena)
 {
 	_Atomic uint64_t *heads = arena_in_use(heap, arena);
-	uint64_t first = arena << ARENA_PAGES_SHIFT;
+	_Atomic uint64_t *rows = heap->class_chunks + arena * CLASS_CHUNK_ROWS * CLASS_CHUNK_WORDS;
 	uint64_t chunks[CLASS_CHUNK_WORDS] = { 0 };
+	uint64_t first = arena << ARENA_PAGES_SHIFT;
 	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t words = end > first ? end - first : 0;
+	uint64_t words = end > first ? (end - first) / WORD_PAGES : 0;
 
-	for (uint64_t i = 0; i < words / 64; i++) {
-		uint64_t bits = atomic_load_explicit(&heads[i], memory_order_relaxed);
-
-		if (bits != 0)
+	for (uint64_t i = 0; i < words; i++)
+		if (atomic_load_explicit(&heads[i], memory_order_relaxed) != 0)
 			chunks[i / CHUNK_WORDS / 64] |= UINT64_C(1) << (i / CHUNK_WORDS & 63);
-		for (; bits != 0; bits &= bits - 1)
-			atomic_store_explicit(&heap->listed[first + i * 64 +
-						      page_bits_lowest(bits)],
-				LISTED_UNSEEN, memory_order_relaxed);
-	}
-	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++)
+	for (unsigned row = 0; row < CLASS_CHUNK_ROWS; row++)
 		for (unsigned i = 0; i < CLASS_CHUNK_WORDS; i++)
-			atomic_store_explicit(&heap->class_chunks[(arena * SPAN_CLASS_COUNT + c) *
-							      CLASS_CHUNK_WORDS +
-						      i],
-				chunks[i], memory_order_relaxed);
+			atomic_store_explicit(&rows[row * CLASS_CHUNK_WORDS + i], chunks[i],
+				memory_order_relaxed);
 }
 
 /* --- logs ---------------------------------------------------------------------------------- */

@@ -46,4 +46,7 @@ void recover_stamp_arenas(struct heap *heap);
  * clean is clean. */
 bool recover_arenas_older(const struct heap *heap, const struct superblock *superblock);
 
+/* What control_header.format says: the layout of everything in it, the C library's part included. */
+uint64_t recover_control_format(const struct superblock *superblock);
+
 #endif

@@ -162,19 +162,34 @@ static bool read_copy(const char *base, uint64_t bytes, uint64_t offset, struct 
 	return whole(copy);
 }
 
-void superblock_write(char *base, struct superblock *superblock)
+void superblock_seal(struct superblock *superblock)
+{
+	superblock->sequence++;
+	superblock->checksum = checksum(superblock);
+}
+
+void superblock_put(char *base, const struct superblock *superblock)
 {
 	uint64_t b = heap_superblock_b_offset(superblock->max_bytes, superblock->thread_slot_count);
 	/* The copy that a reader relies on is written last: a torn copy A was left by a death. */
 	bool a_last = read_copy(base, sizeof(struct superblock), 0, &(struct superblock){ 0 });
 
-	superblock->sequence++;
-	superblock->checksum = checksum(superblock);
 	memcpy(base + (a_last ? b : 0), superblock, sizeof(*superblock));
 	/* Crash: this copy is torn or new, the other one whole. */
 	crash_order();
 	memcpy(base + (a_last ? 0 : b), superblock, sizeof(*superblock));
 	crash_order();
+}
+
+void superblock_write(char *base, struct superblock *superblock)
+{
+	superblock_seal(superblock);
+	superblock_put(base, superblock);
+}
+
+bool superblock_same_writing(const struct superblock *superblock, const struct superblock *copy)
+{
+	return memcmp(superblock, copy, sizeof(*superblock)) == 0;
 }
 
 /* Copy B when copy A does not tell where it is. */

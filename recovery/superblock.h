@@ -25,6 +25,13 @@ void superblock_init(struct superblock *superblock, uint64_t max_bytes, uint32_t
  * superblock. */
 void superblock_write(char *base, struct superblock *superblock);
 
+/* The two halves of it: the next sequence and the checksum, then both copies. */
+void superblock_seal(struct superblock *superblock);
+void superblock_put(char *base, const struct superblock *superblock);
+
+/* Whether `copy` is what was written together with `superblock`, which is whole. */
+bool superblock_same_writing(const struct superblock *superblock, const struct superblock *copy);
+
 /* Why a superblock is refused, for people; NULL when it is this build's. */
 const char *superblock_difference(const struct superblock *superblock);
 

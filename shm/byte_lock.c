@@ -28,6 +28,7 @@ static int error_of_lock(int error)
 		return EBUSY;
 	case EINVAL:
 	case ENOSYS:
+	case ENOLCK: /* a network file system whose server has no locks */
 		return ENOTSUP;
 	default:
 		return error;
@@ -99,9 +100,12 @@ int lock_holder_keep(struct lock_holder *holder, int fd, bool pins)
 	int error = file_identify(fd, &holder->identity, NULL);
 
 	holder->pin = NULL;
+	holder->keeper = NULL;
 	holder->fd = FILE_NONE;
 	if (error == 0 && !pins) {
-		holder->fd = file_raise(fd);
+		holder->keeper = keeper_start(fd);
+		if (holder->keeper == NULL)
+			holder->fd = file_raise(fd);
 		return 0;
 	}
 	if (error == 0)
@@ -114,16 +118,22 @@ void lock_holder_drop(struct lock_holder *holder)
 {
 	if (holder->pin != NULL)
 		munmap(holder->pin, PIN_BYTES);
+	else if (holder->keeper != NULL)
+		keeper_stop(holder->keeper);
 	else
 		file_close_if(holder->fd, &holder->identity);
 	holder->pin = NULL;
+	holder->keeper = NULL;
 	holder->fd = FILE_NONE;
 }
 
 void lock_holder_forget(struct lock_holder *holder)
 {
-	/* The mapping was not inherited; its addresses may be anything here. */
+	/* The mapping was not inherited; its addresses may be anything here. Nor was the thread. */
 	holder->pin = NULL;
+	if (holder->keeper != NULL)
+		keeper_forget(holder->keeper);
+	holder->keeper = NULL;
 	file_close_if(holder->fd, &holder->identity);
 	holder->fd = FILE_NONE;
 }

@@ -7,13 +7,15 @@
  * close by mistake, and the lock ends with the address space.
  *
  * On overlayfs the mapping refers to the file below, and the lock is gone at once. There the
- * descriptor is kept. Which of the two is found out by trying, not by a list of file systems.
+ * descriptor is kept, out of the application's reach (keeper.h). Which of the two is found out by trying,
+ * not by a list of file systems.
  *
  * The locked bytes lie far behind the end of the files. */
 #ifndef SPANHEAP_BYTE_LOCK_H
 #define SPANHEAP_BYTE_LOCK_H
 
 #include "shm/file.h"
+#include "shm/keeper.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,7 +48,9 @@ int byte_lock_test_range(int fd, uint64_t byte, uint64_t count, bool *held);
 
 /* Process. A description that carries locks until it is dropped, or the process ends. */
 struct lock_holder {
-	void *pin; /* NULL: the descriptor is kept */
+	void *pin;
+	struct keeper
+		*keeper; /* without a pin; NULL: the descriptor is kept in the process's table */
 	int fd;
 	struct file_identity identity;
 };

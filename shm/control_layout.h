@@ -37,7 +37,8 @@ struct control_header {
 	/* --- */
 	uint64_t control_bytes; /* of address space, at the heap's maximum size */
 	char boot_id[BOOT_ID_BYTES];
-	uint64_t reserved[2];
+	uint64_t heap_inode;    /* of the heap file, ... */
+	uint64_t control_inode; /* ... and of this one: a copy of either is another file */
 	/* --- written while processes run */
 	/* Follows the heap file's mutation stamp; never more than one behind it. */
 	_Atomic uint64_t stamp;

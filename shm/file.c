@@ -4,14 +4,21 @@
 #include "shm/file.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RAISED_FD 512
+#define EXTENTS 32u
 #define MAP_ALIGN_BYTES (UINT64_C(2) << 20)
 
 /* --- identity and descriptors -------------------------------------------------------------- */
@@ -117,6 +124,28 @@ int shared_file_use(struct shared_file *file)
 	return result;
 }
 
+/* By the name that the kernel gives to each open descriptor. */
+static int open_by_descriptor(struct shared_file *file, int *fd)
+{
+	char name[64];
+	int known = shared_file_use(file);
+
+	if (known < 0)
+		return -known;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", known);
+	return file_open(name, file->open_flags & ~O_NOFOLLOW, &file->identity, fd);
+}
+
+int shared_file_open(struct shared_file *file, int *fd)
+{
+	int error = file_open(file->path, file->open_flags, &file->identity, fd);
+
+	/* Renamed, deleted or replaced. */
+	if (error != 0 && error != EACCES && open_by_descriptor(file, fd) == 0)
+		return 0;
+	return error;
+}
+
 void shared_file_lock(struct shared_file *file)
 {
 	pthread_mutex_lock(&file->lock);
@@ -168,7 +197,64 @@ static void limit_end(const struct limit_guard *guard, int error)
 	pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
-int file_back(int fd, uint64_t offset, uint64_t bytes)
+/* What fiemap says of a part of a file. */
+struct extents {
+	struct fiemap head;
+	struct fiemap_extent extent[EXTENTS];
+};
+
+/* Whether the extents cover the range from *offset on without a hole; moves *offset to the end of what
+ * they cover. A shared extent does not count: a store needs a new block. */
+static bool covers(const struct extents *extents, uint64_t *offset)
+{
+	for (uint32_t i = 0; i < extents->head.fm_mapped_extents; i++) {
+		const struct fiemap_extent *extent = &extents->extent[i];
+
+		if (extent->fe_logical > *offset || (extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0)
+			return false;
+		*offset = extent->fe_logical + extent->fe_length;
+	}
+	return extents->head.fm_mapped_extents != 0;
+}
+
+/* Whether the range has its blocks already. XFS wants as many free ones to say so. */
+static bool is_backed(int fd, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = offset + bytes;
+	struct stat status;
+
+	if (fstat(fd, &status) != 0 || (uint64_t)status.st_size < end)
+		return false;
+	while (offset < end) {
+		struct extents extents = {
+			.head = {
+				.fm_start = offset,
+				.fm_length = end - offset,
+				.fm_extent_count = EXTENTS,
+			},
+		};
+
+		if (ioctl(fd, FS_IOC_FIEMAP, &extents) != 0 || !covers(&extents, &offset))
+			return false;
+	}
+	return true;
+}
+
+void file_write_in_place(int fd)
+{
+	struct statfs status;
+	int flags;
+
+	if (fstatfs(fd, &status) != 0 || status.f_type != BTRFS_SUPER_MAGIC ||
+		ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+		return;
+	flags |= FS_NOCOW_FL;
+	/* It goes without, as on a file system that was mounted so. */
+	ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* fallocate(2) without a signal at the file-size limit. */
+static int allocate(int fd, uint64_t offset, uint64_t bytes)
 {
 	struct limit_guard guard;
 	int error;
@@ -178,6 +264,19 @@ int file_back(int fd, uint64_t offset, uint64_t bytes)
 		error = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0 ? 0 : file_error();
 	while (error == EINTR);
 	limit_end(&guard, error);
+	return error;
+}
+
+int file_back(int fd, uint64_t offset, uint64_t bytes)
+{
+	/* A store needs all blocks of its page, and a file system's blocks may be smaller. */
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t first = offset / page * page;
+	uint64_t end = (offset + bytes + page - 1) / page * page;
+	int error = allocate(fd, first, end - first);
+
+	if ((error == ENOSPC || error == EDQUOT) && is_backed(fd, first, end - first))
+		return 0;
 	return error == ENOSYS ? ENOTSUP : error;
 }
 
@@ -235,6 +334,11 @@ int file_map(int fd, uint64_t bytes, bool writable, char **base)
 		*base = NULL;
 	}
 	return error;
+}
+
+void file_expect_holes(char *base, uint64_t bytes)
+{
+	madvise(base, bytes, MADV_RANDOM);
 }
 
 void file_unmap(char *base, uint64_t bytes)

@@ -68,11 +68,20 @@ void shared_file_destroy(struct shared_file *file);
 /* The descriptor, opened again if need be; a negative errno when the path leads elsewhere. */
 int shared_file_use(struct shared_file *file);
 
+/* Opens the file by a new description, which no other process shares: by its path, or, when that
+ * leads elsewhere, through the descriptor that is still open. 0; EACCES when this process may not
+ * open it any more; ESTALE; others of open(2). */
+int shared_file_open(struct shared_file *file, int *fd);
+
 /* Around fork: the child must not inherit a lock that another thread holds. */
 void shared_file_lock(struct shared_file *file);
 void shared_file_unlock(struct shared_file *file);
 
-/* Backs a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
+/* Asks a copy-on-write file system (btrfs) to write the blocks of a new, empty file in place: else a
+ * store to a page that was backed long ago may find the disk full, which is a signal. */
+void file_write_in_place(int fd);
+
+/* Backs the pages of a range with disk blocks, and lengthens the file if need be. 0; ENOSPC, EFBIG (resource
  * limit; no signal is raised), ENOTSUP and others of fallocate(2). */
 int shared_file_back(struct shared_file *file, uint64_t offset, uint64_t bytes);
 
@@ -85,6 +94,9 @@ int file_set_length(int fd, uint64_t bytes);
 /* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages.
  * The mapping may be longer than the file. 0 or an errno. */
 int file_map(int fd, uint64_t bytes, bool writable, char **base);
+/* For the mapping of a file that is new and full of holes: the kernel is not to read ahead there,
+ * which fills memory with zeros, and made nine tenths of a recovery on ext4. */
+void file_expect_holes(char *base, uint64_t bytes);
 void file_unmap(char *base, uint64_t bytes);
 
 #endif

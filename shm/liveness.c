@@ -17,6 +17,19 @@
 
 static_assert(sizeof(pthread_mutex_t) <= LIVENESS_WORD_BYTES, "a word holds a mutex");
 
+/* Where the kernel finds the owner in a mutex: the futex that the robust list names. The C library
+ * does not tell; a thread that locks its word looks whether it is there. */
+#ifdef __GLIBC__
+#define FUTEX_OFFSET offsetof(pthread_mutex_t, __data.__lock)
+#else
+#define FUTEX_OFFSET sizeof(int) /* musl: behind the type */
+#endif
+
+uint64_t liveness_layout(void)
+{
+	return (uint64_t)sizeof(pthread_mutex_t) << 8 | FUTEX_OFFSET;
+}
+
 /* --- the process's place ------------------------------------------------------------------- */
 
 static void raise_high_water(struct control_header *header, uint32_t mark)
@@ -93,6 +106,7 @@ int presence_create(struct presence **presence, const struct control_header *hea
 		free(made);
 		return error;
 	}
+	file_expect_holes(made->base, made->bytes);
 	find_parts(made, processes, threads);
 	made->process = process;
 	made->references = 1;
@@ -127,9 +141,17 @@ static pthread_mutex_t *word_of(const struct presence *presence, uint32_t slot)
 	return (pthread_mutex_t *)(void *)(presence->words + slot * LIVENESS_WORD_BYTES);
 }
 
-int presence_lock_word(struct presence *presence, uint32_t slot)
+static unsigned futex_of(const char *word)
 {
-	pthread_mutex_t *word = word_of(presence, slot);
+	const _Atomic unsigned *futex =
+		(const _Atomic unsigned *)(const void *)(word + FUTEX_OFFSET);
+
+	/* acquire: the stores of the dead come before the mark. */
+	return atomic_load_explicit(futex, memory_order_acquire);
+}
+
+static int lay_word(pthread_mutex_t *word)
+{
 	pthread_mutexattr_t attributes;
 	int error = pthread_mutexattr_init(&attributes);
 
@@ -139,8 +161,23 @@ int presence_lock_word(struct presence *presence, uint32_t slot)
 	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	error = pthread_mutex_init(word, &attributes);
 	pthread_mutexattr_destroy(&attributes);
+	return error;
+}
+
+int presence_lock_word(struct presence *presence, uint32_t slot)
+{
+	pthread_mutex_t *word = word_of(presence, slot);
+	int error = lay_word(word);
+
 	/* Nobody else locks it, so nothing is waited for: it has no place in any lock order. */
-	return error != 0 ? error : pthread_mutex_trylock(word);
+	if (error == 0)
+		error = pthread_mutex_trylock(word);
+	if (error != 0)
+		return error;
+	if ((futex_of((const char *)word) & FUTEX_TID_MASK) == (unsigned)gettid())
+		return 0;
+	pthread_mutex_unlock(word);
+	return ENOTSUP;
 }
 
 void presence_unlock_word(struct presence *presence, uint32_t slot)
@@ -176,12 +213,8 @@ void presence_drop_claim(struct presence *presence, uint32_t slot)
 static bool is_marked(const struct liveness *liveness, uint32_t slot)
 {
 	const char *word = liveness->words + slot * LIVENESS_WORD_BYTES;
-	const _Atomic int *futex = (const _Atomic int *)(const void *)(word +
-		offsetof(pthread_mutex_t, __data.__lock));
 
-	/* acquire: the stores of the dead come before the mark. */
-	return ((unsigned)atomic_load_explicit(futex, memory_order_acquire) & FUTEX_OWNER_DIED) !=
-		0;
+	return (futex_of(word) & FUTEX_OWNER_DIED) != 0;
 }
 
 bool liveness_process_alive(struct liveness *liveness, uint32_t process)

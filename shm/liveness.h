@@ -59,7 +59,8 @@ void presence_put(struct presence *presence);
 /* In a fork child: forgets it, gives nothing back. */
 void presence_forget(struct presence *presence);
 
-/* Lays the calling thread's word and locks it. 0 or an errno. */
+/* Lays the calling thread's word and locks it. 0; ENOTSUP when the C library's mutex is not laid out
+ * as this build expects; or an errno. */
 int presence_lock_word(struct presence *presence, uint32_t slot);
 
 /* Unlocks it; the caller is the thread that locked it. */
@@ -81,6 +82,9 @@ struct liveness {
 	uint32_t own_process;
 	struct shared_file *control;
 };
+
+/* How this build's C library lays out a word. Processes that share a control file agree on it. */
+uint64_t liveness_layout(void);
 
 /* See struct system. Alive when it cannot be found out: nobody is reaped on a guess. */
 bool liveness_thread_alive(struct liveness *liveness, uint64_t tag);

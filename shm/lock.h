@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /* How long a waiter sleeps before it asks whether the holder lives. */
-#define LOCK_PATIENCE_NS UINT64_C(2000000)
+#define LOCK_PATIENCE_NS UINT64_C(500000)
 
 enum lock_result {
 	LOCK_TAKEN,      /* from a live holder's unlock */

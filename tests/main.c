@@ -16,6 +16,7 @@ int test_layout_register(void);
 int test_lock_register(void);
 int test_log_register(void);
 int test_object_register(void);
+int test_open_register(void);
 int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
@@ -57,6 +58,7 @@ static const struct file files[] = {
 	{ "check", test_check_register },
 	{ "threads", test_threads_register },
 	{ "api", test_api_register },
+	{ "open", test_open_register },
 	{ "options", test_options_register },
 	{ "realloc", test_realloc_register },
 	{ "timedlock", test_timedlock_register },

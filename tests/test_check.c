@@ -244,7 +244,7 @@ static void plant_class_chunk(struct scene *s)
 	uint64_t chunk = s->unowned >> CHUNK_PAGES_SHIFT;
 
 	atomic_store(s->heap->class_chunks +
-			((chunk >> ARENA_CHUNKS_SHIFT) * SPAN_CLASS_COUNT +
+			((chunk >> ARENA_CHUNKS_SHIFT) * CLASS_CHUNK_ROWS +
 				record(s, s->unowned)->span_class) *
 				CLASS_CHUNK_WORDS +
 			(chunk & (ARENA_CHUNKS - 1)) / 64,

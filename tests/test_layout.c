@@ -96,7 +96,8 @@ static void test_superblock(void)
 	PIN(superblock, nonce, 96);
 	PIN(superblock, clean, 112);
 	PIN(superblock, boot_id, 120);
-	PIN(superblock, reserved, 160);
+	PIN(superblock, end_copy, 160);
+	PIN(superblock, reserved, 168);
 	PIN(superblock, checksum, 192);
 }
 

@@ -47,7 +47,7 @@ static _Atomic uint64_t *class_chunks(const struct fixture *f, uint64_t head, un
 	uint64_t chunk = head >> CHUNK_PAGES_SHIFT;
 
 	return f->heap->class_chunks +
-		((chunk >> ARENA_CHUNKS_SHIFT) * SPAN_CLASS_COUNT + span_class) *
+		((chunk >> ARENA_CHUNKS_SHIFT) * CLASS_CHUNK_ROWS + span_class) *
 		CLASS_CHUNK_WORDS +
 		(chunk & (ARENA_CHUNKS - 1)) / 64;
 }

@@ -311,6 +311,13 @@ static void write_sparse(const char *base, uint64_t end)
 	close(fd);
 }
 
+static uint64_t inode_of(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
 static void write_control(const struct fixture *f, const struct superblock *superblock)
 {
 	struct control_header header = { .magic = CONTROL_MAGIC };
@@ -319,6 +326,8 @@ static void write_control(const struct fixture *f, const struct superblock *supe
 	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
 	memcpy(header.boot_id, superblock->boot_id, sizeof(header.boot_id));
+	header.heap_inode = inode_of(runner_path);
+	header.control_inode = inode_of(runner_shm_path);
 	atomic_store(&header.stamp, atomic_load(&f->heap->running->stamp));
 	if (fd < 0 || write(fd, &header, sizeof(header)) != (ssize_t)sizeof(header))
 		abort();

@@ -176,6 +176,17 @@ static char *control_path_of(const struct input *input, const uint64_t heap_id[2
 	return control;
 }
 
+/* Whether neither of the two files is a copy. */
+static bool is_original(int heap_fd, int control_fd, const struct control_header *header)
+{
+	struct file_identity heap;
+	struct file_identity control;
+
+	return file_identify(heap_fd, &heap, NULL) == 0 &&
+		file_identify(control_fd, &control, NULL) == 0 &&
+		header->heap_inode == heap.inode && header->control_inode == control.inode;
+}
+
 int input_control_header(const struct input *input, const uint64_t heap_id[2],
 	struct control_header *header)
 {
@@ -187,6 +198,8 @@ int input_control_header(const struct input *input, const uint64_t heap_id[2],
 	if (error != 0)
 		return error;
 	error = read_whole(fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
+	if (error == 0 && !is_original(input->fd, fd, header))
+		error = ESTALE;
 	close(fd);
 	return error;
 }

@@ -4,8 +4,22 @@
 
 #include "recovery/proof.h"
 #include "recovery/recover.h"
+#include "recovery/superblock.h"
 
 #include <errno.h>
+
+/* Whether the file ends with the copy that its superblock names, or neither has one. */
+static bool end_copy_agrees(const struct view *view)
+{
+	const struct superblock *superblock = &view->superblock;
+	struct superblock copy;
+
+	if (superblock->end_copy == 0)
+		return true;
+	return superblock->end_copy == proof_end(&view->heap) &&
+		input_read(&view->input, superblock->end_copy, &copy, sizeof(copy)) &&
+		superblock_same_writing(superblock, &copy);
+}
 
 /* Why the file is not clean; NULL when it is. */
 static const char *why_unclean(const struct view *view)
@@ -18,6 +32,8 @@ static const char *why_unclean(const struct view *view)
 		return "its arena directory is damaged";
 	if (!recover_arenas_older(&view->heap, &view->superblock))
 		return "an arena is newer than the superblock, or its header is damaged";
+	if (!end_copy_agrees(view))
+		return "its end is of another time than its start";
 	return NULL;
 }
 
@@ -30,6 +46,8 @@ static const char *why_unproved(const struct view *view)
 
 	if (error == ENOENT)
 		return "there is no control file where the heap file says";
+	if (error == ESTALE)
+		return "the file or its control file is a copy";
 	if (error != 0)
 		return "its control file cannot be read";
 	return proof_gap(&view->superblock, view->stamp, &header);
