@@ -1,54 +1,51 @@
-/* allocate.c -- time of allocation and free: spanheap, mimalloc and the C library's malloc
+/* allocate.c -- time of allocation and free by one thread: pairs, and batches
  * SPDX-License-Identifier: BSD-3-Clause
- *
- * usage: allocate [--repetitions N] [--only WORKLOAD] FOLDER...
- *
- * Each measurement is a process of its own with an allocator that nobody used before; the allocators
- * take turns, so that what else the machine does falls on all of them. For spanheap one column per
- * FOLDER, in which the heap file stands meanwhile.
  *
  * A figure is the processor time per block: one allocation, a store into its first word, one free.
  * All but the workload named "first" run once before the clock starts, and find memory that the
  * allocator has already. */
 #define _GNU_SOURCE
-#include "allocators.h"
+#include "subjects.h"
 
-#include <stdbool.h>
-#include <sys/wait.h>
-
-#define BLOCK_BYTES 64u
 #define MILLION 1000000u
-#define LIVE_BLOCKS 100000u
-#define MIXED_MIN_BYTES 16u
-#define MIXED_MAX_BYTES 1024u
-#define SEED UINT64_C(0x9e3779b97f4a7c15)
-#define SUBJECTS_MAX 8u
-#define REPETITIONS_MAX 101u
+#define THOUSAND 1000u
+#define PAIRS_PER_ROUND 10000u
 
 /* Process. The blocks of the workload that is running. */
 static block_name blocks[MILLION];
 
-/* --- workloads: each returns nanoseconds per block ------------------------------------------- */
+struct workload {
+	const char *name;
+	double (*run)(struct allocator allocator, const struct workload *workload,
+		struct pace pace);
+	size_t size;
+	unsigned count; /* blocks of a batch */
+	bool shuffled;  /* freed in random order */
+	bool first;     /* not run before it is measured */
+};
 
 /* One more block lives on: a page that each free makes empty costs mimalloc more. */
-static double pairs(struct allocator allocator)
+static double pairs(struct allocator allocator, const struct workload *workload, struct pace pace)
 {
-	const unsigned count = 20 * MILLION;
-	block_name other = block_allocate(allocator, BLOCK_BYTES);
-	uint64_t start = cpu_ns();
+	size_t size = workload->size;
+	block_name other = block_allocate(allocator, size);
 
-	for (unsigned i = 0; i < count; i++)
-		block_pair(allocator, BLOCK_BYTES);
-	uint64_t total = cpu_ns() - start;
+	while (pace_goes_on(&pace)) {
+		uint64_t start = cpu_ns();
 
+		for (unsigned i = 0; i < PAIRS_PER_ROUND; i++)
+			block_pair(allocator, size);
+		pace.spent_ns += cpu_ns() - start;
+		pace.blocks += PAIRS_PER_ROUND;
+	}
 	block_free(allocator, other);
-	return (double)total / count;
+	return pace_result(&pace);
 }
 
-static void allocate_all(struct allocator allocator, unsigned count)
+static void allocate_all(struct allocator allocator, size_t size, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		blocks[i] = block_allocate(allocator, BLOCK_BYTES);
+		blocks[i] = block_allocate(allocator, size);
 		block_touch(allocator, blocks[i]);
 	}
 }
@@ -72,236 +69,111 @@ static void shuffle(unsigned count)
 	}
 }
 
-static double batches(struct allocator allocator, unsigned count, unsigned rounds, bool shuffled)
+/* Small batches are repeated between two looks at the clock: one costs as much as some blocks. */
+static double small_batches(struct allocator allocator, const struct workload *workload,
+	struct pace pace)
 {
-	uint64_t total = 0;
-
-	for (unsigned round = 0; round < rounds; round++) {
+	while (pace_goes_on(&pace)) {
 		uint64_t start = cpu_ns();
 
-		allocate_all(allocator, count);
-		total += cpu_ns() - start;
-		if (shuffled)
-			shuffle(count);
+		for (unsigned i = 0; i < 10; i++) {
+			allocate_all(allocator, workload->size, workload->count);
+			free_all(allocator, workload->count);
+		}
+		pace.spent_ns += cpu_ns() - start;
+		pace.blocks += UINT64_C(10) * workload->count;
+	}
+	return pace_result(&pace);
+}
+
+static double large_batches(struct allocator allocator, const struct workload *workload,
+	struct pace pace)
+{
+	while (pace_goes_on(&pace)) {
+		uint64_t start = cpu_ns();
+
+		allocate_all(allocator, workload->size, workload->count);
+		pace.spent_ns += cpu_ns() - start;
+		if (workload->shuffled)
+			shuffle(workload->count);
 		start = cpu_ns();
-		free_all(allocator, count);
-		total += cpu_ns() - start;
+		free_all(allocator, workload->count);
+		pace.spent_ns += cpu_ns() - start;
+		pace.blocks += workload->count;
+		if (workload->first)
+			break;
 	}
-	return (double)total / count / rounds;
+	return pace_result(&pace);
 }
-
-static double thousand(struct allocator allocator)
-{
-	return batches(allocator, 1000, 5000, false);
-}
-
-static double million(struct allocator allocator)
-{
-	return batches(allocator, MILLION, 3, false);
-}
-
-static double million_shuffled(struct allocator allocator)
-{
-	return batches(allocator, MILLION, 1, true);
-}
-
-static double million_first(struct allocator allocator)
-{
-	return batches(allocator, MILLION, 1, false);
-}
-
-static size_t mixed_size(uint64_t number)
-{
-	return MIXED_MIN_BYTES + random_below(number << 32, MIXED_MAX_BYTES - MIXED_MIN_BYTES + 1);
-}
-
-/* Random blocks of random sizes take the place of random others. */
-static double replacement(struct allocator allocator)
-{
-	const unsigned count = 3 * MILLION;
-	uint64_t state = SEED;
-	uint64_t start;
-
-	for (unsigned i = 0; i < LIVE_BLOCKS; i++)
-		blocks[i] = block_allocate(allocator, mixed_size(random_next(&state)));
-	start = cpu_ns();
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t number = random_next(&state);
-		block_name *place = &blocks[random_below(number, LIVE_BLOCKS)];
-
-		block_free(allocator, *place);
-		*place = block_allocate(allocator, mixed_size(number));
-		block_touch(allocator, *place);
-	}
-	uint64_t total = cpu_ns() - start;
-
-	free_all(allocator, LIVE_BLOCKS);
-	return (double)total / count;
-}
-
-struct workload {
-	const char *name;
-	double (*run)(struct allocator allocator);
-	bool warm; /* run once before it is measured */
-};
 
 static const struct workload workloads[] = {
-	{ "pairs", pairs, true },
-	{ "batches of 1,000", thousand, true },
-	{ "batches of 1,000,000", million, true },
-	{ "the same, freed in random order", million_shuffled, true },
-	{ "first batch of 1,000,000", million_first, false },
-	{ "replacement, 16 B to 1 KiB", replacement, true },
+	{ "pairs, 16 B", pairs, 16, 0, false, false },
+	{ "pairs, 64 B", pairs, 64, 0, false, false },
+	{ "pairs, 256 B", pairs, 256, 0, false, false },
+	{ "pairs, 1 KiB", pairs, 1024, 0, false, false },
+	{ "pairs, 4 KiB", pairs, 4096, 0, false, false },
+	{ "pairs, 8 KiB", pairs, 8192, 0, false, false },
+	{ "pairs, 32 KiB", pairs, 32768, 0, false, false },
+	{ "batches of 1,000, 16 B", small_batches, 16, THOUSAND, false, false },
+	{ "batches of 1,000, 64 B", small_batches, 64, THOUSAND, false, false },
+	{ "batches of 1,000, 256 B", small_batches, 256, THOUSAND, false, false },
+	{ "batches of 1,000, 1 KiB", small_batches, 1024, THOUSAND, false, false },
+	{ "batches of 1,000, 4 KiB", small_batches, 4096, THOUSAND, false, false },
+	{ "batches of 1,000, 8 KiB", small_batches, 8192, THOUSAND, false, false },
+	{ "batches of 1,000, 32 KiB", small_batches, 32768, THOUSAND, false, false },
+	{ "batches of 1,000,000, 64 B", large_batches, 64, MILLION, false, false },
+	{ "the same, freed in random order", large_batches, 64, MILLION, true, false },
+	{ "first batch of 1,000,000, 64 B", large_batches, 64, MILLION, false, true },
 };
 
-#define WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
-
-/* --- subjects -------------------------------------------------------------------------------- */
-
-/* What is compared: an allocator and, for spanheap, the folder of its file. */
-struct subject {
-	enum allocator_kind kind;
-	const char *folder;
-	char label[32];
+/* What a measuring process is told. */
+struct task {
+	const struct workload *workload;
+	bool quick;
 };
 
-static struct subject subjects[SUBJECTS_MAX];
-static unsigned subject_count;
-
-static void add_subject(enum allocator_kind kind, const char *folder, const char *label)
+static void measure(const struct subject *subject, const void *argument, double *results)
 {
-	struct subject *subject = &subjects[subject_count];
+	const struct task *task = argument;
+	struct workload workload = *task->workload;
+	uint64_t live = (uint64_t)workload.size * (workload.count + 1);
+	struct allocator allocator = subject_start(subject, live);
+	struct pace warm = pace_of(task->quick);
 
-	if (++subject_count > SUBJECTS_MAX)
-		die("at most %u folders", SUBJECTS_MAX - 2);
-	subject->kind = kind;
-	subject->folder = folder;
-	snprintf(subject->label, sizeof(subject->label), "%s", label);
+	warm.budget_ns /= 4;
+	if (workload.count == MILLION)
+		workload.count /= subject->slowness;
+	if (!workload.first)
+		workload.run(allocator, &workload, warm);
+	results[0] = workload.run(allocator, &workload, pace_of(task->quick));
 }
 
-static struct allocator start_allocator(const struct subject *subject)
-{
-	char path[PATH_BYTES];
-	struct allocator allocator;
-
-	if (subject->kind == ALLOCATOR_MIMALLOC)
-		return allocator_mimalloc();
-	if (subject->kind == ALLOCATOR_GLIBC)
-		return allocator_glibc();
-	heap_path(subject->folder, path);
-	allocator = allocator_spanheap(path, 0);
-	/* The kernel takes the files back with the process, without writing them out. */
-	heap_remove(subject->folder);
-	return allocator;
-}
-
-static double measure_here(const struct subject *subject, const struct workload *workload)
-{
-	struct allocator allocator = start_allocator(subject);
-
-	if (workload->warm)
-		workload->run(allocator);
-	return workload->run(allocator);
-}
-
-/* Measures in a process of its own. */
-static double measure(const struct subject *subject, const struct workload *workload)
-{
-	int pipe_fd[2];
-	double result;
-	pid_t child;
-
-	fflush(stdout);
-	if (pipe(pipe_fd) != 0 || (child = fork()) < 0)
-		die("%s", strerror(errno));
-	if (child == 0) {
-		result = measure_here(subject, workload);
-		result_send(pipe_fd[1], &result, sizeof(result));
-		_exit(0);
-	}
-	close(pipe_fd[1]);
-	result_receive(pipe_fd[0], &result, sizeof(result));
-	close(pipe_fd[0]);
-	waitpid(child, NULL, 0);
-	return result;
-}
-
-/* --- the table ------------------------------------------------------------------------------- */
-
-static void print_head(void)
-{
-	printf("%-32s", "CPU ns per block");
-	for (unsigned s = 0; s < subject_count; s++)
-		printf(" %14s", subjects[s].label);
-	printf("  | ratios to mimalloc, glibc\n");
-}
-
-/* mimalloc and glibc are the last two subjects. */
-static void print_row(const char *name, double values[][REPETITIONS_MAX], unsigned repetitions)
-{
-	double medians[SUBJECTS_MAX] = { 0 };
-
-	printf("%-32s", name);
-	for (unsigned s = 0; s < subject_count; s++) {
-		double spread = quantile(values[s], repetitions, 0.75) -
-			quantile(values[s], repetitions, 0.25);
-
-		medians[s] = quantile(values[s], repetitions, 0.5);
-		printf(" %7.2f ±%4.0f%%", medians[s], 50 * spread / medians[s]);
-	}
-	printf("  |");
-	for (unsigned s = 0; s + 2 < subject_count; s++)
-		printf("  %s %.2f, %.2f", file_system_name(subjects[s].folder),
-			medians[s] / medians[subject_count - 2],
-			medians[s] / medians[subject_count - 1]);
-	printf("\n");
-	fflush(stdout);
-}
-
-static void measure_row(const struct workload *workload, unsigned repetitions)
+static void measure_row(struct table *table, const struct subjects *subjects,
+	const struct options *options, const struct workload *workload)
 {
 	static double values[SUBJECTS_MAX][REPETITIONS_MAX];
+	struct task task = { .workload = workload, .quick = options->quick };
 
-	for (unsigned r = 0; r < repetitions; r++)
-		for (unsigned s = 0; s < subject_count; s++) {
-			unsigned turn = (s + r) % subject_count;
+	for (unsigned r = 0; r < options->repetitions; r++)
+		for (unsigned s = 0; s < subjects->count; s++) {
+			unsigned turn = (s + r) % subjects->count;
 
-			values[turn][r] = measure(&subjects[turn], workload);
+			subject_measure(&subjects->of[turn], measure, &task, &values[turn][r], 1);
 		}
-	print_row(workload->name, values, repetitions);
-}
-
-static void add_folder(const char *folder)
-{
-	char label[32];
-
-	snprintf(label, sizeof(label), "spanheap %s", file_system_name(folder));
-	add_subject(ALLOCATOR_SPANHEAP, folder, label);
+	table_cell(table, "%s", workload->name);
+	subjects_print_row(table, subjects, values, options->repetitions);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned repetitions = 7;
-	const char *only = "";
+	struct options options = options_parse(argc, argv);
+	struct subjects subjects = subjects_all(&options);
+	struct table table = subjects_table("One thread: pairs and batches, CPU ns per block",
+		"workload", &subjects);
 
-	for (int i = 1; i < argc; i++) {
-		bool more = i + 1 < argc;
-
-		if (strcmp(argv[i], "--repetitions") == 0 && more)
-			repetitions = number_argument("--repetitions", argv[++i]);
-		else if (strcmp(argv[i], "--only") == 0 && more)
-			only = argv[++i];
-		else
-			add_folder(argv[i]);
-	}
-	if (repetitions > REPETITIONS_MAX)
-		die("at most %u repetitions", REPETITIONS_MAX);
-	add_subject(ALLOCATOR_MIMALLOC, NULL, "mimalloc");
-	add_subject(ALLOCATOR_GLIBC, NULL, "glibc");
-	printf("medians of %u repetitions, ± half the distance of the quartiles\n", repetitions);
-	print_head();
-	for (size_t w = 0; w < WORKLOADS; w++)
-		if (strstr(workloads[w].name, only) != NULL)
-			measure_row(&workloads[w], repetitions);
+	for (size_t w = 0; w < LENGTH_OF(workloads); w++)
+		if (strstr(workloads[w].name, options.only) != NULL)
+			measure_row(&table, &subjects, &options, &workloads[w]);
+	table_end(&table);
 	return 0;
 }

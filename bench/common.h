@@ -1,10 +1,11 @@
-/* common.h -- what the benchmarks share: clock, random numbers, medians, giving up
+/* common.h -- what the benchmarks share: options, clock, random numbers, medians, giving up
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef SPANHEAP_BENCH_COMMON_H
 #define SPANHEAP_BENCH_COMMON_H
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +14,15 @@
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Every sequence of random numbers begins here: the same blocks in each run and for each peer. */
+#define SEED UINT64_C(0x9e3779b97f4a7c15)
+#define REPETITIONS_MAX 101u
+#define FOLDERS_MAX 4u
+#define KIB UINT64_C(1024)
+#define MIB (UINT64_C(1024) * KIB)
+#define GIB (UINT64_C(1024) * MIB)
+#define LENGTH_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #define TMPFS_MAGIC_NUMBER 0x01021994
 #define EXT4_MAGIC_NUMBER 0xef53
@@ -51,6 +61,12 @@ static inline uint64_t cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+/* The same of the calling thread alone. */
+static inline uint64_t thread_cpu_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* xorshift64: the next number of a sequence that begins with any seed but 0. */
 static inline uint64_t random_next(uint64_t *state)
 {
@@ -64,6 +80,12 @@ static inline uint64_t random_next(uint64_t *state)
 static inline uint64_t random_below(uint64_t number, uint64_t limit)
 {
 	return (number >> 32) * limit >> 32;
+}
+
+/* A size from `min` to `max` bytes, each as likely, from the lower half of a random number. */
+static inline size_t random_size(uint64_t number, size_t min, size_t max)
+{
+	return min + random_below(number << 32, max - min + 1);
 }
 
 static inline int compare_doubles(const void *left, const void *right)
@@ -131,17 +153,95 @@ static inline unsigned number_argument(const char *option, const char *text)
 	return (unsigned)number;
 }
 
-/* Passes one result from a child process to its parent. */
+/* What every benchmark is told. */
+struct options {
+	unsigned repetitions;
+	bool quick;       /* a look in seconds: smaller, and not to be quoted */
+	const char *only; /* rows and tables whose name holds this */
+	const char *tool; /* path of spanheap(1) */
+	const char *svg;  /* path of the picture to be drawn */
+	const char *folders[FOLDERS_MAX];
+	unsigned folder_count;
+};
+
+/* Takes one option with its value; false when `text` is none. */
+static inline bool option_take(struct options *options, const char *text, const char *value)
+{
+	if (strcmp(text, "--repetitions") == 0)
+		options->repetitions = number_argument(text, value);
+	else if (strcmp(text, "--only") == 0)
+		options->only = value;
+	else if (strcmp(text, "--tool") == 0)
+		options->tool = value;
+	else if (strcmp(text, "--svg") == 0)
+		options->svg = value;
+	else
+		return false;
+	if (value == NULL)
+		die("%s needs a value", text);
+	return true;
+}
+
+/* PROGRAM [--repetitions N] [--only NAME] [--quick] [--tool PATH] [--svg PATH] FOLDER... */
+static inline struct options options_parse(int argc, char **argv)
+{
+	struct options options = { .repetitions = 5, .only = "" };
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--quick") == 0)
+			options.quick = true;
+		else if (option_take(&options, argv[i], argv[i + 1]))
+			i++;
+		else if (argv[i][0] == '-')
+			die("%s: no such option", argv[i]);
+		else if (options.folder_count == FOLDERS_MAX)
+			die("at most %u folders", FOLDERS_MAX);
+		else
+			options.folders[options.folder_count++] = argv[i];
+	}
+	if (options.repetitions > REPETITIONS_MAX)
+		die("at most %u repetitions", REPETITIONS_MAX);
+	if (options.folder_count == 0)
+		die("usage: %s [--repetitions N] [--only NAME] [--quick] [--tool PATH] [--svg "
+		    "PATH] "
+		    "FOLDER...",
+			program_invocation_short_name);
+	return options;
+}
+
+/* The repetitions of a measurement that takes long. */
+static inline unsigned options_few(const struct options *options)
+{
+	return options->repetitions < 3 ? options->repetitions : 3;
+}
+
+/* Passes results from a child process to its parent. */
 static inline void result_send(int fd, const void *result, size_t bytes)
 {
-	if (write(fd, result, bytes) != (ssize_t)bytes)
-		die("the pipe to the parent: %s", strerror(errno));
+	const char *next = result;
+
+	while (bytes > 0) {
+		ssize_t written = write(fd, next, bytes);
+
+		if (written <= 0)
+			die("the pipe to the parent: %s", strerror(errno));
+		next += written;
+		bytes -= (size_t)written;
+	}
 }
 
 static inline void result_receive(int fd, void *result, size_t bytes)
 {
-	if (read(fd, result, bytes) != (ssize_t)bytes)
-		die("the measuring process ended without a result");
+	char *next = result;
+
+	while (bytes > 0) {
+		ssize_t got = read(fd, next, bytes);
+
+		if (got <= 0)
+			die("the measuring process ended without a result");
+		next += got;
+		bytes -= (size_t)got;
+	}
 }
 
 #endif

@@ -1,20 +1,14 @@
 /* reopen.c -- time to open a heap whose only process was killed
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * usage: reopen [--repetitions N] FOLDER...
- *
- * For each repetition one process fills a new heap in FOLDER and is killed; another one opens it, is
- * timed, and counts the blocks afterwards. What the file holds is still in the page cache. */
+ * One process fills a new heap and is killed. Then, as many times as there are repetitions, another
+ * one opens it, is timed, counts the blocks afterwards and is killed in its turn. What the file holds
+ * is still in the page cache. */
 #define _GNU_SOURCE
-#include "common.h"
+#include "peer.h"
+#include "subjects.h"
 
-#include <signal.h>
-#include <spanheap.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-
-#define SEED UINT64_C(0x9e3779b97f4a7c15)
-#define REPETITIONS_MAX 101u
 
 struct content {
 	const char *name;
@@ -23,15 +17,17 @@ struct content {
 	size_t max_bytes;
 };
 
+/* Blocks of 64 B lie in spans of one page; the others in spans of one page to several. */
 static const struct content contents[] = {
 	{ "10^5 of 64 B", 100000, 64, 64 },
-	{ "10^5 of 16 B to 1 KiB", 100000, 16, 1024 },
+	{ "10^6 of 64 B", 1000000, 64, 64 },
 	{ "10^7 of 64 B", 10000000, 64, 64 },
+	{ "10^5 of 16 B to 1 KiB", 100000, 16, 1024 },
+	{ "10^6 of 16 B to 1 KiB", 1000000, 16, 1024 },
+	{ "10^7 of 16 B to 1 KiB", 10000000, 16, 1024 },
 };
 
-#define CONTENTS (sizeof(contents) / sizeof(contents[0]))
-
-/* What one repetition found; times in nanoseconds. */
+/* What one opening found; times in nanoseconds. */
 struct result {
 	uint64_t open_ns;     /* sh_open(), with sync and recovery */
 	uint64_t sync_ns;     /* in it, msync(2) */
@@ -62,6 +58,14 @@ __attribute__((visibility("default"))) int fsync(int fd)
 	return status;
 }
 
+/* What a child process is told. */
+struct task {
+	const char *path;
+	const struct content *content;
+	unsigned opened; /* how often the heap was opened before */
+	const char *module;
+};
+
 static struct sh_heap *open_heap(const char *path, unsigned flags)
 {
 	struct sh_heap *heap;
@@ -72,7 +76,7 @@ static struct sh_heap *open_heap(const char *path, unsigned flags)
 	return heap;
 }
 
-/* --- the process that is killed -------------------------------------------------------------- */
+/* --- the process that fills the heap ---------------------------------------------------------- */
 
 /* Returns how many bytes the blocks can hold. */
 static uint64_t fill(struct sh_heap *heap, const struct content *content)
@@ -81,9 +85,8 @@ static uint64_t fill(struct sh_heap *heap, const struct content *content)
 	uint64_t bytes = 0;
 
 	for (uint64_t i = 0; i < content->blocks; i++) {
-		size_t size = content->min_bytes +
-			random_below(random_next(&state),
-				content->max_bytes - content->min_bytes + 1);
+		size_t size =
+			random_size(random_next(&state), content->min_bytes, content->max_bytes);
 		sh_off block = sh_alloc(heap, size);
 
 		if (block == 0)
@@ -94,16 +97,14 @@ static uint64_t fill(struct sh_heap *heap, const struct content *content)
 	return bytes;
 }
 
-static void be_killed(const char *path, const struct content *content, int fd)
+static void be_filler(const struct task *task, int fd)
 {
-	uint64_t bytes = fill(open_heap(path, SH_CREATE | SH_EXCL), content);
+	uint64_t bytes = fill(open_heap(task->path, SH_CREATE | SH_EXCL), task->content);
 
 	result_send(fd, &bytes, sizeof(bytes));
-	for (;;)
-		pause();
 }
 
-/* --- the process that opens ------------------------------------------------------------------ */
+/* --- the processes that open ------------------------------------------------------------------ */
 
 static int count_block(const struct sh_block *block, void *argument)
 {
@@ -112,19 +113,19 @@ static int count_block(const struct sh_block *block, void *argument)
 	return 0;
 }
 
-/* The heap must hold what it held, and the block that was timed. */
-static void check_count(struct sh_heap *heap, const struct content *content)
+/* The heap must hold what it held, and the blocks that were timed. */
+static void check_count(struct sh_heap *heap, const struct task *task)
 {
 	uint64_t count = 0;
 	int error = sh_walk(heap, count_block, &count);
 
 	if (error != 0)
 		die("sh_walk: %s", sh_strerror(error));
-	if (count != content->blocks + 1)
-		die("%s: %llu blocks were found", content->name, (unsigned long long)count);
+	if (count != task->content->blocks + task->opened + 1)
+		die("%s: %llu blocks were found", task->content->name, (unsigned long long)count);
 }
 
-static void reopen(const char *path, const struct content *content, int fd)
+static void be_opener(const struct task *task, int fd)
 {
 	struct result result;
 	uint64_t start;
@@ -132,7 +133,7 @@ static void reopen(const char *path, const struct content *content, int fd)
 
 	sync_ns = 0;
 	start = now_ns();
-	struct sh_heap *heap = open_heap(path, 0);
+	struct sh_heap *heap = open_heap(task->path, 0);
 
 	opened = now_ns();
 	if (sh_alloc(heap, 64) == 0)
@@ -141,18 +142,71 @@ static void reopen(const char *path, const struct content *content, int fd)
 	result.open_ns = opened - start;
 	result.sync_ns = sync_ns;
 	sh_recovery_report(heap, NULL, &result.recovery_ns);
-	check_count(heap, content);
+	check_count(heap, task);
 	result_send(fd, &result, sizeof(result));
-	_exit(0);
 }
 
-/* --- the process that waits for both --------------------------------------------------------- */
+/* --- peers ------------------------------------------------------------------------------------ */
 
-typedef void child_fn(const char *path, const struct content *content, int fd);
+#define PEER_BLOCKS UINT64_C(1000000)
+
+static void be_peer_filler(const struct task *task, int fd)
+{
+	void *module = peer_load(task->module);
+	void *peer = peer_open_file(module, task->path, GIB / 2);
+	static const char value[64];
+	uint64_t done = 1;
+
+	if (strcmp(task->module, "lmdb") == 0) {
+		int (*put_many)(void *peer, uint64_t count, const void *value, size_t size);
+
+		allocator_find(module, "peer_put_many", &put_many);
+		if (put_many(peer, PEER_BLOCKS, value, sizeof(value)) != 0)
+			die("LMDB could not be filled");
+	} else {
+		uint64_t (*alloc)(void *peer, size_t size);
+
+		allocator_find(module, "peer_alloc", &alloc);
+		for (uint64_t i = 0; i < PEER_BLOCKS; i++)
+			if (alloc(peer, 64) == 0)
+				die("%s: no block of 64 bytes", task->module);
+	}
+	result_send(fd, &done, sizeof(done));
+}
+
+static void be_peer_opener(const struct task *task, int fd)
+{
+	void *module = peer_load(task->module);
+	bool is_lmdb = strcmp(task->module, "lmdb") == 0;
+	uint64_t (*alloc)(void *peer, size_t size) = NULL;
+	int (*put)(void *peer, uint64_t key, const void *value, size_t size) = NULL;
+	static const char value[64];
+	struct result result = { 0 };
+	uint64_t start;
+	uint64_t opened;
+
+	if (is_lmdb)
+		allocator_find(module, "peer_put", &put);
+	else
+		allocator_find(module, "peer_alloc", &alloc);
+	start = now_ns();
+	void *peer = peer_open_file(module, task->path, 0);
+
+	opened = now_ns();
+	if (is_lmdb ? put(peer, PEER_BLOCKS + task->opened, value, sizeof(value)) != 0
+		    : alloc(peer, 64) == 0)
+		die("%s: the first allocation failed", task->module);
+	result.first_ns = now_ns() - opened;
+	result.open_ns = opened - start;
+	result_send(fd, &result, sizeof(result));
+}
+
+/* --- the process that waits for them ---------------------------------------------------------- */
+
+typedef void child_fn(const struct task *task, int fd);
 
 /* Runs a process until it has sent its result, and kills it. */
-static void run_child(child_fn *run, const char *path, const struct content *content, void *result,
-	size_t bytes)
+static void run_child(child_fn *run, const struct task *task, void *result, size_t bytes)
 {
 	int pipe_fd[2];
 	pid_t child;
@@ -160,8 +214,12 @@ static void run_child(child_fn *run, const char *path, const struct content *con
 	fflush(stdout);
 	if (pipe(pipe_fd) != 0 || (child = fork()) < 0)
 		die("%s", strerror(errno));
-	if (child == 0)
-		run(path, content, pipe_fd[1]);
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run(task, pipe_fd[1]);
+		for (;;)
+			pause();
+	}
 	close(pipe_fd[1]);
 	result_receive(pipe_fd[0], result, bytes);
 	close(pipe_fd[0]);
@@ -169,64 +227,120 @@ static void run_child(child_fn *run, const char *path, const struct content *con
 	waitpid(child, NULL, 0);
 }
 
-static struct result repeat(const char *folder, const struct content *content, uint64_t *bytes)
-{
-	char path[PATH_BYTES];
-	struct result result;
+/* Process. What the repetitions found. */
+struct findings {
+	double open_ms[REPETITIONS_MAX];
+	double sync_ms[REPETITIONS_MAX];
+	double recovery_ms[REPETITIONS_MAX];
+	double first_us[REPETITIONS_MAX];
+	double ready_ms[REPETITIONS_MAX];
+};
 
-	heap_path(folder, path);
-	run_child(be_killed, path, content, bytes, sizeof(*bytes));
-	run_child(reopen, path, content, &result, sizeof(result));
-	heap_remove(folder);
-	return result;
+static void note_result(struct findings *findings, unsigned r, const struct result *result)
+{
+	findings->open_ms[r] = (double)result->open_ns / 1e6;
+	findings->sync_ms[r] = (double)result->sync_ns / 1e6;
+	findings->recovery_ms[r] = (double)result->recovery_ns / 1e6;
+	findings->first_us[r] = (double)result->first_ns / 1e3;
+	findings->ready_ms[r] =
+		(double)(result->open_ns - result->sync_ns + result->first_ns) / 1e6;
 }
 
-static void measure_row(const char *folder, const struct content *content, unsigned repetitions)
+static void measure_row(struct table *table, const char *folder, const struct content *content,
+	unsigned repetitions)
 {
-	static double open_ms[REPETITIONS_MAX];
-	static double sync_ms[REPETITIONS_MAX];
-	static double recovery_ms[REPETITIONS_MAX];
-	static double first_us[REPETITIONS_MAX];
-	static double ready_ms[REPETITIONS_MAX];
+	static struct findings findings;
+	char path[PATH_BYTES];
+	struct task task = { .path = path, .content = content };
+	struct result result;
 	uint64_t bytes = 0;
 
+	heap_path(folder, path);
+	heap_remove(folder);
+	run_child(be_filler, &task, &bytes, sizeof(bytes));
 	for (unsigned r = 0; r < repetitions; r++) {
-		struct result result = repeat(folder, content, &bytes);
-
-		open_ms[r] = (double)result.open_ns / 1e6;
-		sync_ms[r] = (double)result.sync_ns / 1e6;
-		recovery_ms[r] = (double)result.recovery_ns / 1e6;
-		first_us[r] = (double)result.first_ns / 1e3;
-		ready_ms[r] = (double)(result.open_ns - result.sync_ns + result.first_ns) / 1e6;
+		task.opened = r;
+		run_child(be_opener, &task, &result, sizeof(result));
+		note_result(&findings, r, &result);
 	}
-	double ready = quantile(ready_ms, repetitions, 0.5);
+	heap_remove(folder);
+	table_cell(table, "%s, %s", file_system_name(folder), content->name);
+	table_cell(table, "%.1f", (double)bytes / (double)MIB);
+	table_median(table, findings.open_ms, repetitions);
+	/* Only the first opener finds pages that were not written out. */
+	table_number(table, quantile(findings.sync_ms, repetitions, 1));
+	table_median(table, findings.recovery_ms, repetitions);
+	table_median(table, findings.first_us, repetitions);
+	double ready = table_median(table, findings.ready_ms, repetitions);
 
-	printf("%-6s %-22s %8.1f %9.3f %9.3f %9.3f %9.1f %9.3f %9.2f\n", file_system_name(folder),
-		content->name, (double)bytes / (1 << 20), quantile(open_ms, repetitions, 0.5),
-		quantile(sync_ms, repetitions, 0.5), quantile(recovery_ms, repetitions, 0.5),
-		quantile(first_us, repetitions, 0.5), ready, ready / ((double)bytes / (1 << 30)));
-	fflush(stdout);
+	/* What opening costs at any size hides what a small heap costs. */
+	if (bytes < GIB / 4)
+		table_nothing(table);
+	else
+		table_number(table, ready / ((double)bytes / (double)GIB));
+}
+
+static void measure_peer(struct table *table, const char *folder, const char *module,
+	const char *label, unsigned repetitions)
+{
+	static struct findings findings;
+	char path[PATH_BYTES];
+	struct task task = { .path = path, .module = module };
+	struct result result;
+	uint64_t done;
+
+	snprintf(path, sizeof(path), "%s/peer", folder);
+	run_child(be_peer_filler, &task, &done, sizeof(done));
+	for (unsigned r = 0; r < repetitions; r++) {
+		task.opened = r;
+		run_child(be_peer_opener, &task, &result, sizeof(result));
+		note_result(&findings, r, &result);
+	}
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/peer-lock", folder);
+	unlink(path);
+	table_cell(table, "%s, %s", file_system_name(folder), label);
+	table_median(table, findings.open_ms, repetitions);
+	table_median(table, findings.first_us, repetitions);
+}
+
+static void spanheap_table(const struct options *options)
+{
+	struct table table = table_begin("Open after SIGKILL of everybody",
+		(const char *[]){ "file, blocks", "MiB in use", "open ms", "sync ms", "recover ms",
+			"first µs", "ready ms", "ready ms/GiB", NULL });
+
+	for (unsigned f = 0; f < options->folder_count; f++)
+		for (size_t c = 0; c < LENGTH_OF(contents); c++)
+			if (!options->quick || contents[c].blocks <= 1000000)
+				measure_row(&table, options->folders[f], &contents[c],
+					options->repetitions);
+	table_end(&table);
+}
+
+static void peers_table(const struct options *options)
+{
+	const char *folder = options->folders[0];
+	bool boost = subjects_have("boost", "libboost-dev");
+	bool pmemobj = subjects_have("pmemobj", "libpmemobj-dev");
+	bool lmdb = subjects_have("lmdb", "liblmdb-dev");
+	struct table table = table_begin("The same of peers, 10^6 blocks or records of 64 B",
+		(const char *[]){ "file, peer", "open ms", "first µs", NULL });
+
+	if (boost)
+		measure_peer(&table, folder, "boost", "Boost", options->repetitions);
+	if (pmemobj)
+		measure_peer(&table, folder, "pmemobj", "libpmemobj", options->repetitions);
+	if (lmdb)
+		measure_peer(&table, folder, "lmdb", "LMDB", options->repetitions);
+	table_end(&table);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned repetitions = 7;
-	int first = 1;
+	struct options options = options_parse(argc, argv);
 
-	if (argc > 1 && strcmp(argv[1], "--repetitions") == 0) {
-		repetitions = number_argument(argv[1], argv[2]);
-		first = 3;
-	}
-	if (repetitions > REPETITIONS_MAX)
-		die("at most %u repetitions", REPETITIONS_MAX);
-	if (first >= argc)
-		die("usage: reopen [--repetitions N] FOLDER...");
-	printf("medians of %u repetitions; ready: to the first allocation, without the sync\n",
-		repetitions);
-	printf("%-6s %-22s %8s %9s %9s %9s %9s %9s %9s\n", "file", "blocks", "MiB", "open ms",
-		"sync ms", "recover ms", "first us", "ready ms", "ms/GiB");
-	for (int i = first; i < argc; i++)
-		for (size_t c = 0; c < CONTENTS; c++)
-			measure_row(argv[i], &contents[c], repetitions);
+	spanheap_table(&options);
+	peers_table(&options);
 	return 0;
 }

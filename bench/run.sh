@@ -3,9 +3,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 set -eu
 export LC_ALL=C
+# jemalloc is loaded into running programs, and needs room for its thread-local memory.
+export GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384
+# libpmemobj flushes cache lines, as on persistent memory, instead of calling msync(2).
+export PMEM_IS_PMEM_FORCE=1
 
-benchmarks='allocate instructions reopen'
-repetitions=${REPETITIONS:-7}
+benchmarks='allocate replace threads exchange queue transaction reopen growth space death
+	page_index instructions'
+repetitions=${REPETITIONS:-5}
+quick=${QUICK:+--quick}
 short_run=10000
 long_run=110000
 
@@ -14,10 +20,13 @@ usage()
 	cat <<END
 usage: run.sh BUILD_DIR [NAME...]
 
-The benchmarks are: $benchmarks. Heap files stand in /dev/shm and, unless that is a tmpfs as
-well, in TMPDIR (default /tmp).
+The benchmarks are: $(echo "$benchmarks" | tr -s '\t\n' '  ').
+Heap files stand in /dev/shm and, unless that is a tmpfs as well, in TMPDIR (default /tmp).
+The tables are printed, and written as Markdown to BUILD_DIR/../bench/tables.md.
 
-environment: REPETITIONS (default 7)
+environment:
+  REPETITIONS   of each measurement (5)
+  QUICK=1       a look in few minutes: smaller, with large heaps left out
 END
 }
 
@@ -42,7 +51,7 @@ make_folders()
 	*[[:space:]]*) die "TMPDIR must have no blanks" ;;
 	esac
 	if [ "$(stat -f -c %T "$disk")" = tmpfs ]; then
-		echo "$disk is a tmpfs, too: nothing is measured on disk; set TMPDIR to change that"
+		say "$disk is a tmpfs, too: nothing is measured on disk; set TMPDIR to change that"
 	else
 		folders="$folders $(mktemp -d "$disk/spanheap_bench.XXXXXX")"
 	fi
@@ -54,26 +63,44 @@ program()
 	echo "$build/bench/$1"
 }
 
+# Prints a line, and adds it to the tables.
+say()
+{
+	echo "$*"
+	printf '%s\n\n' "$*" >>"$BENCH_MARKDOWN"
+}
+
+load()
+{
+	cut -d ' ' -f 1-3 /proc/loadavg
+}
+
 describe_machine()
 {
 	model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+	memory=$(awk '$1 == "MemTotal:" { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
 	kernel=$(uname -r)
-	echo "machine: $(nproc) cores (${model:-$(uname -m)}), Linux ${kernel%%-*}"
-	echo "load at the start: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+	say "Measured on $(date +%Y-%m-%d): $(nproc) cores (${model:-$(uname -m)}), $memory," \
+		"Linux ${kernel%%-*}; load at the start: $(load)." \
+		"Medians of $repetitions repetitions, ± half the distance of the quartiles.${quick:+ QUICK: not to be quoted.}"
 }
 
-run_allocate()
+# The pictures of the README are made by whole runs only.
+picture()
 {
-	path=$(program allocate)
-	# shellcheck disable=SC2086 # a list of words
-	"$path" --repetitions "$repetitions" $folders
+	if [ -n "$quick" ]; then
+		echo "$tables/queue.svg"
+	else
+		echo "$here/queue.svg"
+	fi
 }
 
-run_reopen()
+run_program()
 {
-	path=$(program reopen)
-	# shellcheck disable=SC2086 # a list of words
-	"$path" --repetitions "$repetitions" $folders
+	path=$(program "$1")
+	# shellcheck disable=SC2086 # lists of words
+	"$path" --repetitions "$repetitions" $quick --tool "$build/tools/spanheap" \
+		--svg "$(picture)" $folders
 }
 
 # collected ALLOCATOR COUNT [FUNCTION]: instructions of a run, or of a function and its callees.
@@ -97,19 +124,38 @@ per_pair()
 	if [ -z "$more" ] || [ -z "$less" ]; then
 		die "valgrind did not count $what"
 	fi
-	echo "$what $more $less" |
-		awk -v runs="$((long_run - short_run))" '{ printf "%-36s %6.1f\n", $1, ($2 - $3) / runs }'
+	count=$(echo "$more $less" |
+		awk -v runs="$((long_run - short_run))" '{ printf "%.1f", ($1 - $2) / runs }')
+	printf '%-36s  %8s\n' "$what" "$count"
+	printf '| %s | %s |\n' "$what" "$count" >>"$BENCH_MARKDOWN"
 }
 
 run_instructions()
 {
 	command -v valgrind >/dev/null || die "valgrind is needed; ./dev deps installs it"
-	echo "instructions, pairs of allocation and free of 64 B; pairs with the benchmark's own loop"
-	per_pair spanheap:sh_alloc spanheap sh_alloc
-	per_pair spanheap:sh_free spanheap sh_free
-	per_pair spanheap:pair spanheap
-	per_pair mimalloc:pair mimalloc
-	per_pair glibc:pair glibc
+	say "Instructions of a pair of allocation and free of 64 B; pairs with the benchmark's own loop"
+	printf '| function | instructions |\n|---|---:|\n' >>"$BENCH_MARKDOWN"
+	per_pair 'sh_alloc()' spanheap sh_alloc
+	per_pair 'sh_free()' spanheap sh_free
+	per_pair 'spanheap, pair' spanheap
+	per_pair 'mimalloc, pair' mimalloc
+	per_pair 'jemalloc, pair' jemalloc
+	per_pair 'glibc, pair' glibc
+}
+
+run_benchmark()
+{
+	echo
+	echo "== $1"
+	printf '\n## %s\n\n' "$1" >>"$BENCH_MARKDOWN"
+	begun=$(date +%s)
+	# A subshell: what ends one benchmark does not end the others.
+	case $1 in
+	instructions) (run_instructions) || failed="$failed $1" ;;
+	*) (run_program "$1") || failed="$failed $1" ;;
+	esac
+	say ''
+	say "($(($(date +%s) - begun)) s; load now: $(load))"
 }
 
 if [ $# -eq 0 ] || [ "$1" = -h ] || [ "$1" = --help ]; then
@@ -122,12 +168,18 @@ shift
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $benchmarks
 for name in "$@"; do
-	case " $benchmarks " in
+	case " $(echo "$benchmarks" | tr -s '\t\n' '  ') " in
 	*" $name "*) ;;
 	*) die "there is no benchmark '$name'; they are: $benchmarks" ;;
 	esac
 done
 
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+tables=$(dirname -- "$build")/bench
+mkdir -p "$tables"
+export BENCH_MARKDOWN="$tables/tables.md"
+: >"$BENCH_MARKDOWN"
+failed=''
 folders=''
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -136,7 +188,9 @@ trap 'exit 143' TERM
 make_folders
 describe_machine
 for name in "$@"; do
-	echo
-	echo "== $name"
-	"run_$name"
+	run_benchmark "$name"
 done
+[ -z "$failed" ] || {
+	say "FAILED:$failed"
+	exit 1
+}

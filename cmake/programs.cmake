@@ -30,11 +30,51 @@ if(NOT SPANHEAP_PROGRAMS)
 endif()
 
 file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c)
+list(FILTER bench_sources EXCLUDE REGEX "/peer_[a-z]*\\.c$")
 foreach(source IN LISTS bench_sources)
 	cmake_path(GET source STEM name)
 	spanheap_program(bench_${name} bench ${name} ${source})
-	target_link_libraries(bench_${name} PRIVATE spanheap spanheap_flags)
+	# It measures functions that no user calls.
+	if(name STREQUAL "page_index")
+		target_link_libraries(bench_${name} PRIVATE spanheap_core)
+	else()
+		target_link_libraries(bench_${name} PRIVATE spanheap spanheap_flags ${CMAKE_DL_LIBS})
+	endif()
 endforeach()
+
+# Declares BUILD/bench/peer_`name`.so, a wrapper that the benchmarks load.
+function(spanheap_peer name source)
+	add_library(bench_peer_${name} MODULE ${source})
+	set_target_properties(bench_peer_${name} PROPERTIES
+		PREFIX ""
+		OUTPUT_NAME peer_${name}
+		LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+	target_link_libraries(bench_peer_${name} PRIVATE ${ARGN})
+endfunction()
+
+# A peer that is not installed is left out, and the benchmarks say so.
+find_library(PMEMOBJ_LIBRARY pmemobj)
+find_library(LMDB_LIBRARY lmdb)
+find_path(BOOST_INCLUDE_DIR boost/interprocess/managed_mapped_file.hpp)
+if(PMEMOBJ_LIBRARY)
+	spanheap_peer(pmemobj bench/peer_pmemobj.c spanheap_flags ${PMEMOBJ_LIBRARY})
+endif()
+if(LMDB_LIBRARY)
+	spanheap_peer(lmdb bench/peer_lmdb.c spanheap_flags ${LMDB_LIBRARY})
+endif()
+include(CheckLanguage)
+check_language(CXX)
+if(BOOST_INCLUDE_DIR AND CMAKE_CXX_COMPILER)
+	enable_language(CXX)
+	# g++ defines _GNU_SOURCE by itself, with another value than spanheap_flags.
+	spanheap_peer(boost bench/peer_boost.cpp Threads::Threads)
+	set_target_properties(bench_peer_boost PROPERTIES
+		CXX_STANDARD 17
+		CXX_STANDARD_REQUIRED ON)
+	target_compile_options(bench_peer_boost PRIVATE
+		-Wall -Wextra $<$<BOOL:${SPANHEAP_WERROR}>:-Werror>)
+	target_include_directories(bench_peer_boost SYSTEM PRIVATE ${BOOST_INCLUDE_DIR})
+endif()
 
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*/*.c)
 set(example_names "")

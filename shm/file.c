@@ -197,44 +197,37 @@ static void limit_end(const struct limit_guard *guard, int error)
 	pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
-/* What fiemap says of a part of a file. */
-struct extents {
-	struct fiemap head;
-	struct fiemap_extent extent[EXTENTS];
-};
-
 /* Whether the extents cover the range from *offset on without a hole; moves *offset to the end of what
  * they cover. A shared extent does not count: a store needs a new block. */
-static bool covers(const struct extents *extents, uint64_t *offset)
+static bool covers(const struct fiemap *map, uint64_t *offset)
 {
-	for (uint32_t i = 0; i < extents->head.fm_mapped_extents; i++) {
-		const struct fiemap_extent *extent = &extents->extent[i];
+	for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+		const struct fiemap_extent *extent = &map->fm_extents[i];
 
 		if (extent->fe_logical > *offset || (extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0)
 			return false;
 		*offset = extent->fe_logical + extent->fe_length;
 	}
-	return extents->head.fm_mapped_extents != 0;
+	return map->fm_mapped_extents != 0;
 }
 
 /* Whether the range has its blocks already. XFS wants as many free ones to say so. */
 static bool is_backed(int fd, uint64_t offset, uint64_t bytes)
 {
+	uint64_t room[(sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)) / 8];
+	struct fiemap *map = (struct fiemap *)(void *)room;
 	uint64_t end = offset + bytes;
 	struct stat status;
 
 	if (fstat(fd, &status) != 0 || (uint64_t)status.st_size < end)
 		return false;
 	while (offset < end) {
-		struct extents extents = {
-			.head = {
-				.fm_start = offset,
-				.fm_length = end - offset,
-				.fm_extent_count = EXTENTS,
-			},
+		*map = (struct fiemap){
+			.fm_start = offset,
+			.fm_length = end - offset,
+			.fm_extent_count = EXTENTS,
 		};
-
-		if (ioctl(fd, FS_IOC_FIEMAP, &extents) != 0 || !covers(&extents, &offset))
+		if (ioctl(fd, FS_IOC_FIEMAP, map) != 0 || !covers(map, &offset))
 			return false;
 	}
 	return true;
