@@ -61,7 +61,8 @@ struct superblock {
 	uint64_t nonce[2];    /* of this run, from a clean open to a clean close */
 	uint64_t clean;       /* 1: nobody has stored since `incarnation` ended */
 	char boot_id[BOOT_ID_BYTES];
-	uint64_t end_copy; /* where a clean file has a third copy, behind all that it holds; 0: none */
+	uint64_t
+		end_copy; /* where a clean file has a third copy, behind all that it holds; 0: none */
 	uint64_t reserved[3];
 	uint64_t checksum; /* of everything above */
 };
