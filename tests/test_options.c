@@ -305,7 +305,7 @@ static void test_bad_directories(void)
 	CU_ASSERT_PTR_NULL(heap);
 	CU_ASSERT_EQUAL(open_in(files_path, 0, &heap), ENOTDIR);
 	memset(longest, '/', sizeof(longest));
-	strcpy(longest + 2990, "tmp");
+	memcpy(longest + sizeof(longest) - 4, "tmp", 4);
 	/* It is short without its slashes. */
 	CU_ASSERT_EQUAL(open_in(longest, 0, &heap), 0);
 	files_close(heap);
@@ -326,7 +326,7 @@ static void test_damaged_place(void)
 		memset(place, 'x', sizeof(place));
 		place[0] = '/';
 		if (i < LENGTH_OF(texts))
-			strcpy(place, texts[i]);
+			snprintf(place, sizeof(place), "%s", texts[i]);
 		poke(files_path, CONTROL_PLACE_OFFSET, place, sizeof(place));
 		EXPECT(0, "info", files_path);
 		/* Clean: nobody asks what it says. */
@@ -379,10 +379,11 @@ static void test_huge_pages(void)
 	options.huge_pages = 1;
 	heap = files_new_with(&options);
 	CU_ASSERT_EQUAL((uintptr_t)sh_base(heap) % (2u << 20), 0);
-	if (kernel_has_huge_pages())
-		CU_ASSERT_TRUE(mapping_has(sh_base(heap), " hg"))
-	else
+	if (kernel_has_huge_pages()) {
+		CU_ASSERT_TRUE(mapping_has(sh_base(heap), " hg"));
+	} else {
 		printf(" SKIPPED: this kernel has no huge pages. ");
+	}
 	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, 100), 0);
 	files_expect_good(heap);
 	files_close(heap);
