@@ -77,6 +77,9 @@ static_assert(offsetof(struct derived_header, growth_lock) % CACHE_LINE_BYTES ==
 /* The spans that a thread keeps, one of each class that it allocates from, and one that it looks at to
  * retire it. */
 #define OWNED_COUNT (RETAINED_SPANS + SPAN_CLASS_COUNT + 1u)
+/* The first of them stand in the slot's words, which are always backed: a thread that comes to a full
+ * disk can allocate. */
+#define OWNED_INLINE 32u
 #define OWNED_STRIDE (((uint64_t)OWNED_COUNT * sizeof(uint64_t) + 4095u) & ~UINT64_C(4095))
 
 /* What stands in a listed row: 0, or 1 + span class. */
@@ -92,6 +95,8 @@ static_assert(SPAN_CLASS_COUNT < 255, "a class and one fit a byte");
  * touching: first page of a span whose listing is being changed, or 0.
  * searching: 1 + span class in the high half, chunk in the low half, of a class-chunk bit that is
  *	being cleared, or 0.
+ * owned: first pages of the spans that are the thread's, or may be: stored before the claim, cleared
+ *	after the give-up.
  * owned_limit: no word of the slot's `owned` from here on was used in this life of the slot.
  * root_pins: entries of the root table that its open transaction has reserved. */
 struct slot_words {
@@ -103,6 +108,7 @@ struct slot_words {
 	_Atomic uint64_t owned_limit;
 	uint64_t reserved[2];
 	_Atomic uint64_t limbo[LIMBO_RUNS];
+	_Atomic uint64_t owned[OWNED_INLINE];
 	_Atomic uint64_t root_pins[ROOT_PIN_WORDS];
 };
 
@@ -110,8 +116,7 @@ static_assert(offsetof(struct slot_words, limbo) == CACHE_LINE_BYTES, "format");
 
 #define SLOT_WORDS_STRIDE ((sizeof(struct slot_words) + 127u) & ~(size_t)127u)
 
-/* Control file, behind the class chunks: `owned` of a slot, first pages of the spans that are the
- * thread's, or may be: stored before the claim, cleared after the give-up. One writer, as above. */
+/* Control file, behind the class chunks: the rest of `owned` of each slot. */
 
 /* Chunks of an arena that may hold listed spans of a class, one bit each. */
 #define CLASS_CHUNK_WORDS ((ARENA_CHUNKS + 63) / 64)

@@ -182,20 +182,22 @@ int heap_back_control(const struct heap *heap, uint64_t arena);
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
 
+static inline struct slot_words *heap_slot_words(const struct heap *heap, uint32_t slot)
+{
+	return (struct slot_words *)(void *)(heap->slot_words + slot * SLOT_WORDS_STRIDE);
+}
+
 /* Word of `owned` of a slot at a place. */
 static inline _Atomic uint64_t *heap_owned(const struct heap *heap, uint32_t slot, unsigned place)
 {
-	return (_Atomic uint64_t *)(void *)(heap->owned + slot * OWNED_STRIDE) + (place - 1);
+	return place <= OWNED_INLINE
+		? &heap_slot_words(heap, slot)->owned[place - 1]
+		: (_Atomic uint64_t *)(void *)(heap->owned + slot * OWNED_STRIDE) + (place - 1);
 }
 
 /* Backs words of `owned` of a slot: at least `place` of them; the number that can be written is stored in
  * *backed. 0 or an errno. */
 int heap_back_owned(const struct heap *heap, uint32_t slot, unsigned place, uint16_t *backed);
-
-static inline struct slot_words *heap_slot_words(const struct heap *heap, uint32_t slot)
-{
-	return (struct slot_words *)(void *)(heap->slot_words + slot * SLOT_WORDS_STRIDE);
-}
 
 /* Slots that may be in use are below it. acquire: pairs with the raise before a claim. */
 static inline uint32_t heap_slot_high_water(const struct heap *heap)

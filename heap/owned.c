@@ -12,7 +12,7 @@ static bool back(struct thread *thread, unsigned place)
 {
 	struct owned_set *set = &thread->owned;
 
-	return place <= set->backed ||
+	return place <= OWNED_INLINE || place <= set->backed ||
 		heap_back_owned(thread->heap, thread->slot, place, &set->backed) == 0;
 }
 

@@ -26,9 +26,9 @@
 #define META_STRIDE_V1 20480u
 #define ZONE_BYTES_V1 733696u
 #define ZONE_CHUNKS_V1 12u
-#define SLOT_WORDS_BYTES_V1 328u
-#define SLOT_WORDS_STRIDE_V1 384u
-#define SLOT_WORDS_PINS_V1 320u
+#define SLOT_WORDS_BYTES_V1 584u
+#define SLOT_WORDS_STRIDE_V1 640u
+#define SLOT_WORDS_PINS_V1 576u
 #define HEADER_BYTES_V1 163840u
 #define SUPERBLOCK_B_V1 155648u
 #else
@@ -42,9 +42,9 @@
 #define META_STRIDE_V1 135168u
 #define ZONE_BYTES_V1 34713600u
 #define ZONE_CHUNKS_V1 9u
-#define SLOT_WORDS_BYTES_V1 448u
-#define SLOT_WORDS_STRIDE_V1 512u
-#define SLOT_WORDS_PINS_V1 320u
+#define SLOT_WORDS_BYTES_V1 704u
+#define SLOT_WORDS_STRIDE_V1 768u
+#define SLOT_WORDS_PINS_V1 576u
 #define HEADER_BYTES_V1 1216512u
 #define SUPERBLOCK_B_V1 1208320u
 #endif
@@ -219,6 +219,7 @@ static void test_derived(void)
 	PIN(slot_words, searching, 24);
 	PIN(slot_words, limbo_count, 32);
 	PIN(slot_words, limbo, 64);
+	PIN(slot_words, owned, 320);
 	PIN(slot_words, owned_limit, 40);
 	PIN(slot_words, root_pins, SLOT_WORDS_PINS_V1);
 	CU_ASSERT_EQUAL(SLOT_WORDS_STRIDE, SLOT_WORDS_STRIDE_V1);
