@@ -8,8 +8,8 @@ export GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384
 # libpmemobj flushes cache lines, as on persistent memory, instead of calling msync(2).
 export PMEM_IS_PMEM_FORCE=1
 
-benchmarks='allocate replace threads exchange queue transaction reopen growth space death
-	page_index instructions'
+benchmarks='allocate replace threads exchange queue transaction reopen growth space death'
+benchmarks="$benchmarks page_index instructions"
 repetitions=${REPETITIONS:-5}
 quick=${QUICK:+--quick}
 short_run=10000
@@ -20,7 +20,7 @@ usage()
 	cat <<END
 usage: run.sh BUILD_DIR [NAME...]
 
-The benchmarks are: $(echo "$benchmarks" | tr -s '\t\n' '  ').
+The benchmarks are: $benchmarks.
 Heap files stand in /dev/shm and, unless that is a tmpfs as well, in TMPDIR (default /tmp).
 The tables are printed, and written as Markdown to BUILD_DIR/../bench/tables.md.
 
@@ -168,7 +168,7 @@ shift
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $benchmarks
 for name in "$@"; do
-	case " $(echo "$benchmarks" | tr -s '\t\n' '  ') " in
+	case " $benchmarks " in
 	*" $name "*) ;;
 	*) die "there is no benchmark '$name'; they are: $benchmarks" ;;
 	esac
