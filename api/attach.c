@@ -237,6 +237,7 @@ static void record_recovery(struct sh_heap *heap)
 static int run_recovery(struct sh_heap *heap, struct opening *opening)
 {
 	struct recovery recovery = {
+		.trusts = !opening->salvages,
 		.progress = opening->options->progress,
 		.progress_argument = opening->options->progress_argument,
 	};

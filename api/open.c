@@ -293,6 +293,17 @@ static struct sh_heap *share(const struct opening *opening)
 	return heap;
 }
 
+/* A fork child's first sh_open() may find the handle that it inherited: the dead are looked for all the
+ * same. */
+static void reap_at_share(struct sh_heap *heap)
+{
+	int error = 0;
+	struct thread_state *state = heap->read_only ? NULL : thread_here(heap, &error);
+
+	if (state != NULL)
+		reap_all(&state->thread);
+}
+
 static int attach_locked(struct opening *opening, struct sh_heap **heap)
 {
 	int error = lock_opening(opening);
@@ -311,6 +322,7 @@ static int open_existing(struct opening *opening, struct sh_heap **heap)
 	*heap = share(opening);
 	if (*heap != NULL) {
 		close(opening->fd);
+		reap_at_share(*heap);
 		return 0;
 	}
 	error = attach_locked(opening, heap);

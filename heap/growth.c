@@ -283,8 +283,7 @@ static void give_back_arena(struct heap *heap, uint64_t arena)
 
 static bool is_forsaken(const struct heap *heap, uint64_t arena)
 {
-	return arena_word_chunks(arena_word(heap, arena)) != 0 &&
-		!growth_is_continued(heap, arena);
+	return arena_word_chunks(arena_word(heap, arena)) != 0 && !growth_is_continued(heap, arena);
 }
 
 /* The lowest from `arena` on; or the number of arenas. */

@@ -444,6 +444,12 @@ static inline _Atomic uint32_t *span_table_entry(const struct heap *heap, uint64
 		(page & (CHUNK_PAGES - 1));
 }
 
+/* The first page of the span that an entry of the spans table names for `page`; 0: none. */
+static inline uint64_t table_head(uint32_t entry, uint64_t page)
+{
+	return entry & TABLE_OBJECTS ? page : entry;
+}
+
 static inline _Atomic uint64_t *span_allocated(const struct heap *heap, uint64_t page,
 	unsigned word)
 {

@@ -229,7 +229,8 @@ struct span {
 	_Atomic uint8_t purpose;    /* enum span_purpose */
 	union {
 		_Atomic uint16_t run_flags; /* of a page run */
-		_Atomic uint16_t place; /* of objects; heap/owned.h: its owner's number. Volatile. */
+		_Atomic uint16_t
+			place; /* of objects; heap/owned.h: its owner's number. Volatile. */
 	};
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
@@ -275,8 +276,11 @@ static_assert(SPAN_MAX_WORDS == 2 * SPAN_INLINE_WORDS, "format");
 #define META_BYTES (META_TABLE_OFFSET + CHUNK_PAGES * sizeof(uint32_t))
 #define META_STRIDE ((META_BYTES + 4095) & ~UINT64_C(4095))
 
-/* Pages are 32-bit numbers in the spans table. */
-#define SPANS_TABLE_LIMIT_BYTES (PAGE_BYTES << 32)
+/* Pages are 31-bit numbers in the spans table. The first page of a span of objects has, in place of its own
+ * number, this bit and the span's number of pages: a restart works out the free pages from that,
+ * without a look at the record. */
+#define TABLE_OBJECTS UINT32_C(0x80000000)
+#define SPANS_TABLE_LIMIT_BYTES (PAGE_BYTES << 31)
 
 /* Equal offsets in every arena would fall into equal cache sets. */
 #define ZONE_STAGGER_BYTES UINT64_C(1152)

@@ -70,7 +70,8 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block)
 
 	if (meta == NULL)
 		return SH_EBADPTR;
-	head = atomic_load_explicit(meta_table_entry(meta, page), memory_order_acquire);
+	head = table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_acquire),
+		page);
 	if (head == 0 || head > page)
 		return SH_EBADPTR;
 	/* In the chunk of the page it is data as that is. */

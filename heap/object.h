@@ -155,7 +155,8 @@ static inline enum object_freed object_free_owned(struct thread *thread, uint64_
 	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
 	if (meta == NULL)
 		return OBJECT_NOT_FREED;
-	head = atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed);
+	head = table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
+		page);
 	/* Not a span that begins in another chunk, nor page 0: none. */
 	if ((head ^ page) >> CHUNK_PAGES_SHIFT != 0)
 		return OBJECT_NOT_FREED;

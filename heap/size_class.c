@@ -77,6 +77,7 @@ void size_class_table_init(struct size_class_table *table)
 	for (unsigned c = 0; c < SIZE_CLASS_COUNT; c++) {
 		table->of[c] = make(c);
 		assert(table->of[c].objects <= SPAN_MAX_OBJECTS);
+		assert(table->of[c].pages <= SPAN_OBJECTS_MOST_PAGES);
 		assert(index_is_exact(&table->of[c]));
 		table->hash = fold(table->hash, table->of[c].bytes);
 		table->hash = fold(table->hash, table->of[c].pages);

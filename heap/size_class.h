@@ -19,6 +19,7 @@
 #define SIZE_CLASS_COUNT (8u + 8u * (PAGE_SHIFT + 2u - 7u))
 #define SPAN_CLASS_COUNT (2u * SIZE_CLASS_COUNT)
 #define SPAN_CLASS_LARGE 255u
+#define SPAN_OBJECTS_MOST_PAGES 16u
 
 /* Process. What follows from a size class.
  *

@@ -32,7 +32,8 @@ uint64_t span_find(const struct heap *heap, uint64_t page)
 		if (origin == UINT64_MAX || !page_is_data(heap, named))
 			return 0;
 	}
-	head = atomic_load_explicit(span_table_entry(heap, named), memory_order_acquire);
+	head = table_head(atomic_load_explicit(span_table_entry(heap, named), memory_order_acquire),
+		named);
 	if (head == 0 || head > named || !page_is_data(heap, head) || !page_is_head(heap, head))
 		return 0;
 	if (page - head < span_of_head(heap, head)->pages)
@@ -72,8 +73,8 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
  * it may have more pages than it needs. */
 static bool was_resizing(const struct heap *heap, uint64_t head)
 {
-	uint32_t owner = hot_owner(
-		atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire));
+	uint32_t owner = hot_owner(atomic_load_explicit(&span_of_head(heap, head)->hot,
+		memory_order_acquire));
 
 	return owner >= HOT_DYING && owner < HOT_QUARANTINE;
 }
@@ -102,6 +103,14 @@ bool span_record_plausible(const struct heap *heap, uint64_t head, const struct 
 	}
 }
 
+bool span_table_agrees(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	uint32_t expected =
+		record->purpose == SPAN_OBJECTS ? TABLE_OBJECTS | record->pages : (uint32_t)head;
+
+	return atomic_load_explicit(span_table_entry(heap, head), memory_order_relaxed) == expected;
+}
+
 static uint64_t hot_first_touch(const struct heap *heap, uint64_t head)
 {
 	struct span_record record = span_record_read(heap, head);
@@ -111,7 +120,9 @@ static uint64_t hot_first_touch(const struct heap *heap, uint64_t head)
 	if (!span_record_plausible(heap, head, &record))
 		return heap_hot(heap, HOT_QUARANTINE, 0);
 	if (record.purpose == SPAN_OBJECTS)
-		return heap_hot(heap, HOT_UNOWNED, record.span_class);
+		return heap_hot(heap,
+			span_table_agrees(heap, head, &record) ? HOT_UNOWNED : HOT_QUARANTINE,
+			record.span_class);
 	return heap_hot(heap, record.purpose == SPAN_LARGE ? HOT_LARGE : HOT_QUARANTINE,
 		record.span_class);
 }
@@ -243,6 +254,8 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 			.purpose = SPAN_OBJECTS,
 		});
 	span_write_table(heap, head, head, size_class->pages);
+	atomic_store_explicit(span_table_entry(heap, head), TABLE_OBJECTS | size_class->pages,
+		memory_order_relaxed);
 	write_bits(heap, head, size_class->words);
 	set_place(heap, head, place);
 	set_hot(heap, head, hot_owned_by(thread->slot), span_class);
@@ -500,8 +513,8 @@ void span_resume_resize(struct thread *thread, uint32_t dead)
 {
 	struct heap *heap = thread->heap;
 	struct slot_log *log = &heap->logs[dead];
-	uint64_t head = atomic_load_explicit(&heap_slot_words(heap, dead)->touching,
-		memory_order_acquire);
+	uint64_t head =
+		atomic_load_explicit(&heap_slot_words(heap, dead)->touching, memory_order_acquire);
 	uint64_t needed;
 	uint64_t run;
 

@@ -72,6 +72,9 @@ bool span_continues(const struct heap *heap, uint64_t head);
 /* Writes the spans table: `head` covers these pages, as far as they have metadata. */
 void span_write_table(const struct heap *heap, uint64_t head, uint64_t first, uint64_t npages);
 
+/* Whether the spans table says of the span's first page what its record does. */
+bool span_table_agrees(const struct heap *heap, uint64_t head, const struct span_record *record);
+
 /* Makes a span of objects that the thread owns. Returns its first page, or 0 and *error.
  * Crash: returned to the free pages, or a span whose owner is dead. */
 uint64_t span_create(struct thread *thread, unsigned span_class, int *error);

@@ -154,9 +154,12 @@ static bool table_differs(const struct heap *heap, uint64_t head, const struct s
 {
 	uint64_t run = run_clip(run_make(RUN_PLAIN, head, record->pages));
 
+	if (record->purpose == SPAN_OBJECTS && !span_table_agrees(heap, head, record))
+		return true;
 	for (uint64_t page = head; page < head + run_pages(run); page++) {
-		uint64_t named =
-			atomic_load_explicit(span_table_entry(heap, page), memory_order_relaxed);
+		uint64_t named = table_head(atomic_load_explicit(span_table_entry(heap, page),
+						    memory_order_relaxed),
+			page);
 
 		if (named != head &&
 			(record->purpose != SPAN_MANUAL || manual_find(heap, page) == 0))
@@ -399,8 +402,8 @@ static bool dying_and_forgotten(const struct heap *heap, uint64_t head)
 	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
 		hot_owner(hot) >= HOT_DYING && hot_owner(hot) < HOT_QUARANTINE &&
 		!named_by_intent(heap, head) && !named_by_touching(heap, head) &&
-		!named_by_log(heap, head) &&
-		atomic_load(&span_of_head(heap, head)->hot) == hot && head_is_set(heap, head);
+		!named_by_log(heap, head) && atomic_load(&span_of_head(heap, head)->hot) == hot &&
+		head_is_set(heap, head);
 }
 
 /* Rule B: whom the hot word names knows it. */
@@ -624,8 +627,7 @@ static int walk_run(void *argument, uint64_t head)
 			(record.run_flags & RUN_HUGE ? SH_HUGE : 0),
 	};
 
-	if (!span_record_stands(walk->heap, head, &record) ||
-		manual_find(walk->heap, head) != head)
+	if (!span_record_stands(walk->heap, head, &record) || manual_find(walk->heap, head) != head)
 		return 0;
 	return walk->pages(&pages, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }

@@ -162,16 +162,21 @@ static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
 	return end;
 }
 
-static void mend_table(struct heap *heap, uint64_t head, uint64_t npages)
+static void mend_entry(struct heap *heap, uint64_t page, uint32_t right)
+{
+	_Atomic uint32_t *entry = span_table_entry(heap, page);
+
+	if (atomic_load_explicit(entry, memory_order_relaxed) != right)
+		atomic_store_explicit(entry, right, memory_order_relaxed);
+}
+
+static void mend_table(struct heap *heap, uint64_t head, uint64_t npages, bool objects)
 {
 	uint64_t limit = run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
 
-	for (uint64_t i = 0; i < limit; i++) {
-		_Atomic uint32_t *entry = span_table_entry(heap, head + i);
-
-		if (atomic_load_explicit(entry, memory_order_relaxed) != (uint32_t)head)
-			atomic_store_explicit(entry, (uint32_t)head, memory_order_relaxed);
-	}
+	mend_entry(heap, head, objects ? TABLE_OBJECTS | (uint32_t)npages : (uint32_t)head);
+	for (uint64_t i = 1; i < limit; i++)
+		mend_entry(heap, head + i, (uint32_t)head);
 }
 
 static void clear_free_range(struct heap *heap, uint64_t first, uint64_t npages)
@@ -236,13 +241,13 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 			return;
 		}
 		recovery->spans++;
-		mend_table(heap, head, record.pages);
+		mend_table(heap, head, record.pages, record.purpose == SPAN_OBJECTS);
 		clear_free_range(heap, head, record.pages);
 		return;
 	}
 	/* What the pages behind it hold cannot be known, so they are not given out. */
 	atomic_store_explicit(&span->hot, heap_hot(heap, HOT_QUARANTINE, 0), memory_order_relaxed);
-	mend_table(heap, head, next - head);
+	mend_table(heap, head, next - head, false);
 	clear_free_range(heap, head, next - head);
 	report(recovery, head, "the span's record cannot be true: set aside");
 }
@@ -259,20 +264,12 @@ static void drop_heads(struct heap *heap, uint64_t first, uint64_t end)
 	}
 }
 
-static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery *recovery)
+/* Counts every span by its record: whatever the file holds, no page of a span becomes free. */
+static void derive_examined(struct heap *heap, uint64_t first, uint64_t end,
+	struct recovery *recovery)
 {
-	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 	uint64_t head;
 
-	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
-		memory_order_relaxed);
-	if (!arena_is_ordinary(heap, arena))
-		return;
-	drop_heads(heap, arena << ARENA_PAGES_SHIFT, first);
-	drop_heads(heap, end > first ? end : first, (arena + 1) << ARENA_PAGES_SHIFT);
-	if (end <= first)
-		return;
 	page_bits_set_range(heap->pages.free_words, first, end - first);
 	for (head = next_head(heap, first, end); head < end;) {
 		uint64_t next = next_head(heap, head + 1, end);
@@ -280,6 +277,71 @@ static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery
 		count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
 		head = next;
 	}
+}
+
+/* Counts one span of those that begin in a word of pages, by the spans table if that tells. False when
+ * it says what cannot be. */
+static bool count_by_table(struct heap *heap, uint64_t head, uint64_t end, uint32_t entry,
+	struct recovery *recovery)
+{
+	uint64_t npages = entry & ~TABLE_OBJECTS;
+	uint64_t next;
+
+	if (entry & TABLE_OBJECTS) {
+		if (npages == 0 || npages > SPAN_OBJECTS_MOST_PAGES || head + npages > end)
+			return false;
+		recovery->spans++;
+		page_bits_clear_range(heap->pages.free_words, head, npages);
+		return true;
+	}
+	next = next_head(heap, head + 1, end);
+	count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
+	return true;
+}
+
+/* The same for a file that is as its last users left it: spans of objects, which are most, are counted by
+ * the spans table, and looked at when somebody touches them. False: that table is damaged. */
+static bool derive_trusted(struct heap *heap, uint64_t first, uint64_t end,
+	struct recovery *recovery)
+{
+	uint64_t covered = first;
+
+	page_bits_set_range(heap->pages.free_words, first, end - first);
+	for (uint64_t base = first; base < end; base += WORD_PAGES) {
+		uint64_t heads = heads_of_word(heap, base);
+		_Atomic uint32_t *table = span_table_entry(heap, base);
+
+		for (; heads != 0; heads &= heads - 1) {
+			uint64_t within = page_bits_lowest(heads);
+			uint32_t entry = atomic_load_explicit(&table[within], memory_order_relaxed);
+
+			if (base + within < covered ||
+				!count_by_table(heap, base + within, end, entry, recovery))
+				return false;
+			if (entry & TABLE_OBJECTS)
+				covered = base + within + (entry & ~TABLE_OBJECTS);
+		}
+	}
+	return true;
+}
+
+static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery *recovery)
+{
+	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t spans = recovery->spans;
+
+	atomic_store_explicit(&heap->published[arena], end >> CHUNK_PAGES_SHIFT,
+		memory_order_relaxed);
+	if (!arena_is_ordinary(heap, arena))
+		return;
+	if (recovery->trusts && (end <= first || derive_trusted(heap, first, end, recovery)))
+		return;
+	recovery->spans = spans;
+	drop_heads(heap, arena << ARENA_PAGES_SHIFT, first);
+	drop_heads(heap, end > first ? end : first, (arena + 1) << ARENA_PAGES_SHIFT);
+	if (end > first)
+		derive_examined(heap, first, end, recovery);
 }
 
 static void derive_all(struct heap *heap, struct recovery *recovery)

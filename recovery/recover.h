@@ -15,6 +15,9 @@
 
 /* Process. What recovery found and did, besides what it counts in thread->counts. */
 struct recovery {
+	/* The file is proved to be as its last users left it: records of spans of objects are looked at
+	 * when somebody first touches the span. Otherwise all are, and the spans table is mended. */
+	bool trusts;
 	uint64_t quarantined; /* spans whose record cannot be true: set aside */
 	uint64_t spans;
 	sh_problem_fn *problem; /* told of each quarantined span; may be NULL */

@@ -135,6 +135,7 @@ int fixture_reopen(struct fixture *f, unsigned threads)
 	int error;
 
 	memset(&f->image.recovery, 0, sizeof(f->image.recovery));
+	f->image.recovery.trusts = f->trusted;
 	memset(f->image.control, 0, f->image.control_bytes);
 	error = image_open(&f->image, &system);
 	for (unsigned slot = 0; error == 0 && slot < threads; slot++)

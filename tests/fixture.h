@@ -29,6 +29,7 @@ struct fixture {
 	_Atomic uint64_t back_calls; /* to both files since it was set to 0 */
 	uint64_t fail_at;            /* the call that finds the disk full; 0: none */
 	bool disk_full;              /* all calls do */
+	bool trusted;                /* the next fixture_reopen() is told that the file is whole */
 	_Atomic uint64_t backed_end; /* of the heap file: one past the last byte */
 	char problem[256];           /* the first one that the last check found */
 };

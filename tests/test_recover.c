@@ -479,6 +479,83 @@ static void test_table_is_mended(void)
 	fixture_close(f);
 }
 
+/* Blocks of many sizes, every second one freed: spans of every kind, free pages between them. */
+static void scatter(struct fixture *f)
+{
+	uint64_t blocks[200];
+
+	for (size_t i = 0; i < LENGTH_OF(blocks); i++)
+		blocks[i] = fixture_block(&f->threads[0], 1 + i * i * PAGE_BYTES / 2000);
+	for (size_t i = 0; i < LENGTH_OF(blocks); i += 2)
+		CU_ASSERT_EQUAL(object_free(&f->threads[0], blocks[i]), 0);
+	fixture_give_back(&f->threads[0]);
+}
+
+/* By the spans table or by the records: the same free pages and spans. */
+static void test_trusted(void)
+{
+	struct fixture *f = fixture_open(2, 1);
+	uint64_t blocks;
+	uint64_t free_pages;
+	uint64_t spans;
+
+	scatter(f);
+	blocks = fixture_live_blocks(f);
+	CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+	free_pages = fixture_free_pages(f);
+	spans = f->image.recovery.spans;
+	f->trusted = true;
+	CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+	CU_ASSERT_EQUAL(f->image.recovery.quarantined, 0);
+	CU_ASSERT_EQUAL(f->image.recovery.spans, spans);
+	CU_ASSERT_EQUAL(fixture_free_pages(f), free_pages);
+	CU_ASSERT_EQUAL(fixture_live_blocks(f), blocks);
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
+/* A trusted file whose spans table is damaged all the same: the records are asked. */
+static void test_trusted_damaged(void)
+{
+	static const uint32_t wrong[] = { TABLE_OBJECTS, TABLE_OBJECTS | 17, UINT32_MAX,
+		TABLE_OBJECTS | 16 };
+
+	for (size_t i = 0; i < LENGTH_OF(wrong); i++) {
+		struct fixture *f = fixture_open(1, 1);
+		uint64_t head = fixture_block(&f->threads[0], 64) >> PAGE_SHIFT;
+		uint64_t blocks;
+
+		/* Another span begins right behind it. */
+		fixture_block(&f->threads[0], 80);
+		blocks = fixture_live_blocks(f);
+		atomic_store(span_table_entry(f->heap, head), wrong[i]);
+		f->trusted = true;
+		CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+		CU_ASSERT_EQUAL(f->image.recovery.quarantined, 0);
+		CU_ASSERT_EQUAL(span_find(f->heap, head), head);
+		CU_ASSERT_EQUAL(fixture_live_blocks(f), blocks);
+		fixture_expect_good(f);
+		fixture_close(f);
+	}
+}
+
+/* A trusted file with a damaged record: nothing is served from the span, nothing given out. */
+static void test_trusted_record(void)
+{
+	struct fixture *f = fixture_open(1, 1);
+	uint64_t block = fixture_block(&f->threads[0], 64);
+	uint64_t head = block >> PAGE_SHIFT;
+
+	span_of_head(f->heap, head)->pages = 9;
+	f->trusted = true;
+	CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+	CU_ASSERT_EQUAL(object_free(&f->threads[0], block), SH_EBADPTR);
+	for (int i = 0; i < 1000; i++)
+		CU_ASSERT_NOT_EQUAL(fixture_block(&f->threads[0], 64) >> PAGE_SHIFT, head);
+	CU_ASSERT_TRUE(fixture_problems(f, &f->threads[0]) >= 1);
+	fixture_close(f);
+}
+
 /* Told of each span that is set aside, and of progress. */
 static unsigned problems_told;
 static unsigned progress_told;
@@ -739,6 +816,9 @@ static CU_TestInfo tests[] = {
 	{ "no room for the control file", test_control_file_full },
 	{ "overlapping spans", test_overlap },
 	{ "spans table", test_table_is_mended },
+	{ "by the spans table", test_trusted },
+	{ "by a damaged spans table", test_trusted_damaged },
+	{ "a damaged record, not looked at", test_trusted_record },
 	{ "problems and progress are told", test_told },
 	{ "stamps", test_stamps },
 	CU_TEST_INFO_NULL,
