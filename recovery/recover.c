@@ -279,23 +279,44 @@ static void derive_examined(struct heap *heap, uint64_t first, uint64_t end,
 	}
 }
 
-/* Counts one span of those that begin in a word of pages, by the spans table if that tells. False when
- * it says what cannot be. */
-static bool count_by_table(struct heap *heap, uint64_t head, uint64_t end, uint32_t entry,
+static void count_by_record(struct heap *heap, uint64_t head, uint64_t end,
 	struct recovery *recovery)
 {
-	uint64_t npages = entry & ~TABLE_OBJECTS;
-	uint64_t next;
+	uint64_t next = next_head(heap, head + 1, end);
 
-	if (entry & TABLE_OBJECTS) {
-		if (npages == 0 || npages > SPAN_OBJECTS_MOST_PAGES || head + npages > end)
-			return false;
-		recovery->spans++;
-		page_bits_clear_range(heap->pages.free_words, head, npages);
-		return true;
-	}
-	next = next_head(heap, head + 1, end);
 	count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
+}
+
+/* Counts the spans that begin in the 64 pages from `base`, those of objects by the spans table. *taken are
+ * the pages there that spans from before reach into, and afterwards those of the next 64 that these do.
+ * False when the table says what cannot be. */
+static bool count_word(struct heap *heap, uint64_t base, uint64_t end, uint64_t *taken,
+	struct recovery *recovery)
+{
+	const _Atomic uint32_t *table = span_table_entry(heap, base);
+	uint64_t here = *taken;
+	uint64_t behind = 0;
+
+	for (uint64_t heads = heads_of_word(heap, base); heads != 0; heads &= heads - 1) {
+		uint64_t within = page_bits_lowest(heads);
+		uint32_t entry = atomic_load_explicit(&table[within], memory_order_relaxed);
+		uint32_t npages = entry & ~TABLE_OBJECTS;
+		uint64_t mask;
+
+		if (!(entry & TABLE_OBJECTS)) {
+			count_by_record(heap, base + within, end, recovery);
+			continue;
+		}
+		if (npages - 1 >= SPAN_OBJECTS_MOST_PAGES || (here >> within & 1) != 0)
+			return false;
+		mask = (UINT64_C(1) << npages) - 1;
+		here |= mask << within;
+		if (within + npages > WORD_PAGES)
+			behind |= mask >> (WORD_PAGES - within);
+		recovery->spans++;
+	}
+	heap->pages.free_words[base / WORD_PAGES] &= ~here;
+	*taken = behind;
 	return true;
 }
 
@@ -304,25 +325,13 @@ static bool count_by_table(struct heap *heap, uint64_t head, uint64_t end, uint3
 static bool derive_trusted(struct heap *heap, uint64_t first, uint64_t end,
 	struct recovery *recovery)
 {
-	uint64_t covered = first;
+	uint64_t taken = 0;
 
 	page_bits_set_range(heap->pages.free_words, first, end - first);
-	for (uint64_t base = first; base < end; base += WORD_PAGES) {
-		uint64_t heads = heads_of_word(heap, base);
-		_Atomic uint32_t *table = span_table_entry(heap, base);
-
-		for (; heads != 0; heads &= heads - 1) {
-			uint64_t within = page_bits_lowest(heads);
-			uint32_t entry = atomic_load_explicit(&table[within], memory_order_relaxed);
-
-			if (base + within < covered ||
-				!count_by_table(heap, base + within, end, entry, recovery))
-				return false;
-			if (entry & TABLE_OBJECTS)
-				covered = base + within + (entry & ~TABLE_OBJECTS);
-		}
-	}
-	return true;
+	for (uint64_t base = first; base < end; base += WORD_PAGES)
+		if (!count_word(heap, base, end, &taken, recovery))
+			return false;
+	return taken == 0;
 }
 
 static void derive_free_pages(struct heap *heap, uint64_t arena, struct recovery *recovery)
