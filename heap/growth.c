@@ -492,9 +492,22 @@ static int add_chunks(struct thread *thread, uint64_t chunks)
 	return 0;
 }
 
+/* Pages that could still be backed. A look without the lock: others may be at it. */
+static uint64_t unbacked_pages(const struct heap *heap)
+{
+	uint64_t chunks = 0;
+
+	for (uint64_t arena = 0; arena < heap->max_arenas; arena++)
+		if (unbacked_from(heap, arena) < arena_end_chunk(heap, arena))
+			chunks += arena_end_chunk(heap, arena) - unbacked_from(heap, arena);
+	return chunks << CHUNK_PAGES_SHIFT;
+}
+
 int growth_reserve(struct thread *thread, uint64_t npages)
 {
 	pages_give_back(thread);
+	if (npages > pages_count_free(thread) + unbacked_pages(thread->heap))
+		return ENOMEM;
 	for (;;) {
 		uint64_t found = pages_count_free(thread);
 		uint64_t chunks = (npages - found + CHUNK_PAGES - 1) >> CHUNK_PAGES_SHIFT;

@@ -35,8 +35,8 @@ void growth_give_back_alone(struct heap *heap);
 bool growth_is_continued(const struct heap *heap, uint64_t arena);
 
 /* Sees to it that at least `npages` pages are free: backs as many chunks as are missing, and makes them
- * present in this process. Others may take them at once. 0 or an errno as growth_extend(), and then
- * what was backed stays. Crash: as growth_extend(). */
+ * present in this process. Others may take them at once. 0 or an errno as growth_extend(): ENOMEM
+ * before anything is backed; else what was backed stays. Crash: as growth_extend(). */
 int growth_reserve(struct thread *thread, uint64_t npages);
 
 /* Backs and writes the head of an arena whose turn it is, and raises the arena count. The caller
