@@ -213,9 +213,9 @@ enum span_purpose {
 struct span {
 	/* --- the owner's line */
 	_Atomic uint32_t pages;
-	_Atomic uint8_t span_class; /* size class and kind, or SPAN_CLASS_LARGE */
-	_Atomic uint8_t purpose;    /* enum span_purpose */
-	_Atomic uint16_t run_flags; /* of a page run */
+	_Atomic uint8_t span_class;  /* size class and kind, or SPAN_CLASS_LARGE */
+	_Atomic uint8_t purpose;     /* enum span_purpose */
+	_Atomic uint16_t run_flags;  /* of a page run */
 	_Atomic uint64_t generation; /* counts the lives of this record; changes first */
 	_Atomic uint64_t hot;        /* heap/hot.h: incarnation, owner, class. Volatile. */
 	_Atomic uint64_t bytes;      /* of a large block: what was asked for, rounded to 16 */

@@ -68,8 +68,8 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
  * it may have more pages than it needs. */
 static bool was_resizing(const struct heap *heap, uint64_t head)
 {
-	uint32_t owner = hot_owner(
-		atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire));
+	uint32_t owner = hot_owner(atomic_load_explicit(&span_of_head(heap, head)->hot,
+		memory_order_acquire));
 
 	return owner >= HOT_DYING && owner < HOT_QUARANTINE;
 }
@@ -465,8 +465,8 @@ void span_resume_resize(struct thread *thread, uint32_t dead)
 {
 	struct heap *heap = thread->heap;
 	struct slot_log *log = &heap->logs[dead];
-	uint64_t head = atomic_load_explicit(&heap_slot_words(heap, dead)->touching,
-		memory_order_acquire);
+	uint64_t head =
+		atomic_load_explicit(&heap_slot_words(heap, dead)->touching, memory_order_acquire);
 	uint64_t needed;
 	uint64_t run;
 

@@ -384,21 +384,6 @@ static void test_arenas_forsaken(void)
 	fixture_close(f);
 }
 
-/* A dead grower had published chunks that it then did not get. */
-static void test_published_ahead(void)
-{
-	struct fixture *f = fixture_open(1, 1);
-	struct thread *thread = &f->threads[0];
-
-	use(thread, 5);
-	atomic_store(&f->heap->published[0], ARENA_CHUNKS);
-	fixture_expect_good(f);
-	use(thread, CHUNK_PAGES);
-	CU_ASSERT_EQUAL(atomic_load(&f->heap->published[0]), arena_frontier(f->heap, 0));
-	fixture_expect_good(f);
-	fixture_close(f);
-}
-
 /* --- zeros --------------------------------------------------------------------------------- */
 
 static uint64_t zeros_from(struct thread *thread, uint64_t npages)
@@ -462,7 +447,6 @@ static CU_TestInfo tests[] = {
 	{ "several arenas, disk full", test_arenas_disk_full },
 	{ "several arenas of the dead", test_arenas_of_the_dead },
 	{ "several arenas, forsaken", test_arenas_forsaken },
-	{ "published ahead", test_published_ahead },
 	{ "known zero", test_known_zero },
 	{ "torn arena", test_torn_arena },
 	CU_TEST_INFO_NULL,

@@ -201,8 +201,8 @@ static void make_heap(unsigned setting)
 	}
 	first = image->heap.zone_chunks[0];
 	if ((setting & SETTING_ARENAS) == 0)
-		image->bytes = (first + CHUNKS_BACKED + (setting & SETTING_GROWTH ? 1 : 0)) *
-			CHUNK_BYTES;
+		image->bytes =
+			(first + CHUNKS_BACKED + (setting & SETTING_GROWTH ? 1 : 0)) * CHUNK_BYTES;
 	world.ghosts = ghosts;
 	world.dead = dead;
 	world.lives = lives;
@@ -464,9 +464,9 @@ static const char *check_promises(struct heap *heap)
 	walk_heap(heap, count_block, &live);
 	walk_manual(heap, count_pages, &pages);
 	broken = check_count("blocks are live", live, sum.least, sum.most);
-	return broken != NULL ? broken
-			      : check_count("pages are in manual runs", pages, sum.least_pages,
-					sum.most_pages);
+	return broken != NULL
+		? broken
+		: check_count("pages are in manual runs", pages, sum.least_pages, sum.most_pages);
 }
 
 static const char *check_backing(const struct heap *heap)
@@ -491,9 +491,10 @@ static const char *check_arenas(const struct heap *heap)
 	for (uint64_t chunk = 0; chunk < arena_word_chunks(word); chunk++)
 		if (!(backed.chunks & UINT64_C(1) << (ARENA_CHUNKS + chunk)))
 			return "a chunk of a continuation is not backed";
-	for (uint64_t i = 0; !arena_is_ordinary(heap, 1) && arena_word_chunks(word) == 0 &&
-		i < ARENA_BYTES / sizeof(*words);
-		i++)
+	if (arena_is_ordinary(heap, 1) || arena_word_chunks(word) != 0 ||
+		heap->directory[1].touched != 0)
+		return NULL;
+	for (uint64_t i = 0; i < ARENA_BYTES / sizeof(*words); i++)
 		if (words[i] != 0)
 			return "an arena that was given back holds something";
 	return NULL;
