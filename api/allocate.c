@@ -74,9 +74,8 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 	if (align < BLOCK_ALIGN)
 		align = BLOCK_ALIGN;
 	small = size_is_small(size) && align <= PAGE_BYTES;
-	off = small
-		? allocate_small(&state->thread, size, align, noscan, &usable, &error)
-		: allocate_large(&state->thread, size, align, noscan, &usable, &error);
+	off = small ? allocate_small(&state->thread, size, align, noscan, &usable, &error)
+		    : allocate_large(&state->thread, size, align, noscan, &usable, &error);
 	thread_done(state);
 	if (off == 0)
 		return error_no_block(error);

@@ -1,10 +1,10 @@
 /* pages.c -- manual page runs, and space set aside for later
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "heap/pages.h"
 #include "api/error.h"
 #include "api/thread.h"
 #include "heap/growth.h"
 #include "heap/manual.h"
-#include "heap/pages.h"
 #include "recovery/check.h"
 
 #include <errno.h>

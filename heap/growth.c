@@ -63,7 +63,7 @@ static int make_zero(const struct heap *heap, uint64_t offset, uint64_t bytes)
 	return error == ENOTSUP ? 0 : error;
 }
 
-/* An unused arena holds zeros, but of a torn file, of which nothing is known. */
+/* An unused arena holds zeros, but when a death left it half made, and of a torn file. */
 static int clean_arena(struct heap *heap, uint64_t arena)
 {
 	const struct system *system = &heap->system;
@@ -107,6 +107,10 @@ int growth_make_arena(struct heap *heap, uint64_t arena)
 		error = back_arena_head(heap, arena);
 	if (error != 0)
 		return error;
+	/* Not all of it is zero any more. Crash: cleaned by the next one that takes it, as whatever. */
+	atomic_store_explicit(&heap->directory[arena].touched,
+		arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT, memory_order_relaxed);
+	crash_order();
 	header = arena_header(heap, arena);
 	header->magic = ARENA_MAGIC;
 	header->arena = arena;
@@ -200,8 +204,6 @@ static void publish_all(struct thread *thread)
 			continue;
 		if (published < arena_frontier(heap, arena))
 			pages_publish(thread, arena);
-		else if (published > arena_frontier(heap, arena))
-			pages_skip_publishing(thread, arena, arena_frontier(heap, arena));
 	}
 }
 
@@ -403,20 +405,8 @@ static void count_row(struct heap *heap, const struct row *row)
 static void claim_row(struct thread *thread, const struct row *row, uint64_t npages)
 {
 	struct heap *heap = thread->heap;
-	uint64_t end = arena_end_chunk(heap, row->arena);
 
-	pages_open_intent(thread->log, 0, RUN_ALLOC, row->chunk << CHUNK_PAGES_SHIFT, npages);
-	/* Crash: names pages behind the frontier; dropped. */
-	crash_order();
-	pages_skip_publishing(thread, row->arena, end);
-	/* Crash: the next one that grows the heap sees published chunks behind the frontier, and has
-	 * them published again. */
-	crash_order();
-	atomic_store_explicit(&heap->directory[row->arena].touched, end << CHUNK_PAGES_SHIFT,
-		memory_order_relaxed);
-	crash_order();
-	atomic_store_explicit(&heap->directory[row->arena].frontier, end, memory_order_release);
-	/* Crash: the intent returns these pages. */
+	pages_take_frontier(thread, row->arena, arena_end_chunk(heap, row->arena), npages);
 	count_row(heap, row);
 	for (uint64_t arena = row->arena + 1; arena < row->end; arena++)
 		atomic_store_explicit(&heap->directory[arena].frontier,
@@ -491,9 +481,22 @@ static int add_chunks(struct thread *thread, uint64_t chunks)
 	return 0;
 }
 
+/* Pages that could still be backed. A look without the lock: others may be at it. */
+static uint64_t unbacked_pages(const struct heap *heap)
+{
+	uint64_t chunks = 0;
+
+	for (uint64_t arena = 0; arena < heap->max_arenas; arena++)
+		if (unbacked_from(heap, arena) < arena_end_chunk(heap, arena))
+			chunks += arena_end_chunk(heap, arena) - unbacked_from(heap, arena);
+	return chunks << CHUNK_PAGES_SHIFT;
+}
+
 int growth_reserve(struct thread *thread, uint64_t npages)
 {
 	pages_give_back(thread);
+	if (npages > pages_count_free(thread) + unbacked_pages(thread->heap))
+		return ENOMEM;
 	for (;;) {
 		uint64_t found = pages_count_free(thread);
 		uint64_t chunks = (npages - found + CHUNK_PAGES - 1) >> CHUNK_PAGES_SHIFT;

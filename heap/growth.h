@@ -18,7 +18,7 @@ int growth_extend(struct thread *thread, uint64_t npages, uint64_t align_pages);
  * it, backed, and leaves intent[0] open as RUN_ALLOC on it, as pages_allocate() does. Its pages hold
  * zeros. Returns its first page; 0 with *error ENOMEM, ENOSPC or another of fallocate(2).
  *
- * Under the growth lock: intent; the first arena's frontier, whose chunks count as published already;
+ * Under the growth lock: the first arena's frontier and the intent in one section of the page lock; then
  * an entry for each continuation. Whoever finds continuations that neither an intent nor a span at
  * the end of the arena where they begin covers gives them back.
  * Crash: the intent returns what has metadata, and the continuations are given back. */
@@ -35,8 +35,8 @@ void growth_give_back_alone(struct heap *heap);
 bool growth_is_continued(const struct heap *heap, uint64_t arena);
 
 /* Sees to it that at least `npages` pages are free: backs as many chunks as are missing, and makes them
- * present in this process. Others may take them at once. 0 or an errno as growth_extend(), and then
- * what was backed stays. Crash: as growth_extend(). */
+ * present in this process. Others may take them at once. 0 or an errno as growth_extend(): ENOMEM
+ * before anything is backed; else what was backed stays. Crash: as growth_extend(). */
 int growth_reserve(struct thread *thread, uint64_t npages);
 
 /* Backs and writes the head of an arena whose turn it is, and raises the arena count. The caller

@@ -134,6 +134,9 @@ static void repair_run(struct heap *heap, uint64_t run)
 	uint64_t end = first + run_pages(run);
 	_Atomic uint64_t *published = &heap->published[page_arena(first)];
 
+	/* The frontier was about to move. */
+	if (!page_is_data(heap, first))
+		return;
 	for (uint64_t base = first & ~(WORD_PAGES - 1); base < end; base += WORD_PAGES) {
 		uint64_t mask = run_mask(run, base);
 		uint64_t free_mask = heap_free_word(heap, base) & ~mask;
@@ -549,10 +552,25 @@ void pages_publish(struct thread *thread, uint64_t arena)
 	pages_unlock(thread);
 }
 
-void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk)
+void pages_take_frontier(struct thread *thread, uint64_t arena, uint64_t end, uint64_t npages)
 {
+	struct heap *heap = thread->heap;
+	uint64_t page = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t run = run_make(RUN_PLAIN, page, (end << CHUNK_PAGES_SHIFT) - page);
+
 	pages_lock(thread);
-	atomic_store_explicit(&thread->heap->published[arena], chunk, memory_order_release);
+	raise_touched(heap, end << CHUNK_PAGES_SHIFT);
+	pages_journal_write(heap, &run, 1);
+	/* Crash: not data yet, so the repair leaves them alone. */
+	atomic_store_explicit(&heap->directory[arena].frontier, end, memory_order_release);
+	/* Crash: the repair makes them free. Only now may an intent name them: behind the frontier they
+	 * could become somebody else's before the intent is looked at. */
+	crash_order();
+	pages_open_intent(thread->log, 0, RUN_ALLOC, page, npages);
+	/* Crash: taken, by the intent; the reaper returns them. */
+	crash_order();
+	atomic_store_explicit(&heap->published[arena], end, memory_order_release);
+	pages_journal_clear(heap);
 	pages_unlock(thread);
 }
 

@@ -83,9 +83,11 @@ static inline void pages_close_intent(struct slot_log *log, unsigned which)
 /* Adds chunks between an arena's published mark and its frontier to the free pages. */
 void pages_publish(struct thread *thread, uint64_t arena);
 
-/* Says that the arena's chunks below `chunk`, which is or will be its frontier, are published: for chunks
- * that are taken before anybody else could see them free. The caller holds the growth lock. */
-void pages_skip_publishing(struct thread *thread, uint64_t arena, uint64_t chunk);
+/* Moves an arena's frontier from its present place to chunk `end` for a run of `npages` that begins there,
+ * and leaves intent[0] open as RUN_ALLOC on it: the chunks are backed, and nobody sees them free. The
+ * caller holds the growth lock.
+ * Crash: chunks behind the frontier still, or free ones, or the intent's. */
+void pages_take_frontier(struct thread *thread, uint64_t arena, uint64_t end, uint64_t npages);
 
 /* How many pages are free now, in all arenas: not those that caches and limbo hold. */
 uint64_t pages_count_free(struct thread *thread);

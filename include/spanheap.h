@@ -255,6 +255,10 @@ SH_API sh_off sh_pages_alloc(struct sh_heap *heap, size_t npages, unsigned flags
  *
  * Errors: SH_EBADPTR (a page of a block, none of the heap's, or `off` is no multiple of a page),
  * SH_EDOUBLEFREE (a page in no run), EROFS, SH_ESLOTS: refused, nothing changed. EINVAL (npages 0).
+ * ENOTSUP: a run of more than about 987 MiB goes on in address space of its own, from the next multiple
+ * of 1 GiB on, where no part of it can begin once its front is gone. So of such a run this frees all,
+ * or any part below the first such multiple, with or without all that is behind, or all from one such
+ * multiple on.
  * Crash: all of it freed, or none; then runs may have become two at the ends of the range, or one
  * inside it. SH_IO is no reason to keep a run whose free was begun: its caller knew that the I/O
  * was over. Runs beside anything but frees of the same pages, of which one is refused. */
@@ -279,8 +283,8 @@ SH_API int sh_pages_walk(struct sh_heap *heap, sh_pages_fn *pages, void *argumen
  * the caller's alone, and need not be in one piece. What had to be added is made present in this
  * process, too, where Linux can (5.14); other processes pay for their first touch of each page.
  *
- * Errors: ENOMEM (beyond the maximum size), ENOSPC and others of fallocate(2): what was backed stays
- * free. EROFS, SH_ESLOTS. Crash: as much as was backed stays free. Runs beside anything. */
+ * Errors: ENOMEM (beyond the maximum size; nothing was backed), ENOSPC and others of fallocate(2): what
+ * was backed stays free. EROFS, SH_ESLOTS. Crash: as much as was backed stays free. Runs beside anything. */
 SH_API int sh_reserve(struct sh_heap *heap, size_t bytes);
 
 /* Sets the root `name` (1 to 63 bytes) to `off`; 0 removes it.

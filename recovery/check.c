@@ -294,12 +294,9 @@ static void check_free_pages(struct check *check, uint64_t arena)
 {
 	const struct heap *heap = check->heap;
 	uint64_t first = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
-	uint64_t published = atomic_load_explicit(&heap->published[arena], memory_order_relaxed)
+	uint64_t end = atomic_load_explicit(&heap->published[arena], memory_order_relaxed)
 		<< CHUNK_PAGES_SHIFT;
 
-	/* Chunks that are published ahead of the frontier are not there yet. */
-	end = published < end ? published : end;
 	for (uint64_t base = first; base < end && !check->stopped; base += WORD_PAGES) {
 		pages_lock(check->thread);
 		check_page_word(check, base);
@@ -458,13 +455,6 @@ static bool log_damaged(const struct heap *heap, uint32_t slot)
 		(word.count != 0 && log_entry_at(heap, log, word.count - 1) == NULL);
 }
 
-/* An allocation of several arenas is named before the frontier moves. */
-static bool is_row(const struct heap *heap, uint64_t run)
-{
-	return run_operation(run) == RUN_ALLOC && run_pages(run) != run_pages(run_clip(run)) &&
-		run_page(run) + run_pages(run) <= heap->max_bytes >> PAGE_SHIFT;
-}
-
 static void check_log(struct check *check, uint32_t slot)
 {
 	const struct slot_log *log = &check->heap->logs[slot];
@@ -479,7 +469,7 @@ static void check_log(struct check *check, uint32_t slot)
 	for (unsigned which = 0; which < 2; which++) {
 		uint64_t run = atomic_load_explicit(&log->intent[which], memory_order_relaxed);
 
-		if (run != 0 && !run_is_data(check->heap, run) && !is_row(check->heap, run))
+		if (run != 0 && !run_is_data(check->heap, run))
 			report(check, off, "slot %u: an intent names pages that hold no data",
 				slot);
 	}

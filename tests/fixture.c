@@ -1,5 +1,6 @@
 /* fixture.c -- a heap in memory, with threads that can be declared dead and a disk that can be full
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "tests/fixture.h"
 
 #include "heap/object.h"
@@ -71,6 +72,14 @@ static int back_control(void *context, uint64_t offset, uint64_t bytes)
 											    : EFBIG;
 }
 
+/* The buffer is anonymous memory: what is dropped reads as zeros. */
+static int zero_heap(void *context, uint64_t offset, uint64_t bytes)
+{
+	struct fixture *f = context;
+
+	return madvise(f->image.base + offset, bytes, MADV_DONTNEED) == 0 ? 0 : errno;
+}
+
 struct system fixture_system(struct fixture *f)
 {
 	return (struct system){
@@ -82,6 +91,7 @@ struct system fixture_system(struct fixture *f)
 		.now_ns = system_now_ns,
 		.back_heap = back_heap,
 		.back_control = back_control,
+		.zero_heap = zero_heap,
 	};
 }
 

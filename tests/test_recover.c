@@ -3,6 +3,7 @@
  *
  * test_settle.c has the states of a log. Here: the image as a whole, the two copies of the
  * superblock, spans that cannot be true, and damage of any kind. */
+#include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/root.h"
@@ -24,6 +25,17 @@
 
 #define THREADS 3u
 
+/* A page run, of which a part is freed again. */
+static void leave_run(struct thread *thread, struct random *random)
+{
+	uint64_t npages = 3 + random_below(random, 30);
+	int error = 0;
+	uint64_t head = manual_allocate(thread, npages, RUN_IO, &error);
+
+	CU_ASSERT_NOT_EQUAL_FATAL(head, 0);
+	CU_ASSERT_EQUAL(manual_free(thread, head + 1, npages - 2), 0);
+}
+
 static void fill(struct fixture *f, struct random *random, unsigned steps)
 {
 	uint64_t blocks[100] = { 0 };
@@ -36,6 +48,8 @@ static void fill(struct fixture *f, struct random *random, unsigned steps)
 		if (*block != 0)
 			CU_ASSERT_EQUAL(object_free(thread, *block), 0);
 		*block = fixture_block(thread, 1 + random_below(random, limit));
+		if (i % 25 == 0)
+			leave_run(thread, random);
 	}
 }
 
@@ -630,6 +644,9 @@ static void open_and_use(struct fixture *f)
 		if (off != 0)
 			object_free(&f->threads[0], off);
 	}
+	for (uint64_t page = 0; page < 2 * ARENA_PAGES; page += 1 + page % 7)
+		manual_free(&f->threads[page & 1], page, 1 + page % 5);
+	manual_allocate(&f->threads[0], ARENA_PAGES - ARENA_PAGES / 4, 0, &error);
 	for (unsigned i = 0; i < ROOT_COUNT; i++)
 		object_free(&f->threads[0], atomic_load(&f->heap->roots[i].value[1]));
 	fixture_give_back(&f->threads[0]);
@@ -751,7 +768,9 @@ static void test_damaged_records(void)
 static void set_frontier(void *argument)
 {
 	struct fixture *f = argument;
-	static const uint64_t frontiers[] = { 0, 1, ARENA_CHUNKS - 1, ARENA_CHUNKS, UINT64_MAX };
+	static const uint64_t frontiers[] = { 0, 1, ARENA_CHUNKS - 1, ARENA_CHUNKS, UINT64_MAX,
+		ARENA_GIVEN_BACK, ARENA_CONTINUES | UINT64_C(1) << ARENA_ORIGIN_BITS,
+		ARENA_CONTINUES | ARENA_CHUNKS << ARENA_ORIGIN_BITS | 7 };
 
 	for (size_t i = 0; i < LENGTH_OF(frontiers); i++)
 		for (uint64_t arena = 0; arena < 2; arena++) {

@@ -293,6 +293,51 @@ static void test_reserve(void)
 	close_good(heap);
 }
 
+/* A block and a run larger than an arena: transactions edit them, a death and a restart leave them, and
+ * what is freed is no longer on the disk. */
+static void test_arenas(void)
+{
+	struct sh_heap *heap;
+	uint64_t before;
+	sh_off off;
+	sh_off word;
+	struct sh_txn *txn;
+
+	if (ARENA_BYTES > UINT64_C(64) << 20) {
+		printf("SKIPPED: it takes gigabytes of disk; build with SPANHEAP_SMALL ");
+		return;
+	}
+	heap = new_heap();
+	before = disk_bytes();
+	off = sh_alloc_ex(heap, ARENA_BYTES + 100, 0, SH_ZERO);
+	CU_ASSERT_NOT_EQUAL_FATAL(off, 0);
+	word = off + ARENA_BYTES;
+	CU_ASSERT_EQUAL(*(uint64_t *)sh_ptr(heap, word), 0);
+	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0, &txn), 0);
+	CU_ASSERT_EQUAL(sh_txn_add(txn, sh_ptr(heap, ARENA_BYTES - 8), 16), 0);
+	*(uint64_t *)sh_ptr(heap, ARENA_BYTES) = 1;
+	sh_txn_abort(txn);
+	CU_ASSERT_EQUAL(*(uint64_t *)sh_ptr(heap, ARENA_BYTES), 0);
+	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0, &txn), 0);
+	CU_ASSERT_EQUAL(sh_txn_store(txn, sh_ptr(heap, word), 7), 0);
+	CU_ASSERT_EQUAL(sh_txn_commit(txn), 0);
+	CU_ASSERT_EQUAL(sh_close(heap), 0);
+	heap = open_heap(0);
+	CU_ASSERT_EQUAL(*(uint64_t *)sh_ptr(heap, word), 7);
+	CU_ASSERT(sh_usable_size(heap, off) >= ARENA_BYTES + 100);
+	expect_good(heap);
+	CU_ASSERT_TRUE(disk_bytes() >= ARENA_BYTES);
+	CU_ASSERT_EQUAL(sh_free(heap, off), 0);
+	/* What lay in the first arena stays. */
+	CU_ASSERT_TRUE(disk_bytes() <= before + ARENA_BYTES);
+	expect_good(heap);
+	off = sh_pages_alloc(heap, ARENA_PAGES, SH_ZERO);
+	CU_ASSERT_NOT_EQUAL_FATAL(off, 0);
+	CU_ASSERT_EQUAL(sh_pages_free(heap, off, ARENA_PAGES - 1), ENOTSUP);
+	CU_ASSERT_EQUAL(sh_pages_free(heap, off, ARENA_PAGES), 0);
+	close_good(heap);
+}
+
 static CU_TestInfo tests[] = {
 	{ "pages", test_pages },
 	{ "refusals", test_refusals },
@@ -301,6 +346,7 @@ static CU_TestInfo tests[] = {
 	{ "reopened", test_reopened },
 	{ "transaction in a run", test_transaction },
 	{ "reserve", test_reserve },
+	{ "several arenas", test_arenas },
 	CU_TEST_INFO_NULL,
 };
 

@@ -560,9 +560,10 @@ static const char *check_arenas(const struct heap *heap)
 	for (uint64_t chunk = 0; chunk < arena_word_chunks(word); chunk++)
 		if (!(backed.chunks & UINT64_C(1) << (ARENA_CHUNKS + chunk)))
 			return "a chunk of a continuation is not backed";
-	for (uint64_t i = 0; !arena_is_ordinary(heap, 1) && arena_word_chunks(word) == 0 &&
-		i < ARENA_BYTES / sizeof(*words);
-		i++)
+	if (arena_is_ordinary(heap, 1) || arena_word_chunks(word) != 0 ||
+		heap->directory[1].touched != 0)
+		return NULL;
+	for (uint64_t i = 0; i < ARENA_BYTES / sizeof(*words); i++)
 		if (words[i] != 0)
 			return "an arena that was given back holds something";
 	return NULL;

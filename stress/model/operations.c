@@ -700,14 +700,14 @@ static void prepare_smaller(struct world *world, unsigned process)
 
 static uint64_t run_shrink(struct world *world, unsigned process)
 {
-	return span_resize_large(thread_of(world, process),
-		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+	return span_resize_large(thread_of(world, process), kept(world, process, 0) >> PAGE_SHIFT,
+		SMALLER_BYTES);
 }
 
 static uint64_t run_grow(struct world *world, unsigned process)
 {
-	return span_resize_large(thread_of(world, process),
-		kept(world, process, 0) >> PAGE_SHIFT, LARGE_BYTES);
+	return span_resize_large(thread_of(world, process), kept(world, process, 0) >> PAGE_SHIFT,
+		LARGE_BYTES);
 }
 
 static uint64_t run_shrink_free(struct world *world, unsigned process)
@@ -928,7 +928,8 @@ static const char *promise_continuation_freed(const struct world *world, unsigne
 
 	if (!in_runs(heap, page, ARENA_PAGES - page))
 		return "a free took more than its part of a run";
-	return promise_pages_freed(world, process, blocks, ROW_PAGES, page + ROW_PAGES - ARENA_PAGES);
+	return promise_pages_freed(world, process, blocks, ROW_PAGES,
+		page + ROW_PAGES - ARENA_PAGES);
 }
 
 static uint64_t run_free_row_rest(struct world *world, unsigned process)
@@ -956,8 +957,8 @@ static void prepare_large_row(struct world *world, unsigned process)
 
 static uint64_t run_shrink_row(struct world *world, unsigned process)
 {
-	return span_resize_large(thread_of(world, process),
-		kept(world, process, 0) >> PAGE_SHIFT, SMALLER_BYTES);
+	return span_resize_large(thread_of(world, process), kept(world, process, 0) >> PAGE_SHIFT,
+		SMALLER_BYTES);
 }
 
 static const char *promise_row_shrunk(const struct world *world, unsigned process,
