@@ -3,30 +3,29 @@
 #include "api/allocate.h"
 #include "api/error.h"
 #include "heap/object.h"
+#include "heap/span.h"
 
 #include <errno.h>
 #include <string.h>
 
 /* --- in place ------------------------------------------------------------------------------ */
 
-static uint64_t pages_of(uint64_t bytes)
+/* Within its pages by one store, or into free pages behind it, or by giving its last pages back. Crash: the
+ * block has its old length or its new one. */
+static bool resize_large(struct thread *thread, const struct block *block, uint64_t bytes)
 {
-	return (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
-}
-
-/* Within its pages. One store: the block has its old length or its new one. */
-static bool resize_large(const struct block *block, uint64_t bytes)
-{
-	if (pages_of(bytes) != atomic_load_explicit(&block->span->pages, memory_order_relaxed))
-		return false;
+	if (span_large_pages(bytes) !=
+		atomic_load_explicit(&block->span->pages, memory_order_relaxed))
+		return span_resize_large(thread, block->head, bytes);
 	atomic_store_explicit(&block->span->bytes, bytes, memory_order_relaxed);
 	return true;
 }
 
-static bool resize_in_place(const struct block *block, uint64_t size)
+static bool resize_in_place(struct thread *thread, const struct block *block, uint64_t size)
 {
 	if (block->bit == 0)
-		return !size_is_small(size) && resize_large(block, (size + 15) & ~UINT64_C(15));
+		return !size_is_small(size) &&
+			resize_large(thread, block, (size + 15) & ~UINT64_C(15));
 	return size_is_small(size) && size_class_of(size) == block->span_class >> 1;
 }
 
@@ -83,7 +82,10 @@ static sh_off resize(struct sh_heap *heap, struct thread_state *state, sh_off of
 		error = find_live(heap, off, &block);
 	if (error != 0)
 		return error_no_block(error);
-	return resize_in_place(&block, size) ? off : move(heap, &block, size);
+	if (!resize_in_place(&state->thread, &block, size))
+		return move(heap, &block, size);
+	thread_done(state);
+	return off;
 }
 
 sh_off sh_realloc(struct sh_heap *heap, sh_off off, size_t size)
@@ -132,14 +134,17 @@ static sh_off move_to(struct sh_heap *heap, sh_off *dst, const struct block *blo
 	return size <= block->bytes ? block->off : error_no_block(error);
 }
 
-static sh_off resize_to(struct sh_heap *heap, sh_off *dst, size_t size)
+static sh_off resize_to(struct sh_heap *heap, struct thread_state *state, sh_off *dst, size_t size)
 {
 	struct block block = { .bit = 0 };
 	int error = find_live(heap, *dst, &block);
 
 	if (error != 0)
 		return error_no_block(error);
-	return resize_in_place(&block, size) ? *dst : move_to(heap, dst, &block, size);
+	if (!resize_in_place(&state->thread, &block, size))
+		return move_to(heap, dst, &block, size);
+	thread_done(state);
+	return *dst;
 }
 
 sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size)
@@ -154,5 +159,5 @@ sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size)
 		return error_no_block(EINVAL);
 	if (state->txn.open)
 		return error_no_block(EBUSY);
-	return *dst == 0 ? sh_alloc_to(heap, dst, size, 0) : resize_to(heap, dst, size);
+	return *dst == 0 ? sh_alloc_to(heap, dst, size, 0) : resize_to(heap, state, dst, size);
 }
