@@ -1,5 +1,6 @@
 /* info.c -- spanheap info: superblock, geometry, sizes, state, roots
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "recovery/check.h"
 #include "tools/view.h"
 
 #include <inttypes.h>
@@ -57,6 +58,36 @@ static void print_geometry(struct printer *printer)
 	print_bytes(printer, "page_bytes", "page", PAGE_BYTES);
 	print_bytes(printer, "chunk_bytes", "chunk", CHUNK_BYTES);
 	print_bytes(printer, "arena_bytes", "arena", ARENA_BYTES);
+	print_group_end(printer);
+}
+
+/* Stack. Pages that their users manage themselves. */
+struct run_sum {
+	uint64_t runs;
+	uint64_t pages;
+	uint64_t io_pages;
+};
+
+static int sum_run(const struct sh_pages *pages, void *argument)
+{
+	struct run_sum *sum = argument;
+
+	sum->runs++;
+	sum->pages += pages->npages;
+	sum->io_pages += pages->flags & SH_IO ? pages->npages : 0;
+	return 0;
+}
+
+static void print_runs(const struct view *view, struct printer *printer)
+{
+	struct heap heap = view->heap;
+	struct run_sum sum = { .runs = 0 };
+
+	walk_manual(&heap, sum_run, &sum);
+	print_group(printer, "page_runs", "page runs");
+	print_number(printer, "runs", "runs", sum.runs);
+	print_number(printer, "pages", "pages", sum.pages);
+	print_number(printer, "io_pages", "pages for I/O", sum.io_pages);
 	print_group_end(printer);
 }
 
@@ -146,6 +177,7 @@ enum status info_run(const struct arguments *arguments)
 	print_superblock(&view, &printer);
 	print_geometry(&printer);
 	print_sizes(&view, &printer);
+	print_runs(&view, &printer);
 	print_roots(&view, &printer);
 	problems_print(&view.wrong, &printer, "problems", "problems");
 	print_end(&printer);
