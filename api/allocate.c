@@ -146,7 +146,15 @@ __attribute__((noinline)) static int look_at_emptied(struct thread_state *state,
 __attribute__((noinline)) static int free_unhinted(struct thread_state *state, sh_off off,
 	struct sh_heap *heap)
 {
-	switch (object_free_owned(&state->thread, off)) {
+	struct thread *thread = &state->thread;
+	struct located at;
+	int error;
+
+	if (!object_locate(thread, off, &at))
+		return free_anywhere(heap, off);
+	if (!located_is_own(thread, &at))
+		return object_free_foreign(thread, &at, &error) ? error : free_anywhere(heap, off);
+	switch (object_free_owned(thread, off, &at)) {
 	case OBJECT_FREED:
 		return 0;
 	case OBJECT_WORD_EMPTIED:

@@ -25,7 +25,9 @@ bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off)
 {
 	/* Addresses below the base wrap around to offsets beyond the end. */
 	*off = (uint64_t)((uintptr_t)ptr - (uintptr_t)heap->heap.base);
-	return *off % sizeof(uint64_t) == 0 && handle_inside(heap, *off, sizeof(uint64_t));
+	return *off % sizeof(uint64_t) == 0 &&
+		(chunk_meta(&heap->heap, *off >> PAGE_SHIFT) != NULL ||
+			bytes_are_data(&heap->heap, *off, sizeof(uint64_t)));
 }
 
 void handle_bump_stamp(struct sh_heap *heap, struct thread *thread)

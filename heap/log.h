@@ -45,6 +45,7 @@ struct log_word {
 	uint64_t index;
 };
 
+#define LOG_STATE_BITS 4
 #define LOG_COUNT_BITS 30
 #define LOG_COUNT_LIMIT ((UINT64_C(1) << LOG_COUNT_BITS) - 1)
 
@@ -54,15 +55,16 @@ static inline struct log_word log_read(const struct slot_log *log)
 
 	return (struct log_word){
 		.state = (enum log_state)(word & 15),
-		.count = word >> 4 & LOG_COUNT_LIMIT,
-		.index = word >> (4 + LOG_COUNT_BITS) & LOG_COUNT_LIMIT,
+		.count = word >> LOG_STATE_BITS & LOG_COUNT_LIMIT,
+		.index = word >> (LOG_STATE_BITS + LOG_COUNT_BITS) & LOG_COUNT_LIMIT,
 	};
 }
 
 static inline void log_write(struct slot_log *log, struct log_word word)
 {
 	atomic_store_explicit(&log->word,
-		word.index << (4 + LOG_COUNT_BITS) | word.count << 4 | (uint64_t)word.state,
+		word.index << (LOG_STATE_BITS + LOG_COUNT_BITS) | word.count << LOG_STATE_BITS |
+			(uint64_t)word.state,
 		memory_order_release);
 }
 
@@ -105,16 +107,18 @@ static inline struct log_entry *log_entry_reserved(const struct heap *heap, stru
 }
 
 /* Records an entry in the thread's own log; room was reserved. Returns its index. Crash: recorded or not. */
-static inline uint64_t log_append(struct thread *thread, const struct log_entry *entry)
+static inline uint64_t log_append(struct thread *thread, struct log_entry entry)
 {
 	struct slot_log *log = thread->log;
-	struct log_word word = log_read(log);
+	uint64_t word = atomic_load_explicit(&log->word, memory_order_relaxed);
+	uint64_t count = word >> LOG_STATE_BITS & LOG_COUNT_LIMIT;
 
-	*log_entry_reserved(thread->heap, log, word.count++) = *entry;
+	*log_entry_reserved(thread->heap, log, count) = entry;
 	/* Crash before: not recorded. */
 	crash_order();
-	log_write(log, word);
-	return word.count - 1;
+	atomic_store_explicit(&log->word, word + (UINT64_C(1) << LOG_STATE_BITS),
+		memory_order_release);
+	return count;
 }
 
 /* Records a range and its content as it is. Room for 1 + log_raw_entries(bytes) was reserved. */

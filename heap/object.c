@@ -403,6 +403,29 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	return before;
 }
 
+bool object_free_foreign(struct thread *thread, const struct located *at, int *error)
+{
+	uint64_t bit = UINT64_C(1) << (at->index & 63);
+	_Atomic uint64_t *freed = at->allocated + SPAN_FREED_STEP;
+	uint32_t owner = hot_owner(at->hot);
+	uint64_t before;
+
+	if (owner == HOT_NONE || owner >= HOT_DYING)
+		return false;
+	/* freed first, see object.h. */
+	before = atomic_load_explicit(freed, memory_order_acquire);
+	if ((atomic_load_explicit(at->allocated, memory_order_acquire) & ~before & bit) == 0)
+		return false;
+	set_touching(thread, thread->slot, at->head);
+	/* seq_cst: before the look at the hot word, see span_free_count(). Crash: freed, and in nobody's
+	 * list; touching names it. */
+	before = atomic_fetch_or(freed, bit);
+	span_list(thread->heap, at->head);
+	set_touching(thread, thread->slot, 0);
+	*error = before & bit ? SH_EDOUBLEFREE : 0;
+	return true;
+}
+
 static int free_others(struct thread *thread, const struct block *block)
 {
 	uint64_t before;

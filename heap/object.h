@@ -138,49 +138,74 @@ static inline enum object_freed object_free_hinted(struct thread *thread, uint64
 	return object_free_in(thread, hint, &hint->span->allocated[index / 64], index);
 }
 
-/* The same for any page of a span that the thread owns and whose chunk is remembered; leaves a hint of it. */
-static inline enum object_freed object_free_owned(struct thread *thread, uint64_t off)
+/* Stack. Where a block's bits are, if one can begin there. */
+struct located {
+	struct span *span;
+	_Atomic uint64_t *allocated;
+	uint64_t head;
+	uint64_t hot;
+	uint64_t index; /* in the span */
+};
+
+/* Finds them for the block at `off` in a span of objects whose hot word was laid, in a chunk that is
+ * remembered. False: there is none, or it takes a closer look. For any `off`. */
+static inline bool object_locate(const struct thread *thread, uint64_t off, struct located *at)
 {
 	const struct heap *heap = thread->heap;
 	uint64_t page = off >> PAGE_SHIFT;
 	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
 	const struct class_extent *extent;
-	struct page_hint *hint;
-	struct span *span;
+	uint64_t delta;
 	char *meta;
-	uint64_t head, span_class, delta, index;
 
 	if (chunk >= heap->chunk_limit)
-		return OBJECT_NOT_FREED;
+		return false;
 	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
 	if (meta == NULL)
-		return OBJECT_NOT_FREED;
-	head = table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
-		page);
+		return false;
+	at->head =
+		table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
+			page);
 	/* Not a span that begins in another chunk, nor page 0: none. */
-	if ((head ^ page) >> CHUNK_PAGES_SHIFT != 0)
-		return OBJECT_NOT_FREED;
-	span = meta_span(meta, head);
-	/* The hot word of a span of the thread's own differs from thread->mine by its class. */
-	span_class = atomic_load_explicit(&span->hot, memory_order_relaxed) ^ thread->mine;
-	if (span_class >= SPAN_CLASS_COUNT)
-		return OBJECT_NOT_FREED;
-	extent = &thread->extents[span_class];
-	delta = off - page_offset(head);
-	if (delta >= extent->blocks_bytes || !size_class_index(extent->reciprocal, delta, &index))
-		return OBJECT_NOT_FREED;
-	hint = thread_hint(thread, page);
+	if ((at->head ^ page) >> CHUNK_PAGES_SHIFT != 0)
+		return false;
+	at->span = meta_span(meta, at->head);
+	at->hot = atomic_load_explicit(&at->span->hot, memory_order_acquire);
+	if (!hot_laid(at->hot, heap->incarnation) || hot_class(at->hot) >= SPAN_CLASS_COUNT)
+		return false;
+	extent = &thread->extents[hot_class(at->hot)];
+	delta = off - page_offset(at->head);
+	if (delta >= extent->blocks_bytes ||
+		!size_class_index(extent->reciprocal, delta, &at->index))
+		return false;
+	at->allocated = at->index < SPAN_INLINE_WORDS * 64
+		? &at->span->allocated[at->index / 64]
+		: &meta_span_more(meta, at->head)->allocated[at->index / 64 - SPAN_INLINE_WORDS];
+	return true;
+}
+
+/* Frees a live block of a span that the thread owns; leaves a hint of the page. */
+static inline enum object_freed object_free_owned(struct thread *thread, uint64_t off,
+	const struct located *at)
+{
+	struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
+
 	*hint = (struct page_hint){
-		.page = page,
-		.base = page_offset(head),
-		.span = span,
-		.reciprocal = extent->reciprocal,
+		.page = off >> PAGE_SHIFT,
+		.base = page_offset(at->head),
+		.span = at->span,
+		.reciprocal = thread->extents[hot_class(at->hot)].reciprocal,
 	};
-	return object_free_in(thread, hint,
-		index < SPAN_INLINE_WORDS * 64
-			? &span->allocated[index / 64]
-			: &meta_span_more(meta, head)->allocated[index / 64 - SPAN_INLINE_WORDS],
-		index);
+	return object_free_in(thread, hint, at->allocated, at->index);
+}
+
+/* Frees a live block of a span that another thread owns. False: nobody owns it, or the block is not live:
+ * nothing was changed. *error is 0 or SH_EDOUBLEFREE. Crash: freed or not. */
+bool object_free_foreign(struct thread *thread, const struct located *at, int *error);
+
+static inline bool located_is_own(const struct thread *thread, const struct located *at)
+{
+	return (at->hot ^ thread->mine) < SPAN_CLASS_COUNT;
 }
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */

@@ -87,7 +87,7 @@ static struct log_entry *search_entries(const struct transaction *transaction, e
 	uint64_t count = log_read(thread->log).count;
 
 	for (uint64_t at = 0; at < count;) {
-		struct log_entry *entry = log_entry_at(thread->heap, thread->log, at);
+		struct log_entry *entry = log_entry_reserved(thread->heap, thread->log, at);
 
 		if (entry_named(entry, kind, where))
 			return entry;
@@ -118,21 +118,27 @@ static struct log_entry *find_entry(const struct transaction *transaction, enum 
 
 /* --- recording ----------------------------------------------------------------------------- */
 
-/* Room in the log, and in the index, for one named entry and `raw` raw ones. */
-static int reserve(struct transaction *transaction, uint64_t raw)
+static int reserve_index(struct transaction *transaction)
 {
 	struct transaction_index *index = &transaction->index;
-	int error = log_reserve(transaction->thread, 1 + raw);
 
-	if (error != 0)
-		return error;
-	if (index->used < INDEX_FROM_ENTRIES || index->used * 2 < index->capacity)
+	if (index->used * 2 < index->capacity)
 		return 0;
 	return index_rebuild(transaction,
 		index->capacity == 0 ? INDEX_FIRST_CAPACITY : index->capacity * 2);
 }
 
-static void record(struct transaction *transaction, enum log_kind kind, uint64_t where,
+/* Room in the log, and in the index, for one named entry and `raw` raw ones. */
+static inline int reserve(struct transaction *transaction, uint64_t raw)
+{
+	int error = log_reserve(transaction->thread, 1 + raw);
+
+	return error != 0 || transaction->index.used < INDEX_FROM_ENTRIES
+		? error
+		: reserve_index(transaction);
+}
+
+static inline void record(struct transaction *transaction, enum log_kind kind, uint64_t where,
 	uint64_t before, uint64_t after)
 {
 	struct log_entry entry = {
@@ -141,7 +147,7 @@ static void record(struct transaction *transaction, enum log_kind kind, uint64_t
 		.before = before,
 		.after = after,
 	};
-	uint64_t at = log_append(transaction->thread, &entry);
+	uint64_t at = log_append(transaction->thread, entry);
 
 	transaction->index.used++;
 	if (transaction->index.slots != NULL)
@@ -248,7 +254,8 @@ static uint64_t word_at(const struct heap *heap, uint64_t off)
 
 int transaction_store(struct transaction *transaction, uint64_t off, uint64_t value)
 {
-	struct log_entry *entry = find_entry(transaction, LOG_STORE, off);
+	struct log_entry *entry =
+		transaction->stores ? find_entry(transaction, LOG_STORE, off) : NULL;
 	int error;
 
 	if (entry != NULL) {
@@ -257,9 +264,11 @@ int transaction_store(struct transaction *transaction, uint64_t off, uint64_t va
 		return 0;
 	}
 	error = reserve(transaction, 0);
-	if (error == 0)
-		record(transaction, LOG_STORE, off, word_at(transaction->thread->heap, off), value);
-	return error;
+	if (error != 0)
+		return error;
+	record(transaction, LOG_STORE, off, word_at(transaction->thread->heap, off), value);
+	transaction->stores = true;
+	return 0;
 }
 
 int transaction_root(struct transaction *transaction, const char *name, uint64_t value)
@@ -630,9 +639,55 @@ static void end(struct transaction *transaction, enum log_state state)
 	pages_settle_limbo(thread);
 }
 
+/* A log of a few entries that allocate, store and edit: what commit does for any, less what there is not
+ * to do. */
+static void commit_short(struct transaction *transaction, struct log_word word)
+{
+	struct slot_log *log = transaction->thread->log;
+	const struct heap *heap = transaction->thread->heap;
+	uint64_t stored = 0;
+
+	crash_order();
+	word.state = LOG_COMMITTED;
+	log_write(log, word);
+	crash_order();
+	for (uint64_t at = 0; at < word.count;) {
+		const struct log_entry *entry = &log->entries[at];
+
+		if (log_entry_kind(entry) == LOG_STORE) {
+			/* One store at most is in doubt: the index passes it before the next is made. */
+			if (stored++ != 0) {
+				word.index = at;
+				log_write(log, word);
+				crash_order();
+			}
+			atomic_store_explicit((_Atomic uint64_t *)heap_at(heap, entry->where),
+				entry->after, memory_order_release);
+			/* Crash: in doubt; it is made again from the value that it replaced. */
+			crash_order();
+		}
+		at = next_entry(entry, at);
+	}
+	log_write(log, (struct log_word){ .state = LOG_EMPTY });
+}
+
+/* Whether the log has nothing but allocations, stores and ranges, and only in its slot. */
+static bool is_short(const struct transaction *transaction, const struct log_word *word)
+{
+	return !transaction->frees && !transaction->pins && word->count <= LOG_INLINE_ENTRIES &&
+		transaction->index.slots == NULL &&
+		atomic_load_explicit(&transaction->thread->log->extension[0],
+			memory_order_relaxed) == 0;
+}
+
 void transaction_commit(struct transaction *transaction)
 {
-	end(transaction, LOG_COMMITTED);
+	struct log_word word = log_read(transaction->thread->log);
+
+	if (is_short(transaction, &word))
+		commit_short(transaction, word);
+	else
+		end(transaction, LOG_COMMITTED);
 }
 
 void transaction_abort(struct transaction *transaction)

@@ -30,8 +30,9 @@ struct transaction_index {
 struct transaction {
 	struct thread *thread;
 	struct transaction_index index;
-	bool frees; /* an entry frees a block */
-	bool pins;  /* a root is pinned */
+	bool stores; /* an entry stores a word */
+	bool frees;  /* an entry frees a block */
+	bool pins;   /* a root is pinned */
 };
 
 /* Opens the thread's log. The log is EMPTY. */

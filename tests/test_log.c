@@ -51,7 +51,7 @@ static void append_numbered(struct thread *thread, uint64_t count)
 		struct log_entry entry = numbered(i);
 
 		CU_ASSERT_EQUAL_FATAL(log_reserve(thread, 1), 0);
-		log_append(thread, &entry);
+		log_append(thread, entry);
 	}
 }
 

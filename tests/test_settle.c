@@ -566,7 +566,7 @@ static void test_alloc_not_published(void)
 		scene_open(&s, DEADS);
 		transaction_begin(&s.transaction, s.dead);
 		entry.where = object_reserve(s.dead, 4, &error);
-		log_append(s.dead, &entry);
+		log_append(s.dead, entry);
 		settle(&s, (enum way)way);
 		CU_ASSERT_FALSE(fixture_is_live(s.f, entry.where));
 		CU_ASSERT_EQUAL(fixture_live_blocks(s.f), 4);
@@ -588,7 +588,7 @@ static void play_alloc_large(unsigned stage, enum way way)
 	head = span_prepare_large(s.dead, 17 * PAGE_BYTES, SPAN_LARGE, false, &error);
 	entry.where = page_offset(head);
 	if (stage >= 1)
-		log_append(s.dead, &entry);
+		log_append(s.dead, entry);
 	if (stage >= 2)
 		head_set(s.f->heap, head);
 	if (stage >= 3)

@@ -510,6 +510,50 @@ static const char *promise_publish(const struct world *world, unsigned process,
 		: NULL;
 }
 
+/* A block of the thread's own span allocated and published, and a word edited, nothing freed. */
+static uint64_t run_publish(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct heap *heap = &world->image.heap;
+	uint64_t word = kept(world, process, 1);
+	uint64_t off;
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_store(transaction, word + 16, off);
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 1;
+	transaction_store(transaction, word, off);
+	transaction_commit(transaction);
+	return off;
+}
+
+static void prepare_publish(struct world *world, unsigned process)
+{
+	prepare_own_span(world, process);
+	world->ghosts[process].kept[1] = world_allocate(world, process, 64);
+	world->bystanders++;
+	prepare_used_log(world, process);
+}
+
+/* Two stored words, an edited one and the block: all or nothing. */
+static const char *promise_published(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const uint64_t *words = word_of(heap, kept(world, process, 1));
+	bool published = words[0] != 0;
+
+	blocks->least = blocks->most = published ? 1 : 0;
+	if (words[2] != words[0] || (words[1] == 1) != published)
+		return "half a transaction: of three words not all are changed";
+	if (published && !world_live(heap, words[0]))
+		return "a published block is free";
+	return world_progress(world, process) == DONE && !published
+		? "a committed transaction was not carried out"
+		: NULL;
+}
+
 /* The same, and an edited word. */
 static const char *promise_commit(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
@@ -1359,6 +1403,7 @@ const struct operation operations[] = {
 	{ "allocate after restart", SETTING_RESTART, ORDINARY, prepare_own_span, run_allocate,
 		promise_allocated },
 	{ "commit", 0, ORDINARY, prepare_transaction, run_commit, promise_commit },
+	{ "commit without frees", 0, VARIANT, prepare_publish, run_publish, promise_published },
 	{ "abort", 0, ORDINARY, prepare_transaction, run_abort, promise_abort },
 	{ "commit large", 0, ORDINARY, prepare_transaction_large, run_commit_large,
 		promise_publish },
