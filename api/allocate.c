@@ -117,7 +117,7 @@ int allocate_refuses_free(const struct thread_state *state, sh_off off)
 	}
 }
 
-/* What takes a closer look: blocks of others, large ones, and what is no block. */
+/* What takes a closer look. */
 __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off off)
 {
 	int error = 0;
@@ -142,29 +142,6 @@ __attribute__((noinline)) static int look_at_emptied(struct thread_state *state,
 	return 0;
 }
 
-/* The thread has no transaction open. */
-__attribute__((noinline)) static int free_unhinted(struct thread_state *state, sh_off off,
-	struct sh_heap *heap)
-{
-	struct thread *thread = &state->thread;
-	struct located at;
-	int error;
-
-	if (!object_locate(thread, off, &at))
-		return free_anywhere(heap, off);
-	if (!located_is_own(thread, &at))
-		return object_free_foreign(thread, &at, &error) ? error : free_anywhere(heap, off);
-	switch (object_free_owned(thread, off, &at)) {
-	case OBJECT_FREED:
-		return 0;
-	case OBJECT_WORD_EMPTIED:
-		return look_at_emptied(state, off);
-	case OBJECT_NOT_FREED:
-	default:
-		return free_anywhere(heap, off);
-	}
-}
-
 int sh_free(struct sh_heap *heap, sh_off off)
 {
 	struct thread_state *state = thread_current;
@@ -180,7 +157,7 @@ int sh_free(struct sh_heap *heap, sh_off off)
 		return look_at_emptied(state, off);
 	case OBJECT_NOT_FREED:
 	default:
-		return free_unhinted(state, off, heap);
+		return free_anywhere(heap, off);
 	}
 }
 

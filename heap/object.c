@@ -403,7 +403,75 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	return before;
 }
 
-bool object_free_foreign(struct thread *thread, const struct located *at, int *error)
+/* Stack. Where a block's bits are, if one can begin there. */
+struct located {
+	struct span *span;
+	_Atomic uint64_t *allocated;
+	uint64_t head;
+	uint64_t hot;
+	uint64_t index; /* in the span */
+};
+
+/* Finds them for the block at `off` in a span of objects whose hot word was laid, in a chunk that is
+ * remembered. False: there is none, or it takes a closer look. For any `off`. */
+static inline bool locate(const struct thread *thread, uint64_t off, struct located *at)
+{
+	const struct heap *heap = thread->heap;
+	uint64_t page = off >> PAGE_SHIFT;
+	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
+	const struct class_extent *extent;
+	uint64_t delta;
+	char *meta;
+
+	if (chunk >= heap->chunk_limit)
+		return false;
+	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
+	if (meta == NULL)
+		return false;
+	at->head =
+		table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
+			page);
+	/* Not a span that begins in another chunk, nor page 0: none. */
+	if ((at->head ^ page) >> CHUNK_PAGES_SHIFT != 0)
+		return false;
+	at->span = meta_span(meta, at->head);
+	at->hot = atomic_load_explicit(&at->span->hot, memory_order_acquire);
+	if (!hot_laid(at->hot, heap->incarnation) || hot_class(at->hot) >= SPAN_CLASS_COUNT)
+		return false;
+	extent = &thread->extents[hot_class(at->hot)];
+	delta = off - page_offset(at->head);
+	if (delta >= extent->blocks_bytes ||
+		!size_class_index(extent->reciprocal, delta, &at->index))
+		return false;
+	at->allocated = at->index < SPAN_INLINE_WORDS * 64
+		? &at->span->allocated[at->index / 64]
+		: &meta_span_more(meta, at->head)->allocated[at->index / 64 - SPAN_INLINE_WORDS];
+	return true;
+}
+
+/* Frees a live block of a span that the thread owns; leaves a hint of the page. */
+static inline enum object_freed free_located(struct thread *thread, uint64_t off,
+	const struct located *at)
+{
+	struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
+
+	*hint = (struct page_hint){
+		.page = off >> PAGE_SHIFT,
+		.base = page_offset(at->head),
+		.span = at->span,
+		.reciprocal = thread->extents[hot_class(at->hot)].reciprocal,
+	};
+	return object_free_in(thread, hint, at->allocated, at->index);
+}
+
+static inline bool is_own(const struct thread *thread, const struct located *at)
+{
+	return (at->hot ^ thread->mine) < SPAN_CLASS_COUNT;
+}
+
+/* Frees a live block of a span that another thread owns. False: nobody owns it, or the block is not live:
+ * nothing was changed. *error is 0 or SH_EDOUBLEFREE. Crash: freed or not. */
+static bool free_foreign(struct thread *thread, const struct located *at, int *error)
 {
 	uint64_t bit = UINT64_C(1) << (at->index & 63);
 	_Atomic uint64_t *freed = at->allocated + SPAN_FREED_STEP;
@@ -452,7 +520,7 @@ static int free_large(struct thread *thread, const struct block *block)
 	return 0;
 }
 
-int object_free(struct thread *thread, uint64_t off)
+static int free_found(struct thread *thread, uint64_t off)
 {
 	struct block block = { .bit = 0 };
 	int error = block_find(thread->heap, off, &block);
@@ -462,6 +530,24 @@ int object_free(struct thread *thread, uint64_t off)
 	if (block.bit == 0)
 		return free_large(thread, &block);
 	return owned_by(thread, &block) ? free_own(thread, &block) : free_others(thread, &block);
+}
+
+int object_free(struct thread *thread, uint64_t off)
+{
+	enum object_freed freed = OBJECT_NOT_FREED;
+	struct located at;
+	int error;
+
+	if (!locate(thread, off, &at))
+		return free_found(thread, off);
+	if (is_own(thread, &at))
+		freed = free_located(thread, off, &at);
+	else if (free_foreign(thread, &at, &error))
+		return error;
+	if (freed == OBJECT_WORD_EMPTIED)
+		object_word_emptied(thread, off);
+	/* Why not is for the other way to find out. */
+	return freed == OBJECT_NOT_FREED ? free_found(thread, off) : 0;
 }
 
 void object_free_for_log(struct thread *thread, uint32_t slot, const struct block *block)

@@ -105,7 +105,7 @@ static inline struct page_hint *thread_hint(struct thread *thread, uint64_t page
 	return &thread->hints[page % PAGE_HINTS];
 }
 
-/* The block at `off`, just freed by object_free_hinted() or object_free_owned(), was the last live one of its
+/* The block at `off`, just freed by way of a hint, was the last live one of its
  * word of bits, and the thread's cursor is elsewhere: perhaps the span is empty. */
 void object_word_emptied(struct thread *thread, uint64_t off);
 
@@ -136,76 +136,6 @@ static inline enum object_freed object_free_hinted(struct thread *thread, uint64
 		index >= SPAN_INLINE_WORDS * 64)
 		return OBJECT_NOT_FREED;
 	return object_free_in(thread, hint, &hint->span->allocated[index / 64], index);
-}
-
-/* Stack. Where a block's bits are, if one can begin there. */
-struct located {
-	struct span *span;
-	_Atomic uint64_t *allocated;
-	uint64_t head;
-	uint64_t hot;
-	uint64_t index; /* in the span */
-};
-
-/* Finds them for the block at `off` in a span of objects whose hot word was laid, in a chunk that is
- * remembered. False: there is none, or it takes a closer look. For any `off`. */
-static inline bool object_locate(const struct thread *thread, uint64_t off, struct located *at)
-{
-	const struct heap *heap = thread->heap;
-	uint64_t page = off >> PAGE_SHIFT;
-	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
-	const struct class_extent *extent;
-	uint64_t delta;
-	char *meta;
-
-	if (chunk >= heap->chunk_limit)
-		return false;
-	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
-	if (meta == NULL)
-		return false;
-	at->head =
-		table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
-			page);
-	/* Not a span that begins in another chunk, nor page 0: none. */
-	if ((at->head ^ page) >> CHUNK_PAGES_SHIFT != 0)
-		return false;
-	at->span = meta_span(meta, at->head);
-	at->hot = atomic_load_explicit(&at->span->hot, memory_order_acquire);
-	if (!hot_laid(at->hot, heap->incarnation) || hot_class(at->hot) >= SPAN_CLASS_COUNT)
-		return false;
-	extent = &thread->extents[hot_class(at->hot)];
-	delta = off - page_offset(at->head);
-	if (delta >= extent->blocks_bytes ||
-		!size_class_index(extent->reciprocal, delta, &at->index))
-		return false;
-	at->allocated = at->index < SPAN_INLINE_WORDS * 64
-		? &at->span->allocated[at->index / 64]
-		: &meta_span_more(meta, at->head)->allocated[at->index / 64 - SPAN_INLINE_WORDS];
-	return true;
-}
-
-/* Frees a live block of a span that the thread owns; leaves a hint of the page. */
-static inline enum object_freed object_free_owned(struct thread *thread, uint64_t off,
-	const struct located *at)
-{
-	struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
-
-	*hint = (struct page_hint){
-		.page = off >> PAGE_SHIFT,
-		.base = page_offset(at->head),
-		.span = at->span,
-		.reciprocal = thread->extents[hot_class(at->hot)].reciprocal,
-	};
-	return object_free_in(thread, hint, at->allocated, at->index);
-}
-
-/* Frees a live block of a span that another thread owns. False: nobody owns it, or the block is not live:
- * nothing was changed. *error is 0 or SH_EDOUBLEFREE. Crash: freed or not. */
-bool object_free_foreign(struct thread *thread, const struct located *at, int *error);
-
-static inline bool located_is_own(const struct thread *thread, const struct located *at)
-{
-	return (at->hot ^ thread->mine) < SPAN_CLASS_COUNT;
 }
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */

@@ -292,6 +292,19 @@ static void restart(void)
 	attach_all();
 }
 
+/* What processes remember of chunks that hold data from the start. */
+static _Atomic(char *) remembered[ARENA_CHUNKS];
+
+static void remember_chunks(struct heap *heap)
+{
+	uint64_t end = arena_frontier(heap, 0);
+
+	for (uint64_t chunk = arena_first_chunk(heap, 0); chunk < end; chunk++)
+		remembered[chunk] = heap->base + chunk_meta_offset(heap, chunk);
+	heap->chunk_meta = remembered;
+	heap->chunk_limit = end;
+}
+
 static void make_world(void)
 {
 	unsigned setting = 0;
@@ -312,6 +325,7 @@ static void make_world(void)
 		use_up();
 	if (setting & SETTING_RESTART)
 		restart();
+	remember_chunks(&world.image.heap);
 }
 
 static void track_world(void)
