@@ -758,6 +758,14 @@ static bool is_paired(const struct wish *wish, int i, int j)
 	return (first == ORDINARY && second == ORDINARY) || (first == TWIN && i == j);
 }
 
+/* A recovery of several arenas looks at so much that two of its deaths take minutes: by -d 2 only. */
+static unsigned recovery_deaths(const struct wish *wish, int i)
+{
+	if (wish->deaths != 0)
+		return wish->deaths;
+	return operations[i].setting & SETTING_ARENAS ? 1 : 2;
+}
+
 static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 {
 	const char *second = wish->second;
@@ -771,7 +779,7 @@ static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 		if (here && (second == NULL || strcmp("alone", second) == 0))
 			jobs[count++] = (struct job){ i, ALONE, alone_deaths };
 		if (here && (second == NULL || strcmp("recovery", second) == 0))
-			jobs[count++] = (struct job){ i, RECOVERY, alone_deaths };
+			jobs[count++] = (struct job){ i, RECOVERY, recovery_deaths(wish, i) };
 		for (int j = 0; j <= i; j++)
 			if (is_wished(wish, i, j) && is_paired(wish, i, j) && !is_repeated(i, j))
 				jobs[count++] = (struct job){ i, j, pair_deaths };
