@@ -366,14 +366,17 @@ static void replay_set_state(struct replay *replay, enum log_state state)
 /* The thread itself stores; who acts for it stores only what its own store would have changed. */
 static void apply_store(const struct replay *replay, const struct log_entry *entry)
 {
-	_Atomic uint64_t *word = heap_at(replay->heap, entry->where);
 	uint64_t before = entry->before;
+	_Atomic uint64_t *word;
 
+	if (entry->where % sizeof(*word) != 0 ||
+		!bytes_are_data(replay->heap, entry->where, sizeof(*word)))
+		return;
+	word = heap_at(replay->heap, entry->where);
 	/* release: who follows the new value sees what was written before it. */
 	if (replay_own(replay))
 		atomic_store_explicit(word, entry->after, memory_order_release);
-	else if (entry->where % sizeof(*word) == 0 &&
-		bytes_are_data(replay->heap, entry->where, sizeof(*word)))
+	else
 		atomic_compare_exchange_strong_explicit(word, &before, entry->after,
 			memory_order_acq_rel, memory_order_relaxed);
 }
