@@ -627,11 +627,10 @@ void span_list(struct heap *heap, uint64_t head)
 	} while (hot != seen);
 }
 
-bool span_claim(struct thread *thread, uint64_t head)
+bool span_claim(struct thread *thread, uint64_t head, uint64_t hot)
 {
 	struct heap *heap = thread->heap;
 	struct span *span = span_of_head(heap, head);
-	uint64_t hot = span_hot(heap, head);
 	uint64_t mine = thread->mine | hot_class(hot);
 	unsigned place;
 
@@ -758,7 +757,7 @@ static void try_retire(struct thread *thread, uint64_t head)
 {
 	bool empty;
 
-	if (!span_claim(thread, head))
+	if (!span_claim(thread, head, span_hot(thread->heap, head)))
 		return;
 	span_collect_all(thread, head, &empty);
 	if (empty)
@@ -831,12 +830,16 @@ static void see_chunk(struct heap *heap, uint64_t chunk)
 		~class_chunk_bit(chunk));
 }
 
+/* What the hot word of a span of the class says that a thread could claim. */
+static uint64_t claimable_hot(const struct heap *heap, unsigned span_class)
+{
+	return heap_hot(heap, HOT_UNOWNED, span_class);
+}
+
 /* Whether a listed page is the head of an unowned span of the class. */
 static bool claimable(const struct heap *heap, uint64_t head, unsigned span_class)
 {
-	uint64_t hot = span_hot(heap, head);
-
-	return hot_owner(hot) == HOT_UNOWNED && hot_class(hot) == span_class;
+	return span_hot(heap, head) == claimable_hot(heap, span_class);
 }
 
 /* The next listed, unowned span of the class in the chunk, from page `from` on; 0: none. */
@@ -894,7 +897,7 @@ static uint64_t claim_in_chunk(struct search *search, uint64_t chunk)
 	while (search->tries > 0 &&
 		(head = next_listed(thread->heap, chunk, search->span_class, head)) != 0) {
 		search->tries--;
-		if (span_claim(thread, head)) {
+		if (span_claim(thread, head, claimable_hot(thread->heap, search->span_class))) {
 			if (span_collect_all(thread, head, &empty) <
 				span_size_class(thread->heap, search->span_class)->words)
 				return head;
@@ -941,7 +944,7 @@ static uint64_t claim_if_free(struct thread *thread, uint64_t head, unsigned spa
 	if (!claimable(thread->heap, head, span_class) ||
 		span_free_count(thread->heap, head, span_size_class(thread->heap, span_class)) ==
 			0 ||
-		!span_claim(thread, head))
+		!span_claim(thread, head, claimable_hot(thread->heap, span_class)))
 		return 0;
 	if (span_collect_all(thread, head, &empty) <
 		span_size_class(thread->heap, span_class)->words)

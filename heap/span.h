@@ -118,9 +118,10 @@ static inline uint64_t span_large_pages(uint64_t bytes)
 	return (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
 }
 
-/* Takes an unowned span. False when somebody was faster. The caller collects every word next
+/* Takes the span whose hot word was seen as `hot`, unowned. False when it is not so any more: somebody was
+ * faster, or it is another span by now, perhaps of another class. The caller collects every word next
  * (rule D). */
-bool span_claim(struct thread *thread, uint64_t head);
+bool span_claim(struct thread *thread, uint64_t head, uint64_t hot);
 
 /* Lets go of an owned span and lists it if it is worth it. */
 void span_give_up(struct thread *thread, uint64_t head);

@@ -393,7 +393,7 @@ static void expect_collectable(struct scene *s, uint64_t off)
 	struct block block;
 
 	CU_ASSERT_EQUAL_FATAL(block_find(s->f->heap, off, &block), 0);
-	CU_ASSERT_TRUE_FATAL(span_claim(s->survivor, block.head));
+	CU_ASSERT_TRUE_FATAL(span_claim(s->survivor, block.head, span_hot(s->f->heap, block.head)));
 	CU_ASSERT_TRUE((span_collect(s->survivor, block.head, block.word) & block.bit) != 0);
 	span_give_up(s->survivor, block.head);
 }

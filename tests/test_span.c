@@ -172,7 +172,7 @@ static void test_give_up_and_claim(void)
 	struct thread *other = &f->threads[1];
 	uint64_t head = create(one);
 
-	CU_ASSERT_FALSE(span_claim(other, head));
+	CU_ASSERT_FALSE(span_claim(other, head, span_hot(f->heap, head)));
 	CU_ASSERT_FALSE(names(other, head));
 	set_bits(f, head, 1, 0);
 	span_give_up(one, head);
@@ -181,11 +181,11 @@ static void test_give_up_and_claim(void)
 	CU_ASSERT_TRUE(listed(f, head));
 	CU_ASSERT_TRUE(in_class_chunks(f, head, CLASS));
 	fixture_expect_good(f);
-	CU_ASSERT_TRUE(span_claim(other, head));
+	CU_ASSERT_TRUE(span_claim(other, head, span_hot(f->heap, head)));
 	CU_ASSERT_EQUAL(owner_of(f, head), hot_owned_by(1));
 	CU_ASSERT_TRUE(names(other, head));
 	CU_ASSERT_FALSE(listed(f, head));
-	CU_ASSERT_FALSE(span_claim(one, head));
+	CU_ASSERT_FALSE(span_claim(one, head, span_hot(f->heap, head)));
 	CU_ASSERT_FALSE(names(one, head));
 	fixture_expect_good(f);
 	fixture_close(f);
@@ -506,7 +506,7 @@ static void test_release_dead(void)
 	set_bits(f, held, 1, 0);
 	set_bits(f, touched, 3, 1);
 	span_give_up(&f->threads[0], scratch);
-	CU_ASSERT_TRUE(span_claim(dead, scratch));
+	CU_ASSERT_TRUE(span_claim(dead, scratch, span_hot(f->heap, scratch)));
 	/* Freed in a full, unowned span, and not yet listed. */
 	span_give_up(&f->threads[0], touched);
 	atomic_store(&f->heap->listed[touched], 0);
@@ -622,7 +622,7 @@ static void test_quarantine(void)
 	CU_ASSERT_EQUAL(owner_of(f, head), HOT_QUARANTINE);
 	CU_ASSERT_EQUAL(object_free(&f->threads[0], damaged), SH_EBADPTR);
 	CU_ASSERT_EQUAL(block_find(f->heap, damaged, &block), SH_EBADPTR);
-	CU_ASSERT_FALSE(span_claim(&f->threads[0], head));
+	CU_ASSERT_FALSE(span_claim(&f->threads[0], head, span_hot(f->heap, head)));
 	for (int i = 0; i < 1000; i++) {
 		off = fixture_block(&f->threads[0], 100);
 		CU_ASSERT_NOT_EQUAL(off >> PAGE_SHIFT, head);

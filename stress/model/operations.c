@@ -333,6 +333,21 @@ static uint64_t run_trim_allocate(struct world *world, unsigned process)
 	return run_allocate(world, process);
 }
 
+/* The span that a block was the last of is made one of another class, and given up with room. */
+static uint64_t run_other_life(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	uint64_t result = run_free(world, process);
+	int error;
+	uint64_t head;
+
+	pages_give_back(thread);
+	head = span_create(thread, span_class_make(size_class_of(CROWDED_BYTES), false), &error);
+	if (head != 0)
+		span_give_up(thread, head);
+	return result;
+}
+
 static uint64_t run_claim_give_back(struct world *world, unsigned process)
 {
 	uint64_t off = run_allocate(world, process);
@@ -1372,6 +1387,8 @@ const struct operation operations[] = {
 	{ "claim listed span, give it back", 0, VARIANT, prepare_listed, run_claim_give_back,
 		promise_allocated },
 	{ "free last block, retire", 0, ORDINARY, prepare_last_block, run_free, promise_freed },
+	{ "free last block, other class there", 0, VARIANT, prepare_last_block, run_other_life,
+		promise_freed },
 	{ "trim", 0, ORDINARY, prepare_listed, run_trim, promise_nothing },
 	{ "trim, allocate", 0, VARIANT, NULL, run_trim_allocate, promise_allocated },
 	{ "commit last two frees", 0, VARIANT, prepare_last_two, run_two_frees, promise_two_frees },
