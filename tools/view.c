@@ -66,7 +66,7 @@ static int read_superblock(struct view *view)
 
 static bool head_inside(const struct view *view, uint64_t arena)
 {
-	return !arena_is_ordinary(&view->heap, arena) ||
+	return (arena_word(&view->heap, arena) & ARENA_CONTINUES) != 0 ||
 		arena_zone(&view->heap, arena) + ARENA_HEAD_BYTES <= view->input.bytes;
 }
 
