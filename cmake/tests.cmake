@@ -14,9 +14,9 @@ if(test_sources AND TARGET spanheap_core)
 	set_target_properties(unit_tests PROPERTIES
 		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 	target_link_libraries(unit_tests PRIVATE spanheap_core PkgConfig::CUNIT)
-	# The tool has one thread: there is nothing in it for the thread sanitizer.
+	# These have one thread: there is nothing in them for the thread sanitizer.
 	if(SPANHEAP_SANITIZE MATCHES "thread")
-		set(test_files -tool)
+		set(test_files -tool -recover -check -page_index -size_class)
 	endif()
 	add_test(NAME unit_tests COMMAND unit_tests ${test_files})
 	# die_after_fork: test processes that fork start threads in the child, too.

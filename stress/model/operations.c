@@ -159,6 +159,23 @@ static uint64_t run_allocate(struct world *world, unsigned process)
 	return object_allocate(thread_of(world, process), block_class(), &error);
 }
 
+/* Returns the second of two blocks: not at the start of its span. */
+static uint64_t run_allocate_two(struct world *world, unsigned process)
+{
+	run_allocate(world, process);
+	return run_allocate(world, process);
+}
+
+static const char *promise_two_allocated(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	const char *broken = promise_allocated(world, process, heap, blocks);
+
+	blocks->least *= 2;
+	blocks->most *= 2;
+	return broken;
+}
+
 /* The worker, too, reaps. */
 static uint64_t run_reap(struct world *world, unsigned process)
 {
@@ -1384,6 +1401,7 @@ const struct operation operations[] = {
 	{ "move to another slot, allocate", 0, VARIANT, prepare_own_span, run_move,
 		promise_allocated },
 	{ "claim listed span", 0, ORDINARY, prepare_listed, run_allocate, promise_allocated },
+	{ "allocate two", 0, VARIANT, NULL, run_allocate_two, promise_two_allocated },
 	{ "claim listed span, give it back", 0, VARIANT, prepare_listed, run_claim_give_back,
 		promise_allocated },
 	{ "free last block, retire", 0, ORDINARY, prepare_last_block, run_free, promise_freed },
