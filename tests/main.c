@@ -85,33 +85,32 @@ static const struct file *find_file(const char *name)
 
 static int usage(const char *program, const char *unknown)
 {
-	fprintf(stderr, "%s: no tests are called '%s'. Name one or more of:", program, unknown);
+	fprintf(stderr,
+		"%s: no tests are called '%s'. Name one or more, or all but those with a dash "
+		"before them, of:",
+		program, unknown);
 	for (size_t i = 0; i < FILE_COUNT; i++)
 		fprintf(stderr, " %s", files[i].name);
 	fprintf(stderr, "; or none, for all.\n");
 	return 2;
 }
 
-static int register_all_but(const struct file *left_out)
+/* Whether the command line names the file; with a dash before each name, those are left out. */
+static bool is_wanted(const struct file *file, int count, char **names)
 {
-	for (size_t i = 0; i < FILE_COUNT; i++)
-		if (&files[i] != left_out && files[i].register_suites() != 0)
-			return -1;
-	return 0;
+	bool left_out = count > 0 && names[0][0] == '-';
+
+	for (int i = 0; i < count; i++)
+		if (find_file(names[i] + left_out) == file)
+			return !left_out;
+	return count == 0 || left_out;
 }
 
-static int register_named(int count, char **names)
+static int register_wanted(int count, char **names)
 {
-	if (count == 0)
-		return register_all_but(NULL);
-	if (names[0][0] == '-')
-		return register_all_but(find_file(names[0] + 1));
-	for (int i = 0; i < count; i++) {
-		const struct file *file = find_file(names[i]);
-
-		if (file->register_suites() != 0)
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		if (is_wanted(&files[i], count, names) && files[i].register_suites() != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -121,11 +120,11 @@ int main(int argc, char **argv)
 	int error;
 
 	for (int i = 1; i < argc; i++)
-		if (find_file(argv[i] + (argc == 2 && argv[i][0] == '-')) == NULL)
+		if (find_file(argv[i] + (argv[1][0] == '-')) == NULL)
 			return usage(argv[0], argv[i]);
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 2;
-	error = register_named(argc - 1, argv + 1);
+	error = register_wanted(argc - 1, argv + 1);
 	if (error != 0) {
 		fprintf(stderr, "%s: CUnit: %s\n", argv[0], CU_get_error_msg());
 		return 2;
