@@ -427,11 +427,6 @@ static inline struct span *meta_span(char *meta, uint64_t page)
 	return (struct span *)(void *)(meta + META_PAIRS_OFFSET) + pair_index(page);
 }
 
-static inline struct span_more *meta_span_more(char *meta, uint64_t page)
-{
-	return (struct span_more *)(void *)(meta + META_MORE_OFFSET) + pair_index(page);
-}
-
 static inline _Atomic uint32_t *meta_table_entry(char *meta, uint64_t page)
 {
 	return (_Atomic uint32_t *)(void *)(meta + META_TABLE_OFFSET) + (page & (CHUNK_PAGES - 1));
@@ -463,6 +458,15 @@ static inline _Atomic uint64_t *span_freed(const struct heap *heap, uint64_t pag
 	return word < SPAN_INLINE_WORDS
 		? &span_of_head(heap, page)->freed[word]
 		: &span_more_of_head(heap, page)->freed[word - SPAN_INLINE_WORDS];
+}
+
+/* The same of a span whose record is at hand: its second pair has the place of its first in another array. */
+static inline _Atomic uint64_t *span_allocated_word(struct span *span, uint64_t word)
+{
+	struct span_more *more = (struct span_more *)(void *)((char *)span + META_MORE_OFFSET);
+
+	return word < SPAN_INLINE_WORDS ? &span->allocated[word]
+					: &more->allocated[word - SPAN_INLINE_WORDS];
 }
 
 static inline _Atomic uint64_t *head_word(const struct heap *heap, uint64_t page)

@@ -276,6 +276,9 @@ static_assert(SPAN_MAX_WORDS == 2 * SPAN_INLINE_WORDS, "format");
 #define META_BYTES (META_TABLE_OFFSET + CHUNK_PAGES * sizeof(uint32_t))
 #define META_STRIDE ((META_BYTES + 4095) & ~UINT64_C(4095))
 
+static_assert(META_PAIRS_OFFSET == 0 && sizeof(struct span) == sizeof(struct span_more),
+	"a second pair is META_MORE_OFFSET behind the first");
+
 /* Pages are 31-bit numbers in the spans table. The first page of a span of objects has, in place of its own
  * number, this bit and the span's number of pages: a restart works out the free pages from that,
  * without a look at the record. */

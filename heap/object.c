@@ -443,9 +443,7 @@ static inline bool locate(const struct thread *thread, uint64_t off, struct loca
 	if (delta >= extent->blocks_bytes ||
 		!size_class_index(extent->reciprocal, delta, &at->index))
 		return false;
-	at->allocated = at->index < SPAN_INLINE_WORDS * 64
-		? &at->span->allocated[at->index / 64]
-		: &meta_span_more(meta, at->head)->allocated[at->index / 64 - SPAN_INLINE_WORDS];
+	at->allocated = span_allocated_word(at->span, at->index / 64);
 	return true;
 }
 

@@ -133,9 +133,9 @@ static inline enum object_freed object_free_hinted(struct thread *thread, uint64
 
 	/* Behind the span's last block no bit is set. */
 	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
-		index >= SPAN_INLINE_WORDS * 64)
+		index >= SPAN_MAX_OBJECTS)
 		return OBJECT_NOT_FREED;
-	return object_free_in(thread, hint, &hint->span->allocated[index / 64], index);
+	return object_free_in(thread, hint, span_allocated_word(hint->span, index / 64), index);
 }
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */
