@@ -16,14 +16,12 @@ static bool back(struct thread *thread, unsigned place)
 		heap_back_owned(thread->heap, thread->slot, place, &set->backed) == 0;
 }
 
-/* A place that was never used in this life of the slot. */
+/* A place that was never used in this life of the slot: owned_ready() backed it. */
 static unsigned first_use(struct thread *thread)
 {
 	struct owned_set *set = &thread->owned;
 	unsigned place = set->limit + 1u;
 
-	if (place > OWNED_COUNT || !back(thread, place))
-		return 0;
 	set->limit = (uint16_t)place;
 	/* Before the word is: a reaper looks at words below the limit. */
 	if (atomic_load_explicit(&thread->words->owned_limit, memory_order_relaxed) < place)
@@ -42,14 +40,15 @@ bool owned_ready(struct thread *thread)
 unsigned owned_take(struct thread *thread, uint64_t head)
 {
 	struct owned_set *set = &thread->owned;
-	unsigned place = set->unused;
+	unsigned place;
 
+	if (!owned_ready(thread))
+		return 0;
+	place = set->unused;
 	if (place != 0)
 		set->unused = set->next[place];
 	else
 		place = first_use(thread);
-	if (place == 0)
-		return 0;
 	set->next[place] = 0;
 	atomic_store_explicit(heap_owned(thread->heap, thread->slot, place), head,
 		memory_order_release);
