@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/heap.h"
 
+#include "heap/page_bits.h"
+
 #define DIRECTORY_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES)
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
@@ -156,6 +158,20 @@ int heap_back_owned(const struct heap *heap, uint32_t slot, unsigned place, uint
 	if (error == 0)
 		*backed = (uint16_t)(bytes / sizeof(uint64_t));
 	return error;
+}
+
+uint64_t heap_next_head(const struct heap *heap, uint64_t page, uint64_t end)
+{
+	while (page < end) {
+		uint64_t bits = heads_of_word(heap, page) >> (page & 63);
+
+		if (bits != 0) {
+			page += page_bits_lowest(bits);
+			return page < end ? page : end;
+		}
+		page = (page | 63) + 1;
+	}
+	return end;
 }
 
 char *chunk_meta_look(const struct heap *heap, uint64_t page)

@@ -525,6 +525,9 @@ static inline uint64_t heads_of_word(const struct heap *heap, uint64_t base)
 		atomic_load_explicit(manual_word(heap, base), memory_order_acquire);
 }
 
+/* The first page from `page` on, below `end`, at which a span or a page run begins; or `end`. */
+uint64_t heap_next_head(const struct heap *heap, uint64_t page, uint64_t end);
+
 /* Whether a span or a page run begins at the page. */
 static inline bool page_is_head(const struct heap *heap, uint64_t page)
 {

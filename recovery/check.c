@@ -107,18 +107,9 @@ int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64
 		uint64_t page = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
 		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
 
-		while (page < end) {
-			uint64_t bits = heads_of_word(heap, page) >> (page & 63);
-			int stop;
+		while ((page = heap_next_head(heap, page, end)) < end) {
+			int stop = visit(argument, page++);
 
-			if (bits == 0) {
-				page = (page | 63) + 1;
-				continue;
-			}
-			page += page_bits_lowest(bits);
-			if (page >= end)
-				break;
-			stop = visit(argument, page++);
 			if (stop != 0)
 				return stop;
 		}

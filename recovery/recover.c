@@ -148,20 +148,6 @@ static void report(struct recovery *recovery, uint64_t head, const char *text)
 		recovery->problem(&problem, recovery->problem_argument);
 }
 
-static uint64_t next_head(const struct heap *heap, uint64_t from, uint64_t end)
-{
-	while (from < end) {
-		uint64_t bits = heads_of_word(heap, from) >> (from & 63);
-
-		if (bits != 0) {
-			from += page_bits_lowest(bits);
-			return from < end ? from : end;
-		}
-		from = (from | 63) + 1;
-	}
-	return end;
-}
-
 static void mend_entry(struct heap *heap, uint64_t page, uint32_t right)
 {
 	_Atomic uint32_t *entry = span_table_entry(heap, page);
@@ -264,27 +250,25 @@ static void drop_heads(struct heap *heap, uint64_t first, uint64_t end)
 	}
 }
 
+/* Counts the span at `head` by its record. Returns the head after it, or `end`. */
+static uint64_t count_by_record(struct heap *heap, uint64_t head, uint64_t end,
+	struct recovery *recovery)
+{
+	uint64_t next = heap_next_head(heap, head + 1, end);
+
+	count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
+	return next;
+}
+
 /* Counts every span by its record: whatever the file holds, no page of a span becomes free. */
 static void derive_examined(struct heap *heap, uint64_t first, uint64_t end,
 	struct recovery *recovery)
 {
-	uint64_t head;
+	uint64_t head = heap_next_head(heap, first, end);
 
 	page_bits_set_range(heap->pages.free_words, first, end - first);
-	for (head = next_head(heap, first, end); head < end;) {
-		uint64_t next = next_head(heap, head + 1, end);
-
-		count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
-		head = next;
-	}
-}
-
-static void count_by_record(struct heap *heap, uint64_t head, uint64_t end,
-	struct recovery *recovery)
-{
-	uint64_t next = next_head(heap, head + 1, end);
-
-	count_span(heap, head, next, next < end && manual_is_set(heap, next), recovery);
+	while (head < end)
+		head = count_by_record(heap, head, end, recovery);
 }
 
 /* Counts the spans that begin in the 64 pages from `base`, those of objects by the spans table. *taken are

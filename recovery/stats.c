@@ -3,7 +3,7 @@
 #include "recovery/stats.h"
 
 #include "heap/log.h"
-#include "heap/page_bits.h"
+#include "heap/manual.h"
 #include "heap/span.h"
 
 static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its place");
@@ -16,28 +16,11 @@ struct count {
 
 /* --- one span ------------------------------------------------------------------------------ */
 
-static uint64_t live_blocks(const struct heap *heap, uint64_t head,
-	const struct size_class *size_class)
-{
-	uint64_t blocks = 0;
-
-	for (unsigned word = 0; word < size_class->words; word++) {
-		/* freed first: heap/object.h. */
-		uint64_t freed =
-			atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
-		uint64_t allocated = atomic_load_explicit(span_allocated(heap, head, word),
-			memory_order_acquire);
-
-		blocks += page_bits_count(allocated & ~freed & span_word_mask(size_class, word));
-	}
-	return blocks;
-}
-
 static void add_objects(struct count *count, uint64_t head, const struct span_record *record)
 {
 	const struct size_class *size_class = span_size_class(count->heap, record->span_class);
 	struct sh_class_stats *of = &count->stats->classes[record->span_class >> 1];
-	uint64_t blocks = live_blocks(count->heap, head, size_class);
+	uint64_t blocks = size_class->objects - span_free_count(count->heap, head, size_class);
 
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(count->heap, head, record))
@@ -62,6 +45,10 @@ static void add_span(struct count *count, uint64_t head, const struct span_recor
 		stats->large_block_bytes += record->bytes;
 		stats->large_span_bytes += record->pages * PAGE_BYTES;
 		break;
+	case SPAN_MANUAL:
+		stats->manual_runs++;
+		stats->manual_bytes += record->pages * PAGE_BYTES;
+		break;
 	default:
 		stats->log_bytes += record->pages * PAGE_BYTES;
 		break;
@@ -70,41 +57,13 @@ static void add_span(struct count *count, uint64_t head, const struct span_recor
 
 /* --- runs of pages ------------------------------------------------------------------------- */
 
-static uint64_t manual_bits(const struct heap *heap, uint64_t page)
+/* Those in the arenas that continue the run count where it begins: there is nothing else in them. */
+static void count_continuation(struct count *count, uint64_t head, const struct span_record *record)
 {
-	return atomic_load_explicit(arena_manual(heap, page_arena(page)) +
-			(page & (ARENA_PAGES - 1)) / 64,
-		memory_order_acquire);
-}
+	uint64_t limit = (page_arena(head) + 1) << ARENA_PAGES_SHIFT;
 
-/* The first page from `page` on, below `end`, at which a span or a manual run begins; or `end`. */
-static uint64_t next_head(const struct heap *heap, uint64_t page, uint64_t end)
-{
-	while (page < end) {
-		uint64_t bits = atomic_load_explicit(head_word(heap, page), memory_order_acquire) |
-			manual_bits(heap, page);
-
-		bits >>= page & 63;
-		if (bits != 0) {
-			page += page_bits_lowest(bits);
-			return page < end ? page : end;
-		}
-		page = (page | 63) + 1;
-	}
-	return end;
-}
-
-/* A manual run ends at its record's end or where the next one begins. Returns where. */
-static uint64_t count_manual(struct count *count, uint64_t head, uint64_t end)
-{
-	struct span_record record = span_record_read(count->heap, head);
-	uint64_t limit = next_head(count->heap, head + 1, end);
-
-	if (record.pages != 0 && record.pages < limit - head)
-		limit = head + record.pages;
-	count->stats->manual_runs++;
-	count->stats->manual_bytes += (limit - head) * PAGE_BYTES;
-	return limit;
+	if (head + record->pages > limit)
+		count->stats->data_bytes += (head + record->pages - limit) * PAGE_BYTES;
 }
 
 /* Returns where the span ends. What a damaged record covers cannot be known: up to the next one. */
@@ -116,11 +75,16 @@ static uint64_t count_span(struct count *count, uint64_t head, uint64_t end)
 	if (!stands)
 		return head + 1;
 	if (!span_record_plausible(count->heap, head, &record)) {
-		end = next_head(count->heap, head + 1, end);
+		end = heap_next_head(count->heap, head + 1, end);
 		count->stats->damaged_bytes += (end - head) * PAGE_BYTES;
 		return end;
 	}
+	/* While it is being cut, the record covers the run behind it, too. */
+	if (record.purpose == SPAN_MANUAL)
+		record.pages =
+			(uint32_t)(manual_next_head(count->heap, head, head + record.pages) - head);
 	add_span(count, head, &record);
+	count_continuation(count, head, &record);
 	/* The heap has grown since we looked at the frontier. */
 	return record.pages < end - head ? head + record.pages : end;
 }
@@ -146,20 +110,20 @@ static void count_arena(struct count *count, uint64_t arena)
 	uint64_t chunks;
 
 	count->stats->arenas++;
-	count->stats->metadata_bytes += ARENA_HEAD_BYTES;
+	if (arena_is_ordinary(heap, arena))
+		count->stats->metadata_bytes += ARENA_HEAD_BYTES;
 	if (end <= page)
 		return;
 	chunks = (end - page) >> CHUNK_PAGES_SHIFT;
 	count->stats->metadata_bytes += chunks * META_STRIDE;
 	count->stats->data_bytes += chunks * CHUNK_BYTES;
 	while (page < end) {
-		uint64_t head = next_head(heap, page, end);
+		uint64_t head = heap_next_head(heap, page, end);
 
 		count_free(count, page, head);
 		if (head == end)
 			return;
-		page = head_is_set(heap, head) ? count_span(count, head, end)
-					       : count_manual(count, head, end);
+		page = count_span(count, head, end);
 	}
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "recovery/stats.h"
 
+#include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
@@ -169,6 +170,53 @@ static void test_log(void)
 	fixture_close(f);
 }
 
+static void expect_runs(const struct fixture *f, uint64_t runs, uint64_t npages)
+{
+	struct sh_stats stats = count(f);
+
+	CU_ASSERT_EQUAL(stats.manual_runs, runs);
+	CU_ASSERT_EQUAL(stats.manual_bytes, npages * PAGE_BYTES);
+}
+
+/* Whole, cut, and one that two arenas hold. */
+static void test_runs(void)
+{
+	struct fixture *f = fixture_open(3, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t metadata_bytes;
+	uint64_t head;
+	int error;
+
+	head = manual_allocate(thread, 10, 0, &error);
+	CU_ASSERT_NOT_EQUAL(head, 0);
+	expect_runs(f, 1, 10);
+	CU_ASSERT_EQUAL(manual_free(thread, head + 3, 4), 0);
+	expect_runs(f, 2, 6);
+	metadata_bytes = count(f).metadata_bytes;
+	head = manual_allocate(thread, ARENA_PAGES + 1, 0, &error);
+	CU_ASSERT_NOT_EQUAL(head, 0);
+	expect_runs(f, 3, ARENA_PAGES + 7);
+	/* The arena that continues the run has none of its own. */
+	CU_ASSERT(count(f).metadata_bytes <= metadata_bytes + ARENA_CHUNKS * META_STRIDE);
+	CU_ASSERT_EQUAL(manual_free(thread, head, ARENA_PAGES + 1), 0);
+	expect_runs(f, 2, 6);
+	fixture_close(f);
+}
+
+/* A cut that a death left: the record of the first run covers the second one. */
+static void test_cut_left(void)
+{
+	struct fixture *f = fixture_open(2, 1);
+	int error;
+	uint64_t head = manual_allocate(&f->threads[0], 10, 0, &error);
+
+	CU_ASSERT_NOT_EQUAL(head, 0);
+	CU_ASSERT_EQUAL(manual_free(&f->threads[0], head + 3, 4), 0);
+	atomic_store(&span_of_head(f->heap, head)->pages, 10);
+	expect_runs(f, 2, 10);
+	fixture_close(f);
+}
+
 static void test_damaged(void)
 {
 	struct fixture *f = fixture_open(2, 1);
@@ -194,6 +242,8 @@ static CU_TestInfo count_tests[] = {
 	{ "noscan", test_noscan },
 	{ "large blocks and free runs", test_large_and_free },
 	{ "logs", test_log },
+	{ "page runs", test_runs },
+	{ "a cut that a death left", test_cut_left },
 	{ "damaged", test_damaged },
 	CU_TEST_INFO_NULL,
 };
