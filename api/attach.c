@@ -243,16 +243,17 @@ static int run_recovery(struct sh_heap *heap, struct opening *opening)
 	};
 	uint64_t start = system_now_ns(NULL);
 	struct thread *thread = malloc(sizeof(*thread));
-	int error = thread == NULL ? ENOMEM
-				   : recover(&heap->heap, &opening->superblock, thread, &recovery);
 
-	if (error == 0 && opening->recovers) {
+	if (thread == NULL)
+		return ENOMEM;
+	recover(&heap->heap, &opening->superblock, thread, &recovery);
+	if (opening->recovers) {
 		heap->counts = thread->counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
 		record_recovery(heap);
 	}
 	free(thread);
-	return error;
+	return 0;
 }
 
 int attach_alone(struct sh_heap *heap, struct opening *opening)

@@ -249,9 +249,7 @@ static int back_all(int fd, const struct sh_heap *heap)
 
 	view.system.context = &fd;
 	view.system.back_control = back_descriptor;
-	for (uint64_t arena = 0; arena < heap_arena_count(&view) && error == 0; arena++)
-		error = heap_back_control(&view, arena);
-	return error;
+	return error != 0 ? error : heap_back_arenas(&view);
 }
 
 static int fill_control(int fd, const struct sh_heap *heap, const struct opening *opening)

@@ -147,6 +147,15 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 	return error;
 }
 
+int heap_back_arenas(const struct heap *heap)
+{
+	int error = 0;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap) && error == 0; arena++)
+		error = heap_back_control(heap, arena);
+	return error;
+}
+
 int heap_back_owned(const struct heap *heap, uint32_t slot, unsigned place, uint16_t *backed)
 {
 	const struct system *system = &heap->system;

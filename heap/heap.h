@@ -179,6 +179,9 @@ uint64_t heap_control_fixed_bytes(const struct heap *heap);
 /* Backs what the control file holds for an arena. 0 or an errno. */
 int heap_back_control(const struct heap *heap, uint64_t arena);
 
+/* The same for every arena that there is. */
+int heap_back_arenas(const struct heap *heap);
+
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
 

@@ -105,7 +105,10 @@ int image_open(struct image *image, const struct system *system)
 		return ENOMEM;
 	superblock_write(image->base, &superblock);
 	recover_stamp_arenas(&image->heap);
-	return recover(&image->heap, &superblock, &image->thread, &image->recovery);
+	error = heap_back_arenas(&image->heap);
+	if (error == 0)
+		recover(&image->heap, &superblock, &image->thread, &image->recovery);
+	return error;
 }
 
 void image_attach_thread(struct image *image, struct thread *thread, uint32_t slot)

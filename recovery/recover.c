@@ -40,15 +40,6 @@ static void lay_header(struct heap *heap, const struct superblock *superblock)
 		memory_order_relaxed);
 }
 
-static int back_arenas(struct heap *heap)
-{
-	int error = 0;
-
-	for (uint64_t arena = 0; arena < heap_arena_count(heap) && error == 0; arena++)
-		error = heap_back_control(heap, arena);
-	return error;
-}
-
 /* --- hints --------------------------------------------------------------------------------- */
 
 /* Chunks with spans are unseen, and may hold spans of every class: whoever looks for one puts them in
@@ -350,16 +341,12 @@ static void derive_all(struct heap *heap, struct recovery *recovery)
 	growth_give_back_alone(heap);
 }
 
-int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
+void recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
 	struct recovery *recovery)
 {
 	uint32_t own = recover_own_slot(heap->thread_slots);
-	int error;
 
 	lay_header(heap, superblock);
-	error = back_arenas(heap);
-	if (error != 0)
-		return error;
 	thread_init(thread, heap, own, tag_make(own, TAG_SERIAL_LIMIT));
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
 		list_everything(heap, arena);
@@ -370,7 +357,6 @@ int recover(struct heap *heap, const struct superblock *superblock, struct threa
 	/* Whoever finds the magic finds everything else. */
 	crash_order();
 	heap->header->magic = CONTROL_MAGIC;
-	return 0;
 }
 
 void recover_forget_zeros(struct heap *heap)

@@ -32,14 +32,13 @@ static inline uint32_t recover_own_slot(uint32_t thread_slots)
 	return thread_slots - 1;
 }
 
-/* Lays the control file of a new incarnation into zeroed memory whose fixed part
- * (heap_control_fixed_bytes) is backed, and recovers the heap file.
+/* Lays the control file of a new incarnation into zeroed memory of which the fixed part
+ * (heap_control_fixed_bytes) and every arena's (heap_back_arenas) are backed, and recovers the heap file.
  *
  * heap_view_init was done; heap->incarnation is newer than any that touched the file, and the
  * superblock in the file says so already. `nonce`, `boot_id`, `heap_id` go into the control header;
- * its magic is written last. *thread is used for the work, in recover_own_slot; its counts tell.
- * 0 or an errno (backing the control file). */
-int recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
+ * its magic is written last. *thread is used for the work, in recover_own_slot; its counts tell. */
+void recover(struct heap *heap, const struct superblock *superblock, struct thread *thread,
 	struct recovery *recovery);
 
 /* Forgets which pages hold zeros: of a torn file the marks may be older than the pages. */
