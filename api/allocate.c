@@ -172,5 +172,5 @@ size_t sh_usable_size(struct sh_heap *heap, sh_off off)
 		return 0;
 	error = heap->read_only ? block_find_by_record(&heap->heap, off, &block)
 				: block_find(&heap->heap, off, &block);
-	return error == 0 && block_is_live(&heap->heap, &block) ? block.bytes : 0;
+	return error == 0 && block_is_live(&block) ? block.bytes : 0;
 }

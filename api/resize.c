@@ -43,7 +43,7 @@ static int find_live(struct sh_heap *heap, sh_off off, struct block *block)
 {
 	int error = block_find(&heap->heap, off, block);
 
-	if (error == 0 && !block_is_live(&heap->heap, block))
+	if (error == 0 && !block_is_live(block))
 		error = SH_EDOUBLEFREE;
 	return error;
 }

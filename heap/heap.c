@@ -198,14 +198,6 @@ char *chunk_meta_look(const struct heap *heap, uint64_t page)
 
 static void classes_init(struct thread *thread)
 {
-	for (unsigned c = 0; c < SPAN_CLASS_COUNT; c++) {
-		const struct size_class *size_class = &thread->heap->classes.of[c >> 1];
-
-		thread->extents[c] = (struct class_extent){
-			.reciprocal = (uint32_t)size_class->reciprocal,
-			.blocks_bytes = size_class->objects * size_class->bytes,
-		};
-	}
 	for (unsigned units = 1; units <= UNIT_LIMIT_BYTES / UNIT_BYTES; units++)
 		thread->class_of_units[units] =
 			(uint8_t)span_class_make(size_class_of(units * UNIT_BYTES), false);

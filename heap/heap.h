@@ -128,14 +128,6 @@ struct page_hint {
 	uint64_t reciprocal; /* of its blocks, see struct size_class */
 };
 
-/* Process. What a free needs to know of a span class. */
-struct class_extent {
-	uint32_t reciprocal;
-	uint32_t blocks_bytes; /* of a span's blocks together */
-};
-
-static_assert(sizeof(struct cursor) == CACHE_LINE_BYTES, "the fast path indexes by shifting");
-
 #define PAGE_HINTS 256u
 
 /* Blocks of up to this many bytes find their class in a table. */
@@ -156,7 +148,6 @@ struct thread {
 	uint64_t trim_page;        /* where span_trim goes on */
 	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
-	struct class_extent extents[SPAN_CLASS_COUNT];
 	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
 	uint8_t class_of_units[UNIT_LIMIT_BYTES / UNIT_BYTES + 1];
 	struct cursor cursors[SPAN_CLASS_COUNT];

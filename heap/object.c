@@ -29,7 +29,8 @@ static int gone_or_bad(const struct heap *heap, uint64_t head, uint64_t off)
 		: SH_EBADPTR;
 }
 
-static int find_small(const struct heap *heap, struct block *block)
+__attribute__((always_inline)) static inline int find_small(const struct heap *heap,
+	struct block *block)
 {
 	const struct size_class *size_class = span_size_class(heap, block->span_class);
 	uint64_t delta = block->off - page_offset(block->head);
@@ -46,27 +47,36 @@ static int find_small(const struct heap *heap, struct block *block)
 	return 0;
 }
 
-static int find_in_span(const struct heap *heap, struct block *block, uint64_t hot)
+__attribute__((always_inline)) static inline int find_in_span(const struct heap *heap,
+	struct block *block, uint64_t hot)
 {
 	uint32_t owner = hot_owner(hot);
 
 	block->owner = owner;
 	block->span_class = hot_class(hot);
-	if (owner == HOT_LARGE) {
-		block->bit = 0;
-		block->bytes = span_of_head(heap, block->head)->bytes;
-		return block->off == page_offset(block->head) ? 0 : SH_EBADPTR;
-	}
-	if (owner == HOT_NONE || (owner >= HOT_DYING && owner != HOT_UNOWNED))
+	if (__builtin_expect(owner - 1 < HOT_DYING - 1, 1) || owner == HOT_UNOWNED)
+		return find_small(heap, block);
+	if (owner != HOT_LARGE)
 		return gone_or_bad(heap, block->head, block->off);
-	return find_small(heap, block);
+	block->bit = 0;
+	block->bytes = block->span->bytes;
+	return block->off == page_offset(block->head) ? 0 : SH_EBADPTR;
 }
 
-int block_find(const struct heap *heap, uint64_t off, struct block *block)
+/* The record of a span that begins in another chunk; NULL when no data is there. */
+__attribute__((noinline)) static struct span *find_far(const struct heap *heap, uint64_t head)
+{
+	return page_is_data(heap, head) ? span_of_head(heap, head) : NULL;
+}
+
+/* block_find(), in line for the free. */
+__attribute__((always_inline)) static inline int find(const struct heap *heap, uint64_t off,
+	struct block *block)
 {
 	uint64_t page = off >> PAGE_SHIFT;
 	char *meta = chunk_meta(heap, page);
 	uint64_t head;
+	uint64_t hot;
 
 	if (meta == NULL)
 		return SH_EBADPTR;
@@ -74,13 +84,21 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block)
 		page);
 	if (head == 0 || head > page)
 		return SH_EBADPTR;
-	/* In the chunk of the page it is data as that is. */
-	if ((head ^ page) >> CHUNK_PAGES_SHIFT != 0 && !page_is_data(heap, head))
-		return SH_EBADPTR;
 	block->off = off;
 	block->head = head;
-	block->span = span_of_head(heap, head);
-	return find_in_span(heap, block, span_hot(heap, head));
+	/* In the chunk of the page it is data as that is. */
+	block->span = (head ^ page) >> CHUNK_PAGES_SHIFT == 0 ? meta_span(meta, head)
+							      : find_far(heap, head);
+	if (block->span == NULL)
+		return SH_EBADPTR;
+	hot = atomic_load_explicit(&block->span->hot, memory_order_acquire);
+	return find_in_span(heap, block,
+		hot_laid(hot, heap->incarnation) ? hot : span_hot(heap, head));
+}
+
+int block_find(const struct heap *heap, uint64_t off, struct block *block)
+{
+	return find(heap, off, block);
 }
 
 int block_find_by_record(const struct heap *heap, uint64_t off, struct block *block)
@@ -106,31 +124,28 @@ int block_find_by_record(const struct heap *heap, uint64_t off, struct block *bl
 	return find_small(heap, block);
 }
 
-static _Atomic uint64_t *block_allocated(const struct heap *heap, const struct block *block)
+static _Atomic uint64_t *block_allocated(const struct block *block)
 {
-	return block->word < SPAN_INLINE_WORDS ? &block->span->allocated[block->word]
-					       : span_allocated(heap, block->head, block->word);
+	return span_allocated_word(block->span, block->word);
 }
 
-static _Atomic uint64_t *block_freed(const struct heap *heap, const struct block *block)
+static _Atomic uint64_t *block_freed(const struct block *block)
 {
-	return block->word < SPAN_INLINE_WORDS ? &block->span->freed[block->word]
-					       : span_freed(heap, block->head, block->word);
+	return block_allocated(block) + SPAN_FREED_STEP;
 }
 
-static bool is_live_small(const struct heap *heap, const struct block *block)
+static bool is_live_small(const struct block *block)
 {
 	/* freed first, see object.h; acquire: pairs with the owner's collect. */
-	uint64_t freed = atomic_load_explicit(block_freed(heap, block), memory_order_acquire);
-	uint64_t allocated =
-		atomic_load_explicit(block_allocated(heap, block), memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(block_freed(block), memory_order_acquire);
+	uint64_t allocated = atomic_load_explicit(block_allocated(block), memory_order_acquire);
 
 	return (allocated & ~freed & block->bit) != 0;
 }
 
-bool block_is_live(const struct heap *heap, const struct block *block)
+bool block_is_live(const struct block *block)
 {
-	return block->bit == 0 || is_live_small(heap, block);
+	return block->bit == 0 || is_live_small(block);
 }
 
 /* --- allocation ---------------------------------------------------------------------------- */
@@ -350,28 +365,6 @@ static void look_if_empty(struct thread *thread, uint64_t head, unsigned span_cl
 		span_retire(thread, head);
 }
 
-/* What the thread's own free means for its span; `left` is the word afterwards. What the cursor points at
- * is found again by the next collect. */
-static void freed_own(struct thread *thread, const struct block *block, uint64_t left)
-{
-	if (left == 0)
-		look_if_empty(thread, block->head, block->span_class);
-}
-
-/* By the span's owner: plain stores. */
-static int free_own(struct thread *thread, const struct block *block)
-{
-	_Atomic uint64_t *allocated = block_allocated(thread->heap, block);
-	uint64_t left;
-
-	if (!is_live_small(thread->heap, block))
-		return SH_EDOUBLEFREE;
-	left = atomic_load_explicit(allocated, memory_order_relaxed) & ~block->bit;
-	atomic_store_explicit(allocated, left, memory_order_release);
-	freed_own(thread, block, left);
-	return 0;
-}
-
 void object_word_emptied(struct thread *thread, uint64_t off)
 {
 	const struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
@@ -395,7 +388,7 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 
 	set_touching(thread, slot, block->head);
 	/* seq_cst: before the look at the hot word, see span_free_count(). */
-	before = atomic_fetch_or(block_freed(heap, block), block->bit);
+	before = atomic_fetch_or(block_freed(block), block->bit);
 	/* Crash: freed, and in nobody's list; touching names it. So when the bit was set before, by
 	 * a dead thread for whose log this repeats it, the listing is repeated, too. */
 	span_list(heap, block->head);
@@ -403,93 +396,24 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	return before;
 }
 
-/* Stack. Where a block's bits are, if one can begin there. */
-struct located {
-	struct span *span;
-	_Atomic uint64_t *allocated;
-	uint64_t head;
-	uint64_t hot;
-	uint64_t index; /* in the span */
-};
-
-/* Finds them for the block at `off` in a span of objects whose hot word was laid, in a chunk that is
- * remembered. False: there is none, or it takes a closer look. For any `off`. */
-static inline bool locate(const struct thread *thread, uint64_t off, struct located *at)
+/* By the span's owner: plain stores. Leaves a hint of the page for the next one. */
+static inline int free_own(struct thread *thread, const struct block *block)
 {
-	const struct heap *heap = thread->heap;
-	uint64_t page = off >> PAGE_SHIFT;
-	uint64_t chunk = page >> CHUNK_PAGES_SHIFT;
-	const struct class_extent *extent;
-	uint64_t delta;
-	char *meta;
-
-	if (chunk >= heap->chunk_limit)
-		return false;
-	meta = atomic_load_explicit(&heap->chunk_meta[chunk], memory_order_relaxed);
-	if (meta == NULL)
-		return false;
-	at->head =
-		table_head(atomic_load_explicit(meta_table_entry(meta, page), memory_order_relaxed),
-			page);
-	/* Not a span that begins in another chunk, nor page 0: none. */
-	if ((at->head ^ page) >> CHUNK_PAGES_SHIFT != 0)
-		return false;
-	at->span = meta_span(meta, at->head);
-	at->hot = atomic_load_explicit(&at->span->hot, memory_order_acquire);
-	if (!hot_laid(at->hot, heap->incarnation) || hot_class(at->hot) >= SPAN_CLASS_COUNT)
-		return false;
-	extent = &thread->extents[hot_class(at->hot)];
-	delta = off - page_offset(at->head);
-	if (delta >= extent->blocks_bytes ||
-		!size_class_index(extent->reciprocal, delta, &at->index))
-		return false;
-	at->allocated = span_allocated_word(at->span, at->index / 64);
-	return true;
-}
-
-/* Frees a live block of a span that the thread owns; leaves a hint of the page. */
-static inline enum object_freed free_located(struct thread *thread, uint64_t off,
-	const struct located *at)
-{
-	struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
+	struct page_hint *hint = thread_hint(thread, block->off >> PAGE_SHIFT);
+	enum object_freed freed;
 
 	*hint = (struct page_hint){
-		.page = off >> PAGE_SHIFT,
-		.base = page_offset(at->head),
-		.span = at->span,
-		.reciprocal = thread->extents[hot_class(at->hot)].reciprocal,
+		.page = block->off >> PAGE_SHIFT,
+		.base = page_offset(block->head),
+		.span = block->span,
+		.reciprocal = span_size_class(thread->heap, block->span_class)->reciprocal,
 	};
-	return object_free_in(thread, hint, at->allocated, at->index);
-}
-
-static inline bool is_own(const struct thread *thread, const struct located *at)
-{
-	return (at->hot ^ thread->mine) < SPAN_CLASS_COUNT;
-}
-
-/* Frees a live block of a span that another thread owns. False: nobody owns it, or the block is not live:
- * nothing was changed. *error is 0 or SH_EDOUBLEFREE. Crash: freed or not. */
-static bool free_foreign(struct thread *thread, const struct located *at, int *error)
-{
-	uint64_t bit = UINT64_C(1) << (at->index & 63);
-	_Atomic uint64_t *freed = at->allocated + SPAN_FREED_STEP;
-	uint32_t owner = hot_owner(at->hot);
-	uint64_t before;
-
-	if (owner == HOT_NONE || owner >= HOT_DYING)
-		return false;
-	/* freed first, see object.h. */
-	before = atomic_load_explicit(freed, memory_order_acquire);
-	if ((atomic_load_explicit(at->allocated, memory_order_acquire) & ~before & bit) == 0)
-		return false;
-	set_touching(thread, thread->slot, at->head);
-	/* seq_cst: before the look at the hot word, see span_free_count(). Crash: freed, and in nobody's
-	 * list; touching names it. */
-	before = atomic_fetch_or(freed, bit);
-	span_list(thread->heap, at->head);
-	set_touching(thread, thread->slot, 0);
-	*error = before & bit ? SH_EDOUBLEFREE : 0;
-	return true;
+	freed = object_free_in(thread, hint, block_allocated(block), block->bit);
+	if (freed == OBJECT_NOT_FREED)
+		return SH_EDOUBLEFREE;
+	if (freed == OBJECT_WORD_EMPTIED)
+		look_if_empty(thread, block->head, block->span_class);
+	return 0;
 }
 
 static int free_others(struct thread *thread, const struct block *block)
@@ -497,12 +421,12 @@ static int free_others(struct thread *thread, const struct block *block)
 	uint64_t before;
 	uint64_t live;
 
-	if (!is_live_small(thread->heap, block))
+	if (!is_live_small(block))
 		return SH_EDOUBLEFREE;
 	before = free_remote(thread, thread->slot, block);
 	if (before & block->bit)
 		return SH_EDOUBLEFREE;
-	live = atomic_load_explicit(block_allocated(thread->heap, block), memory_order_relaxed) &
+	live = atomic_load_explicit(block_allocated(block), memory_order_relaxed) &
 		~(before | block->bit);
 	if (live == 0)
 		span_retire_if_empty(thread, block->head);
@@ -518,10 +442,10 @@ static int free_large(struct thread *thread, const struct block *block)
 	return 0;
 }
 
-static int free_found(struct thread *thread, uint64_t off)
+int object_free(struct thread *thread, uint64_t off)
 {
 	struct block block = { .bit = 0 };
-	int error = block_find(thread->heap, off, &block);
+	int error = find(thread->heap, off, &block);
 
 	if (error != 0)
 		return error;
@@ -530,27 +454,9 @@ static int free_found(struct thread *thread, uint64_t off)
 	return owned_by(thread, &block) ? free_own(thread, &block) : free_others(thread, &block);
 }
 
-int object_free(struct thread *thread, uint64_t off)
-{
-	enum object_freed freed = OBJECT_NOT_FREED;
-	struct located at;
-	int error;
-
-	if (!locate(thread, off, &at))
-		return free_found(thread, off);
-	if (is_own(thread, &at))
-		freed = free_located(thread, off, &at);
-	else if (free_foreign(thread, &at, &error))
-		return error;
-	if (freed == OBJECT_WORD_EMPTIED)
-		object_word_emptied(thread, off);
-	/* Why not is for the other way to find out. */
-	return freed == OBJECT_NOT_FREED ? free_found(thread, off) : 0;
-}
-
 void object_free_for_log(struct thread *thread, uint32_t slot, const struct block *block)
 {
-	_Atomic uint64_t *allocated = span_allocated(thread->heap, block->head, block->word);
+	_Atomic uint64_t *allocated = block_allocated(block);
 	uint64_t live = atomic_load_explicit(allocated, memory_order_acquire);
 
 	if (!(live & block->bit))
@@ -566,10 +472,9 @@ void object_free_for_log(struct thread *thread, uint32_t slot, const struct bloc
 void object_freed_for_log(struct thread *thread, uint32_t slot, const struct block *block)
 {
 	/* Not for the dead's frees: those are in freed, and collected. */
-	if (slot == thread->slot && owned_by(thread, block))
-		freed_own(thread, block,
-			atomic_load_explicit(block_allocated(thread->heap, block),
-				memory_order_relaxed));
+	if (slot == thread->slot && owned_by(thread, block) &&
+		atomic_load_explicit(block_allocated(block), memory_order_relaxed) == 0)
+		look_if_empty(thread, block->head, block->span_class);
 }
 
 void object_give_back(struct thread *thread)

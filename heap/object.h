@@ -33,7 +33,7 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block);
 int block_find_by_record(const struct heap *heap, uint64_t off, struct block *block);
 
 /* Whether the block is allocated and not freed. Right only if its owner keeps it. */
-bool block_is_live(const struct heap *heap, const struct block *block);
+bool block_is_live(const struct block *block);
 
 /* Allocates a small block of a class; 0 and *error when there is no page for it. */
 uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error);
@@ -83,17 +83,16 @@ enum object_freed {
 	OBJECT_WORD_EMPTIED, /* freed; object_word_emptied() comes next */
 };
 
-/* Clears bit `index` (modulo 64) of a word of `allocated` of the thread's own span, unless it is clear or
- * freed. */
-static inline enum object_freed object_clear_bit(_Atomic uint64_t *allocated, uint64_t index)
+/* Clears a bit of a word of `allocated` of the thread's own span, unless it is clear or freed. */
+static inline enum object_freed object_clear_bit(_Atomic uint64_t *allocated, uint64_t bit)
 {
 	/* freed first, see above. */
 	uint64_t not_freed =
 		~atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
 	uint64_t live = atomic_load_explicit(allocated, memory_order_acquire);
-	uint64_t left = live & ~(UINT64_C(1) << (index & 63));
+	uint64_t left = live & ~bit;
 
-	if (((live & not_freed) >> (index & 63) & 1) == 0)
+	if ((live & not_freed & bit) == 0)
 		return OBJECT_NOT_FREED;
 	/* Crash: freed or not. release: who sees the block free sees all that its holder did. */
 	atomic_store_explicit(allocated, left, memory_order_release);
@@ -109,11 +108,11 @@ static inline struct page_hint *thread_hint(struct thread *thread, uint64_t page
  * word of bits, and the thread's cursor is elsewhere: perhaps the span is empty. */
 void object_word_emptied(struct thread *thread, uint64_t off);
 
-/* Frees the block of bit `index` (modulo 64) of a word of `allocated` in the span of a hint. */
+/* Frees the block of a bit of a word of `allocated` in the span of a hint. */
 static inline enum object_freed object_free_in(const struct thread *thread,
-	const struct page_hint *hint, _Atomic uint64_t *allocated, uint64_t index)
+	const struct page_hint *hint, _Atomic uint64_t *allocated, uint64_t bit)
 {
-	enum object_freed freed = object_clear_bit(allocated, index);
+	enum object_freed freed = object_clear_bit(allocated, bit);
 	size_t span_class;
 
 	if (freed != OBJECT_WORD_EMPTIED)
@@ -135,7 +134,8 @@ static inline enum object_freed object_free_hinted(struct thread *thread, uint64
 	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
 		index >= SPAN_MAX_OBJECTS)
 		return OBJECT_NOT_FREED;
-	return object_free_in(thread, hint, span_allocated_word(hint->span, index / 64), index);
+	return object_free_in(thread, hint, span_allocated_word(hint->span, index / 64),
+		UINT64_C(1) << (index & 63));
 }
 
 /* The two steps of object_allocate. What was reserved is published or cancelled next. */

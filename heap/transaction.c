@@ -216,7 +216,7 @@ int transaction_free(struct transaction *transaction, uint64_t off)
 
 	if (error != 0)
 		return error;
-	if (!block_is_live(heap, &block) || find_entry(transaction, LOG_FREE, off) != NULL)
+	if (!block_is_live(&block) || find_entry(transaction, LOG_FREE, off) != NULL)
 		return SH_EDOUBLEFREE;
 	error = reserve(transaction, 0);
 	if (error != 0)

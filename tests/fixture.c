@@ -212,7 +212,7 @@ bool fixture_is_live(const struct fixture *f, uint64_t off)
 {
 	struct block block;
 
-	return block_find(f->heap, off, &block) == 0 && block_is_live(f->heap, &block);
+	return block_find(f->heap, off, &block) == 0 && block_is_live(&block);
 }
 
 static int count_block(const struct sh_block *block, void *argument)

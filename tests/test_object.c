@@ -37,7 +37,7 @@ static void play_class(struct fixture *f, unsigned span_class)
 			if (bytes[j] != (unsigned char)i)
 				CU_FAIL_FATAL("blocks overlap");
 		CU_ASSERT_EQUAL(block_find(f->heap, blocks[i], &block), 0);
-		CU_ASSERT_TRUE(block_is_live(f->heap, &block));
+		CU_ASSERT_TRUE(block_is_live(&block));
 		CU_ASSERT_EQUAL(block.bytes, size_class->bytes);
 		CU_ASSERT_EQUAL(block.span_class, span_class);
 	}
@@ -147,7 +147,7 @@ static void test_every_offset(void)
 
 	for (uint64_t off = page; off < page + PAGE_BYTES; off++) {
 		int error = block_find(f->heap, off, &block);
-		bool live = error == 0 && block_is_live(f->heap, &block);
+		bool live = error == 0 && block_is_live(&block);
 
 		CU_ASSERT_EQUAL(live, off == first || off == second);
 		if ((off - page) % 48 != 0 || off >= end)

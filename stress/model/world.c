@@ -14,7 +14,7 @@ bool world_live(const struct heap *heap, uint64_t off)
 {
 	struct block block;
 
-	return block_find(heap, off, &block) == 0 && block_is_live(heap, &block);
+	return block_find(heap, off, &block) == 0 && block_is_live(&block);
 }
 
 enum progress world_progress(const struct world *world, unsigned process)
