@@ -59,6 +59,24 @@ static int map_heap(struct sh_heap *heap, const struct opening *opening, bool wr
 	return error;
 }
 
+/* --- barriers ------------------------------------------------------------------------------ */
+
+/* What the others rely on, this process must be able to do. */
+static int join_barrier(struct sh_heap *heap)
+{
+	if (heap->heap.rcu.words->fences) {
+		heap->heap.system.order_all = NULL;
+		return 0;
+	}
+	return system_order_register() == 0 ? 0 : SH_EBARRIER;
+}
+
+static void choose_barrier(struct sh_heap *heap, const struct opening *opening)
+{
+	if (opening->options->barrier == SH_BARRIER_READER || system_order_register() != 0)
+		heap->heap.system.order_all = NULL;
+}
+
 /* --- joining the others -------------------------------------------------------------------- */
 
 int attach_to_running(struct sh_heap *heap, struct opening *opening)
@@ -75,7 +93,8 @@ int attach_to_running(struct sh_heap *heap, struct opening *opening)
 		free(path);
 		return error;
 	}
-	return control_map(heap, path, fd);
+	error = control_map(heap, path, fd);
+	return error == 0 ? join_barrier(heap) : error;
 }
 
 /* --- alone --------------------------------------------------------------------------------- */
@@ -263,6 +282,7 @@ int attach_alone(struct sh_heap *heap, struct opening *opening)
 	if (error != 0)
 		return error;
 	heap_view_init(&heap->heap);
+	choose_barrier(heap, opening);
 	error = judge(heap, opening);
 	if (error == 0)
 		error = control_lay(heap, opening);

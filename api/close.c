@@ -6,6 +6,7 @@
 #include "api/detached.h"
 #include "api/end_copy.h"
 #include "api/open.h"
+#include "api/read.h"
 #include "api/table.h"
 #include "api/thread.h"
 #include "heap/growth.h"
@@ -143,11 +144,13 @@ int sh_close(struct sh_heap *heap)
 	struct thread_state *state = thread_find(heap);
 	int error;
 
-	if (state != NULL && state->txn.open)
+	if (state != NULL && (state->txn.open || read_is_reading(heap)))
 		return EBUSY;
 	table_lock_open();
 	/* Nobody else changes the number of handles meanwhile. */
-	error = heap->handles == 1 && detached_any_open(heap) ? EBUSY : close_handle(heap);
+	error = heap->handles == 1 && (heap->readers != NULL || detached_any_open(heap))
+		? EBUSY
+		: close_handle(heap);
 	table_unlock_open();
 	return error;
 }

@@ -38,6 +38,10 @@ static const char *const texts[] = {
 		"SH_ESLOTS: all process slots or thread slots are in use; end some, or create "
 		"the heap with larger max_processes or max_threads",
 	[-SH_EFULL] = "SH_EFULL: the table of roots is full; remove roots by setting them to 0",
+	[-SH_EBARRIER] =
+		"SH_EBARRIER: the processes that have this heap open rely on membarrier(2), which "
+		"is refused to this one; allow it (seccomp), or have the first one open the heap "
+		"with SH_BARRIER_READER",
 	[-SH_ESTOPPED] = "SH_ESTOPPED: a callback asked to stop; nothing is wrong",
 };
 

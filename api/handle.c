@@ -108,6 +108,7 @@ void handle_system_init(struct sh_heap *heap)
 		.futex_wait = system_futex_wait,
 		.futex_wake = system_futex_wake,
 		.now_ns = system_now_ns,
+		.order_all = system_order_all,
 		.back_heap = back_heap,
 		.back_control = back_control,
 		.populate_heap = populate_heap,

@@ -54,6 +54,7 @@ struct sh_heap {
 	struct sh_heap *next;
 	unsigned handles;
 	struct presence *presence;
+	struct sh_reader *readers;     /* that no thread owns */
 	struct thread_state *threads;  /* of this process */
 	struct thread_state *detached; /* the same of detached transactions, idle ones, too */
 	unsigned leaving;              /* threads that are giving back what they hold */

@@ -48,7 +48,8 @@ static int complete_options(const struct sh_options *given, struct sh_options *o
 		options->max_threads = DEFAULT_THREAD_SLOTS;
 	if (options->max_size == 0)
 		options->max_size = DEFAULT_MAX_BYTES;
-	if (options->huge_pages > 1 || options->fork > SH_FORK_DONTFORK)
+	if (options->huge_pages > 1 || options->fork > SH_FORK_DONTFORK ||
+		options->barrier > SH_BARRIER_READER)
 		return EINVAL;
 	return 0;
 }

@@ -1,8 +1,10 @@
 /* thread.c -- what a thread of this process keeps per heap
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "api/thread.h"
 
 #include "api/detached.h"
+#include "api/read.h"
 #include "api/table.h"
 #include "heap/object.h"
 #include "heap/pages.h"
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 _Thread_local struct thread_state *thread_current
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -34,6 +37,8 @@ static int settle_in(struct sh_heap *heap, struct thread_state *state, uint32_t 
 	if (error != 0)
 		return error;
 	slot_confirm(&heap->heap.thread_slot[slot], tag, state->presence->process, liveness_word);
+	atomic_store_explicit(&heap->heap.thread_slot[slot].thread_id, (uint32_t)gettid(),
+		memory_order_relaxed);
 	thread_init(&state->thread, &heap->heap, slot, tag);
 	return 0;
 }
@@ -157,6 +162,7 @@ struct thread_state *thread_find(const struct sh_heap *heap)
 
 void thread_give_back(struct thread_state *state)
 {
+	thread_stop_reading(&state->thread);
 	if (state->txn.open) {
 		transaction_abort(&state->txn.transaction);
 		state->txn.open = false;
@@ -198,6 +204,7 @@ static void leave_parked(struct thread_state *state)
 
 static void park(struct thread_state *state)
 {
+	read_forget(state, atomic_load_explicit(&state->heap, memory_order_relaxed));
 	thread_give_back(state);
 	presence_park(state->presence, state->thread.slot);
 	atomic_store_explicit(&state->heap, NULL, memory_order_relaxed);
@@ -279,6 +286,7 @@ void thread_forget_all(void)
 			free(state);
 		}
 		detached_forget_all(heap);
+		read_forget_all(heap);
 		heap->leaving = 0;
 	}
 	thread_states = NULL;

@@ -28,6 +28,7 @@ struct thread_state {
 	struct sh_txn txn;
 	struct thread thread;
 	struct presence *presence;
+	struct sh_read_here *read_here; /* the thread's, when it read the heap; see api/read.h */
 	struct thread_state *next_of_thread;
 	struct thread_state *next_of_heap;
 };

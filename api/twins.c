@@ -10,6 +10,16 @@ const char *sh_version(void)
 	return VERSION_TEXT(SH_VERSION_MAJOR, SH_VERSION_MINOR, SH_VERSION_PATCH);
 }
 
+void sh_reader_lock_function(struct sh_reader *reader)
+{
+	sh_reader_lock(reader);
+}
+
+void sh_reader_unlock_function(struct sh_reader *reader)
+{
+	sh_reader_unlock(reader);
+}
+
 void *sh_ptr_function(const struct sh_heap *heap, sh_off off)
 {
 	return sh_ptr(heap, off);

@@ -99,6 +99,7 @@ static void view_control_file(struct heap *heap)
 		(struct process_slot *)(void *)(control + control_process_slots_offset());
 	heap->thread_slot = (struct thread_slot *)(void *)(control +
 		control_thread_slots_offset(heap->process_slots));
+	rcu_view_init(&heap->rcu, control, heap->process_slots);
 	heap->derived = (struct derived_header *)(void *)(control + at.header);
 	heap->slot_words = control + at.slot_words;
 	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
@@ -212,5 +213,6 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->log = &heap->logs[slot];
 	thread->words = heap_slot_words(heap, slot);
 	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);
+	thread->section = rcu_section(&heap->rcu, slot);
 	classes_init(thread);
 }

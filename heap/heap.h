@@ -22,6 +22,7 @@
 #include "heap/page_index.h"
 #include "heap/run.h"
 #include "heap/size_class.h"
+#include "shm/rcu.h"
 #include "shm/system.h"
 #include "shm/tag.h"
 
@@ -85,6 +86,7 @@ struct heap {
 	struct control_header *header;
 	struct thread_slot *thread_slot;
 	struct process_slot *process_slot;
+	struct rcu rcu;
 	struct derived_header *derived;
 	char *slot_words;
 	_Atomic uint64_t *published; /* per arena */
@@ -148,6 +150,8 @@ struct thread {
 	uint64_t trim_page;        /* where span_trim goes on */
 	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
 	bool met_dead;             /* took a lock over: reap when no lock is held */
+	bool reads;                /* is enrolled as a reader */
+	struct sh_section section;
 	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
 	uint8_t class_of_units[UNIT_LIMIT_BYTES / UNIT_BYTES + 1];
 	struct cursor cursors[SPAN_CLASS_COUNT];
@@ -175,6 +179,27 @@ int heap_back_arenas(const struct heap *heap);
 
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
+
+/* Begins and ends a read section of the thread (shm/rcu.h); they nest. */
+static inline void thread_begin_reading(struct thread *thread)
+{
+	if (!thread->reads)
+		rcu_enroll(&thread->heap->rcu, thread->slot);
+	thread->reads = true;
+	sh_section_enter(&thread->section);
+}
+
+static inline void thread_end_reading(struct thread *thread)
+{
+	sh_section_leave(&thread->section);
+}
+
+/* Before the slot is given up. */
+static inline void thread_stop_reading(struct thread *thread)
+{
+	rcu_withdraw(&thread->heap->rcu, thread->slot);
+	thread->reads = false;
+}
 
 static inline struct slot_words *heap_slot_words(const struct heap *heap, uint32_t slot)
 {

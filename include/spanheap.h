@@ -91,6 +91,7 @@ struct sh_txn;
 #define SH_ESLOTS (-9)      /* no process slot or thread slot is free */
 #define SH_EFULL (-10)      /* the limit of a table is reached */
 #define SH_ESTOPPED (-11)   /* a callback asked to stop */
+#define SH_EBARRIER (-12)   /* membarrier(2), on which this heap's readers rely, is refused here */
 
 /* Flags of sh_open(). SH_SALVAGE opens a torn heap (SH_ETORN) all the same: checks it, sets aside what
  * does not fit, and goes on with the rest. */
@@ -116,6 +117,11 @@ struct sh_txn;
 /* Progress of a recovery: what is being done, how far. Called by the thread inside sh_open(). */
 typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, void *argument);
 
+/* How read sections are ordered with those who wait for them. */
+#define SH_BARRIER_AUTO 0u /* by membarrier(2) where there is one, as SH_BARRIER_READER elsewhere */
+#define SH_BARRIER_READER \
+	1u /* each reader executes a fence: where membarrier(2) must not be used */
+
 /* Options of sh_open(). Set up by SH_OPTIONS_INIT, so that fields of later versions get their
  * defaults. 0 means the default everywhere. */
 struct sh_options {
@@ -136,10 +142,15 @@ struct sh_options {
 	const char *control_dir;
 	unsigned huge_pages; /* 1: ask for huge pages (MADV_HUGEPAGE) for both files; default: no */
 	unsigned fork;       /* SH_FORK_ATTACH (default) or SH_FORK_DONTFORK */
+	/* SH_BARRIER_...: counts for the first process of a run; the others follow. membarrier(2)
+	 * interrupts each processor that runs a process which uses it, of this heap or not: choose
+	 * SH_BARRIER_READER on machines with isolated real-time processors. */
+	unsigned barrier;
+	unsigned reserved;
 };
 
 /* clang-format off */
-#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 /* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
@@ -155,7 +166,7 @@ struct sh_options {
  *
  * Errors: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
  * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
- * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
+ * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -167,8 +178,8 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
  * thread of the process may be inside a call on this heap, or use its pointers, from here on.
  *
- * Errors: EBUSY (the calling thread has an open transaction, or, for the last handle, a detached one
- * is open), EIO (the sync failed: the heap is
+ * Errors: EBUSY (the calling thread has an open transaction or is in a read section, or, for the last
+ * handle, a detached transaction or an sh_reader is open), EIO (the sync failed: the heap is
  * detached, not marked clean, and recovered by the next open).
  * Crash: as any death of a process. */
 SH_API int sh_close(struct sh_heap *heap);
@@ -376,6 +387,130 @@ SH_API int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex);
 /* EPERM when the calling thread does not hold it.
  * Crash: unlocked, or still held by the dead. */
 SH_API int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex);
+
+/* --- Readers without locks ------------------------------------------------------------------
+ *
+ * Whoever follows offsets in the heap that others may free meanwhile does so in a read section: what
+ * the section could find stays what it is until the section ends, in whatever process it runs and
+ * whoever frees it by sh_free_deferred(), sh_txn_free() with SH_DEFERRED, or sh_free() after
+ * sh_synchronize(). Sections nest, cost two stores, never wait and keep nobody from working; a long
+ * one, or one of a stopped process, keeps what was freed since then from being used again. A section
+ * ends with its thread or process.
+ *
+ * Writers that are not alone unlink what they free while they are in a section of their own, or under a
+ * lock. */
+
+/* Where a reader says that it reads. Its fields are the library's. Process. */
+struct sh_section {
+	uint64_t *word;        /* in the control file: the reader's own */
+	const uint64_t *epoch; /* in the control file: everybody's */
+	uint32_t *waiting;     /* in the control file: somebody waits for sections to end */
+	uint64_t fences;
+};
+
+/* Wakes who waits for sections to end. */
+SH_API void sh_section_wake(const struct sh_section *section);
+
+/* Begins a section, or one inside. For the library's own use: see sh_read_lock(). */
+static inline void sh_section_enter(const struct sh_section *section)
+{
+	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+
+	if ((word & 0xffff) != 0) {
+		__atomic_store_n(section->word, word + 1, __ATOMIC_RELAXED);
+		return;
+	}
+	/* acquire: a section of this epoch sees what was unlinked before the epoch began. */
+	word = __atomic_load_n(section->epoch, __ATOMIC_ACQUIRE);
+	__atomic_store_n(section->word, word, __ATOMIC_RELAXED);
+	if (section->fences)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Ends it. */
+static inline void sh_section_leave(const struct sh_section *section)
+{
+	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+
+	if ((word & 0xffff) != 1) {
+		__atomic_store_n(section->word, word - 1, __ATOMIC_RELAXED);
+		return;
+	}
+	/* release: who sees the section ended reuses after all that it read. */
+	__atomic_store_n(section->word, 0, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(section->waiting, __ATOMIC_RELAXED) != 0)
+		sh_section_wake(section);
+}
+
+/* The section of the heap that the thread read last. For the inline functions. */
+struct sh_read_here {
+	const struct sh_heap *heap; /* NULL: none; the closer of a heap clears it, too */
+	struct sh_section section;
+};
+
+extern SH_API __thread struct sh_read_here sh_read_here __attribute__((tls_model("initial-exec")));
+
+/* Begins a read section of the calling thread, or one inside of it.
+ *
+ * Returns 0; at the thread's first call on the heap only: SH_ESLOTS, ENOMEM, EROFS, ECHILD. At most
+ * 65,535 deep. Crash: over. */
+SH_API int sh_read_lock_function(struct sh_heap *heap);
+
+/* Ends the innermost read section of the calling thread, which has one. */
+SH_API void sh_read_unlock_function(struct sh_heap *heap);
+
+static inline int sh_read_lock(struct sh_heap *heap)
+{
+	if (__builtin_expect(__atomic_load_n(&sh_read_here.heap, __ATOMIC_RELAXED) != heap, 0))
+		return sh_read_lock_function(heap);
+	sh_section_enter(&sh_read_here.section);
+	return 0;
+}
+
+static inline void sh_read_unlock(struct sh_heap *heap)
+{
+	if (__builtin_expect(__atomic_load_n(&sh_read_here.heap, __ATOMIC_RELAXED) != heap, 0))
+		sh_read_unlock_function(heap);
+	else
+		sh_section_leave(&sh_read_here.section);
+}
+
+/* A reader that no thread owns: used by any thread of the process, by one at a time. Its first member is
+ * a struct sh_section. */
+struct sh_reader;
+
+/* Makes a reader, which takes a thread slot (max_threads) until it is closed.
+ * Errors: SH_ESLOTS, ENOMEM, EROFS, ECHILD. Crash: dies with the process. A fork child has none. */
+SH_API int sh_reader_open(struct sh_heap *heap, struct sh_reader **reader);
+
+/* Ends its section, if it is in one, and frees it. NULL is a no-op. */
+SH_API void sh_reader_close(struct sh_reader *reader);
+
+/* As sh_read_lock() and sh_read_unlock(), of the reader. Cannot fail. */
+static inline void sh_reader_lock(struct sh_reader *reader)
+{
+	sh_section_enter((const struct sh_section *)(const void *)reader);
+}
+
+static inline void sh_reader_unlock(struct sh_reader *reader)
+{
+	sh_section_leave((const struct sh_section *)(const void *)reader);
+}
+
+/* Exported twins of these. */
+SH_API void sh_reader_lock_function(struct sh_reader *reader);
+SH_API void sh_reader_unlock_function(struct sh_reader *reader);
+
+/* Waits for a grace period: returns when every section of every process that had begun before the call
+ * has ended, so that what the caller unlinked before is nobody's. Sections of the dead end; those of
+ * the stopped are waited for.
+ *
+ * Errors: EDEADLK (the calling thread is in a section), SH_EBARRIER, SH_ESLOTS, ENOMEM, EROFS, ECHILD.
+ * Crash: no effect. Any number at a time. */
+SH_API int sh_synchronize(struct sh_heap *heap);
 
 /* What a call of sh_reap() did, or what a recovery did. */
 struct sh_reap_report {

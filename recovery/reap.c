@@ -73,6 +73,8 @@ static void settle_slot(struct thread *thread, uint32_t slot)
 
 	span_resume_resize(thread, slot);
 	transaction_settle(thread, slot);
+	/* Before anything waits: two reapers could wait for each other's dead. */
+	rcu_withdraw(&thread->heap->rcu, slot);
 	for (unsigned which = 0; which < 2; which++)
 		if (settle_intent(thread, slot, which))
 			returned |= 1u << which;

@@ -38,6 +38,7 @@ static void lay_header(struct heap *heap, const struct superblock *superblock)
 	atomic_store_explicit(&header->stamp,
 		atomic_load_explicit(&heap->running->stamp, memory_order_relaxed),
 		memory_order_relaxed);
+	rcu_lay(&heap->rcu, heap->system.order_all == NULL);
 }
 
 /* --- hints --------------------------------------------------------------------------------- */

@@ -52,6 +52,7 @@ uint64_t superblock_abi(void)
 		LOG_EXTENSIONS,
 		ROOT_COUNT,
 		sizeof(struct control_header),
+		sizeof(struct rcu_words),
 		sizeof(struct process_slot),
 		sizeof(struct thread_slot),
 		sizeof(struct derived_header),

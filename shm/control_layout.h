@@ -4,7 +4,8 @@
  * Control file. Everything here is derived or volatile: it is laid anew by the first process of an
  * incarnation. Behind it follows what heap/derived_layout.h describes.
  *
- *   control header        CONTROL_HEADER_BYTES
+ *   control header        CONTROL_HEADER_BYTES; in it, from CONTROL_RCU_OFFSET on, the RCU words, and
+ *                         from CONTROL_READERS_OFFSET on one bit per thread slot that has ever read
  *   process slots         process_slot_count * sizeof(struct process_slot)
  *   thread slots          thread_slot_count * sizeof(struct thread_slot)
  *   liveness words        thread_slot_count * LIVENESS_WORD_BYTES, from a 64 KiB boundary, because
@@ -19,7 +20,9 @@
 #include <stdint.h>
 
 #define CONTROL_MAGIC UINT64_C(0x6c74632d70616873) /* "shap-ctl" */
-#define CONTROL_HEADER_BYTES 4096u
+#define CONTROL_HEADER_BYTES 8192u
+#define CONTROL_RCU_OFFSET 1024u
+#define CONTROL_READERS_OFFSET 4096u
 #define CONTROL_ALIGN_BYTES UINT64_C(65536)
 #define LIVENESS_WORD_BYTES 128u
 #define BOOT_ID_BYTES 40u
@@ -50,7 +53,42 @@ struct control_header {
 static_assert(offsetof(struct control_header, nonce) == 32, "format");
 static_assert(offsetof(struct control_header, boot_id) == 72, "format");
 static_assert(offsetof(struct control_header, stamp) == 128, "format");
-static_assert(sizeof(struct control_header) <= CONTROL_HEADER_BYTES, "format");
+static_assert(sizeof(struct control_header) <= CONTROL_RCU_OFFSET, "format");
+
+/* Control file. Grace periods (shm/rcu.h).
+ *
+ * epoch: number of the last grace period that was begun, shifted by SECTION_NESTING_BITS, and 1.
+ *	Incremented by whoever begins one.
+ * waiting: futex; 1 while somebody may sleep until a section ends.
+ * fences: 1: readers order their own stores and loads; 0: who begins a grace period does that for
+ *	them. Written when the file is laid.
+ * fenced: the last grace period that was begun and for which all readers' accesses are ordered.
+ * completed: the last one that is over. Both are raised by anybody, never lowered. */
+struct rcu_words {
+	/* --- read by every section that begins */
+	_Atomic uint64_t epoch;
+	_Atomic uint32_t waiting;
+	uint32_t fences;
+	uint64_t reserved0[6];
+	/* --- */
+	_Atomic uint64_t fenced;
+	_Atomic uint64_t completed;
+	uint64_t reserved1[6];
+};
+
+static_assert(sizeof(struct rcu_words) == 128, "format");
+static_assert(offsetof(struct rcu_words, fenced) == 64, "another line than the readers'");
+
+#define SECTION_NESTING_BITS 16
+#define SECTION_NESTING UINT64_C(0xffff)
+
+/* One bit per thread slot: set by its thread before its first section, cleared when the slot is given
+ * up, by whoever does that. */
+#define CONTROL_READER_WORDS 512u
+
+static_assert(CONTROL_READERS_OFFSET + CONTROL_READER_WORDS * sizeof(uint64_t) <=
+		CONTROL_HEADER_BYTES,
+	"format");
 
 /* Control file. One attached process. Alive as long as the kernel holds its byte lock.
  *
@@ -72,6 +110,11 @@ static_assert(sizeof(struct process_slot) == 64, "format");
  * owner: 0 free -> THREAD_CLAIM|process -> the thread's tag -> 0. By CAS; the way back by the
  *	thread itself or by the slot's reaper.
  * process, liveness_tag: written by the thread before it stores its tag in owner.
+ * section: the epoch at which the thread's read section began, and how deep it is nested in the low
+ *	SECTION_NESTING_BITS; 0 outside. Plain stores by the thread.
+ * held, held_ns: for people to read: a value of `section` that held up a grace period, and when that
+ *	was first seen. Written by whoever waits.
+ * thread_id: for people to read, never an identity.
  * reaper: 0, or the tag of the thread that acts for the dead one. By CAS from 0 or from a dead
  *	reaper's tag. Whoever holds it is the one writer of everything that belongs to the slot. */
 struct thread_slot {
@@ -80,8 +123,11 @@ struct thread_slot {
 	_Atomic uint64_t
 		liveness_tag; /* == owner: the liveness word tells of this thread's death */
 	_Atomic uint32_t process;
-	uint32_t reserved32;
-	uint64_t reserved[4];
+	_Atomic uint32_t thread_id;
+	_Atomic uint64_t section;
+	_Atomic uint64_t held;
+	_Atomic uint64_t held_ns;
+	uint64_t reserved[1];
 };
 
 static_assert(sizeof(struct thread_slot) == 64, "format");

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,4 +41,24 @@ uint64_t system_now_ns(void *context)
 	(void)context;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static int membarrier(int command)
+{
+	int saved = errno;
+	int error = syscall(SYS_membarrier, command, 0, 0) == 0 ? 0 : errno;
+
+	errno = saved;
+	return error;
+}
+
+int system_order_all(void *context)
+{
+	(void)context;
+	return membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+}
+
+int system_order_register(void)
+{
+	return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
 }

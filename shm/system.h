@@ -24,6 +24,10 @@ struct system {
 	/* Wakes at most `count` waiters. */
 	void (*futex_wake)(void *context, const uint32_t *word, int count);
 	uint64_t (*now_ns)(void *context);
+	/* For every thread of every attached process: what it did before this call comes before what it
+	 * does after it, as if it had a full fence in between. 0 or an errno. NULL: there is no such
+	 * thing here, and readers must have fences of their own. */
+	int (*order_all)(void *context);
 	/* Backs a range of the heap file or of the control file; 0 or an errno. */
 	int (*back_heap)(void *context, uint64_t offset, uint64_t bytes);
 	int (*back_control)(void *context, uint64_t offset, uint64_t bytes);
@@ -39,5 +43,10 @@ struct system {
 void system_futex_wait(void *context, const uint32_t *word, uint32_t expected, uint64_t limit_ns);
 void system_futex_wake(void *context, const uint32_t *word, int count);
 uint64_t system_now_ns(void *context);
+
+/* By membarrier(2): that of the process must have been registered by system_order_register(), as must
+ * that of every reader's process. 0 or an errno. The second is lost by exec(2), kept by fork(2). */
+int system_order_all(void *context);
+int system_order_register(void);
 
 #endif

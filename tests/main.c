@@ -22,6 +22,7 @@ int test_open_register(void);
 int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
+int test_rcu_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
 int test_root_register(void);
@@ -49,6 +50,7 @@ static const struct file files[] = {
 	{ "run", test_run_register },
 	{ "lock", test_lock_register },
 	{ "slot", test_slot_register },
+	{ "rcu", test_rcu_register },
 	{ "page_index", test_page_index_register },
 	{ "pages", test_pages_register },
 	{ "growth", test_growth_register },

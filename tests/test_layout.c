@@ -190,8 +190,22 @@ static void test_control(void)
 	PIN(thread_slot, reaper, 8);
 	PIN(thread_slot, liveness_tag, 16);
 	PIN(thread_slot, process, 24);
-	CU_ASSERT_EQUAL(control_process_slots_offset(), 4096);
-	CU_ASSERT_EQUAL(control_thread_slots_offset(256), 4096 + 256 * 64);
+	PIN(thread_slot, thread_id, 28);
+	PIN(thread_slot, section, 32);
+	PIN(thread_slot, held, 40);
+	PIN(thread_slot, held_ns, 48);
+	PIN_SIZE(rcu_words, 128);
+	PIN(rcu_words, epoch, 0);
+	PIN(rcu_words, waiting, 8);
+	PIN(rcu_words, fences, 12);
+	PIN(rcu_words, fenced, 64);
+	PIN(rcu_words, completed, 72);
+	CU_ASSERT_EQUAL(CONTROL_RCU_OFFSET, 1024);
+	CU_ASSERT_EQUAL(CONTROL_READERS_OFFSET, 4096);
+	CU_ASSERT_EQUAL(CONTROL_READER_WORDS, 512);
+	CU_ASSERT_EQUAL(SECTION_NESTING_BITS, 16);
+	CU_ASSERT_EQUAL(control_process_slots_offset(), 8192);
+	CU_ASSERT_EQUAL(control_thread_slots_offset(256), 8192 + 256 * 64);
 	CU_ASSERT_EQUAL(control_liveness_offset(256, 512), 65536);
 	CU_ASSERT_EQUAL(control_derived_offset(256, 512), 131072);
 }

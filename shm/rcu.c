@@ -1,0 +1,250 @@
+/* rcu.c -- grace periods for readers in several processes
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "shm/rcu.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/* Looks in a row before the waiter sleeps, and how long it sleeps: a dead reader wakes nobody. */
+#define SPINS 100u
+#define PATIENCE_NS UINT64_C(1000000)
+
+void rcu_view_init(struct rcu *rcu, char *control, uint32_t process_slots)
+{
+	*rcu = (struct rcu){
+		.words = (struct rcu_words *)(void *)(control + CONTROL_RCU_OFFSET),
+		.readers = (_Atomic uint64_t *)(void *)(control + CONTROL_READERS_OFFSET),
+		.slots = (struct thread_slot *)(void *)(control +
+			control_thread_slots_offset(process_slots)),
+		.header = (const struct control_header *)(const void *)control,
+	};
+}
+
+void rcu_lay(const struct rcu *rcu, bool fences)
+{
+	/* 1 in the low bits: a section that copies the word is one level deep. */
+	atomic_store_explicit(&rcu->words->epoch, (UINT64_C(1) << SECTION_NESTING_BITS) | 1,
+		memory_order_relaxed);
+	rcu->words->fences = fences ? 1 : 0;
+}
+
+/* --- readers ------------------------------------------------------------------------------- */
+
+struct sh_section rcu_section(const struct rcu *rcu, uint32_t slot)
+{
+	/* The header's functions are built on the compiler's atomics, C++ has no others in common. */
+	return (struct sh_section){
+		.word = (uint64_t *)(void *)&rcu->slots[slot].section,
+		.epoch = (const uint64_t *)(const void *)&rcu->words->epoch,
+		.waiting = (uint32_t *)(void *)&rcu->words->waiting,
+		.fences = rcu->words->fences,
+	};
+}
+
+void rcu_enroll(const struct rcu *rcu, uint32_t slot)
+{
+	atomic_fetch_or(&rcu->readers[slot / 64], UINT64_C(1) << (slot & 63));
+	/* Pairs with the fence in begin(), see F. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void rcu_withdraw(const struct rcu *rcu, uint32_t slot)
+{
+	uint64_t bit = UINT64_C(1) << (slot & 63);
+
+	/* release: pairs with is_holding(), see E. */
+	atomic_store_explicit(&rcu->slots[slot].section, 0, memory_order_release);
+	/* Crash: looked at in vain. */
+	if (atomic_load_explicit(&rcu->readers[slot / 64], memory_order_relaxed) & bit)
+		atomic_fetch_and_explicit(&rcu->readers[slot / 64], ~bit, memory_order_release);
+}
+
+bool rcu_is_reading(const struct rcu *rcu, uint32_t slot)
+{
+	return (atomic_load_explicit(&rcu->slots[slot].section, memory_order_relaxed) &
+		       SECTION_NESTING) != 0;
+}
+
+/* --- grace periods ------------------------------------------------------------------------- */
+
+static uint64_t epoch_of(uint64_t word)
+{
+	return word >> SECTION_NESTING_BITS;
+}
+
+/* Whether epoch a is later than b: they may wrap around. */
+static bool is_later(uint64_t a, uint64_t b)
+{
+	return (int64_t)((a - b) << SECTION_NESTING_BITS) > 0;
+}
+
+/* release: pairs with the acquire of who relies on it. */
+static void raise(_Atomic uint64_t *mark, uint64_t epoch)
+{
+	uint64_t seen = atomic_load_explicit(mark, memory_order_relaxed);
+
+	while (is_later(epoch, seen) &&
+		!atomic_compare_exchange_weak_explicit(mark, &seen, epoch, memory_order_acq_rel,
+			memory_order_relaxed))
+		;
+}
+
+uint64_t rcu_tag(const struct rcu *rcu)
+{
+	/* The unlink comes before the load, see D. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return epoch_of(atomic_load_explicit(&rcu->words->epoch, memory_order_relaxed));
+}
+
+bool rcu_is_over(const struct rcu *rcu, uint64_t tag)
+{
+	return is_later(atomic_load_explicit(&rcu->words->completed, memory_order_acquire), tag);
+}
+
+/* Words of `readers` that can have a bit set. acquire: pairs with the raise before a claim. */
+static uint32_t reader_words(const struct rcu *rcu)
+{
+	return (atomic_load_explicit(&rcu->header->thread_high_water, memory_order_acquire) + 63) /
+		64;
+}
+
+static bool nobody_reads(const struct rcu *rcu)
+{
+	uint32_t words = reader_words(rcu);
+
+	for (uint32_t i = 0; i < words; i++)
+		if (atomic_load(&rcu->readers[i]) != 0)
+			return false;
+	return true;
+}
+
+static int order_all(const struct rcu *rcu, const struct system *system)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (rcu->words->fences)
+		return 0;
+	return system->order_all == NULL ? ENOTSUP : system->order_all(system->context);
+}
+
+/* Begins a grace period and raises `fenced` to it. 0, or an errno of order_all(). */
+static int begin(const struct rcu *rcu, const struct system *system, uint64_t *epoch)
+{
+	int error = 0;
+
+	*epoch = epoch_of(atomic_fetch_add(&rcu->words->epoch,
+			 UINT64_C(1) << SECTION_NESTING_BITS)) +
+		1;
+	/* Crash: a number that nobody waits for. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!nobody_reads(rcu))
+		error = order_all(rcu, system);
+	if (error == 0)
+		raise(&rcu->words->fenced, *epoch);
+	return error;
+}
+
+/* Whether the slot is in a section that began before the grace period. */
+static bool is_holding(const struct rcu *rcu, uint32_t slot, uint64_t epoch)
+{
+	/* acquire: pairs with the release that ends a section, see E. */
+	uint64_t section = atomic_load_explicit(&rcu->slots[slot].section, memory_order_acquire);
+
+	return (section & SECTION_NESTING) != 0 && is_later(epoch, epoch_of(section));
+}
+
+/* The first slot that holds up the grace period; UINT32_MAX: none. */
+static uint32_t find_holder(const struct rcu *rcu, uint64_t epoch)
+{
+	uint32_t words = reader_words(rcu);
+
+	for (uint32_t i = 0; i < words; i++) {
+		uint64_t bits = atomic_load_explicit(&rcu->readers[i], memory_order_acquire);
+
+		for (; bits != 0; bits &= bits - 1) {
+			uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			if (is_holding(rcu, slot, epoch))
+				return slot;
+		}
+	}
+	return UINT32_MAX;
+}
+
+/* Notes since when a section holds others up. Two that write at once leave one of their times. */
+static void note_holder(struct thread_slot *slot, const struct system *system)
+{
+	uint64_t section = atomic_load_explicit(&slot->section, memory_order_relaxed);
+
+	if (atomic_load_explicit(&slot->held, memory_order_relaxed) == section)
+		return;
+	atomic_store_explicit(&slot->held_ns, system->now_ns(system->context),
+		memory_order_relaxed);
+	atomic_store_explicit(&slot->held, section, memory_order_release);
+}
+
+enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	uint32_t *holder)
+{
+	uint64_t epoch;
+	uint32_t held_by;
+
+	if (rcu_is_over(rcu, tag))
+		return RCU_OVER;
+	/* acquire: the order_all() of whoever raised it comes before the look. */
+	epoch = atomic_load_explicit(&rcu->words->fenced, memory_order_acquire);
+	if (!is_later(epoch, tag) && begin(rcu, system, &epoch) != 0)
+		return RCU_FAILED;
+	held_by = find_holder(rcu, epoch);
+	if (holder != NULL)
+		*holder = held_by;
+	if (held_by != UINT32_MAX) {
+		note_holder(&rcu->slots[held_by], system);
+		return RCU_HELD;
+	}
+	raise(&rcu->words->completed, epoch);
+	return RCU_OVER;
+}
+
+/* --- waiting ------------------------------------------------------------------------------- */
+
+static bool is_dead(const struct thread_slot *slot, const struct system *system)
+{
+	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
+
+	return owner != 0 && (owner & THREAD_CLAIM) == 0 && !system->alive(system->context, owner);
+}
+
+/* Sleeps until a section ends, or a while. 0 or an errno. */
+static int sleep_once(const struct rcu *rcu, const struct system *system, uint64_t tag)
+{
+	_Atomic uint32_t *waiting = &rcu->words->waiting;
+	int error;
+
+	atomic_store_explicit(waiting, 1, memory_order_relaxed);
+	/* A section that ends after this sees the word; one that ended before is seen below. */
+	error = order_all(rcu, system);
+	if (error == 0 && rcu_poll(rcu, system, tag, NULL) == RCU_HELD)
+		system->futex_wait(system->context, (const uint32_t *)(const void *)waiting, 1,
+			PATIENCE_NS);
+	return error;
+}
+
+int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*settle)(void *argument, uint32_t slot), void *argument)
+{
+	enum rcu_state state;
+	uint32_t holder;
+	int error = 0;
+
+	for (unsigned looks = 0; (state = rcu_poll(rcu, system, tag, &holder)) == RCU_HELD;
+		looks++) {
+		if (looks < SPINS)
+			continue;
+		if (settle != NULL && is_dead(&rcu->slots[holder], system))
+			settle(argument, holder);
+		error = sleep_once(rcu, system, tag);
+		if (error != 0)
+			return error;
+	}
+	return state == RCU_OVER ? 0 : ENOTSUP;
+}

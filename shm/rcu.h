@@ -1,0 +1,92 @@
+/* rcu.h -- grace periods for readers in several processes
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A reader is in a section from sh_section_enter() to sh_section_leave() (spanheap.h): it stores the
+ * epoch in the `section` word of its slot, and 0. Whoever unlinked something asks for a tag
+ * (rcu_tag), and may reuse it when the grace period of that tag is over: then every section that
+ * could have found it has ended. There is no lock and no queue, so nothing is left of a process that
+ * dies while it waits, and any number may wait at a time.
+ *
+ *   A grace period E: epoch = E (an increment), order_all(), then a look at every reader:
+ *   over when each is outside of a section, or in one with an epoch >= E.
+ *
+ * U: the unlink. S: a reader's store to its section word. R: its loads inside. M: the moment at which
+ * order_all() acts on the reader's thread.
+ * A. The look misses S: were S before M, the look, which is after M, would see it. So R comes after M,
+ *    and U before: R sees the unlink. With fences: U, fence, look; S, fence, R: not both miss.
+ * B. The look sees an epoch >= E: the reader's acquire load of the epoch read the increment, or a later
+ *    one, and U comes before that.
+ * C. The look sees an older epoch: waited for. A store of an old epoch that comes late holds up later
+ *    grace periods, and never lets one pass.
+ * D. Who unlinked is not who begins: the tag t is loaded after U, so the increment to t + 1 comes after
+ *    U, too. A tag that is taken before the unlink is no tag.
+ * E. Reuse: a reader's release store of 0, the look's acquire, `completed` by release, acquire.
+ * F. Nobody reads: a reader sets its bit by a full fence before its first section. Who begins a grace
+ *    period and finds no bit set after a full fence of its own knows that every reader's first section
+ *    comes after U: there is nobody to wait for, and no order_all() is needed.
+ * G. A dead reader reads nothing. Its word counts all the same until its slot is reaped, because the log
+ *    that the reaper settles may still name what the section protected.
+ *
+ * Read sections nest. Epochs are 48 bits: nine years of a million grace periods a second. */
+#ifndef SPANHEAP_RCU_H
+#define SPANHEAP_RCU_H
+
+#include "shm/control_layout.h"
+#include "shm/system.h"
+
+#include <spanheap.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Process. One heap's readers and grace periods. */
+struct rcu {
+	struct rcu_words *words;
+	_Atomic uint64_t *readers; /* one bit per slot */
+	struct thread_slot *slots;
+	const struct control_header *header;
+};
+
+enum rcu_state {
+	RCU_OVER,
+	RCU_HELD,   /* a section that began before is not at its end */
+	RCU_FAILED, /* order_all() did: nothing may be reused */
+};
+
+/* Finds everything in the control file at `control`. */
+void rcu_view_init(struct rcu *rcu, char *control, uint32_t process_slots);
+
+/* Lays the words in a control file that nobody uses; `fences` as in struct rcu_words. */
+void rcu_lay(const struct rcu *rcu, bool fences);
+
+/* What a reader in the slot enters and leaves. */
+struct sh_section rcu_section(const struct rcu *rcu, uint32_t slot);
+
+/* Makes the slot one that is looked at: by its thread, before its first section. */
+void rcu_enroll(const struct rcu *rcu, uint32_t slot);
+
+/* Ends the slot's section, if it is in one, and the looks: before the slot is given up, by its thread or
+ * by whoever acts for the dead one. */
+void rcu_withdraw(const struct rcu *rcu, uint32_t slot);
+
+/* Whether the slot's thread is in a section. */
+bool rcu_is_reading(const struct rcu *rcu, uint32_t slot);
+
+/* The tag of everything that the caller unlinked so far. A full fence. */
+uint64_t rcu_tag(const struct rcu *rcu);
+
+/* Whether the grace period of a tag is over, without a look. */
+bool rcu_is_over(const struct rcu *rcu, uint64_t tag);
+
+/* The same; begins a grace period if there is none for the tag, and looks once. Never waits. `holder`,
+ * which may be NULL, gets the slot that holds it up. */
+enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	uint32_t *holder);
+
+/* Waits until the grace period of a tag is over. Calls `settle` with a slot that holds it up and whose
+ * thread is dead: when that returns, the slot should be reaped. 0, or an errno of order_all().
+ * The caller is in no section. Crash: nothing is left to do. */
+int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*settle)(void *argument, uint32_t slot), void *argument);
+
+#endif
