@@ -13,6 +13,7 @@
  *   class chunks              per arena and span class one bit per chunk: it may hold such a span;
  *                             behind the last class: it holds spans of an earlier incarnation that
  *                             nobody has looked at
+ *   parked                    heap/parked.h, per arena
  *   owned                     per slot OWNED_COUNT words, backed as they come into use */
 #ifndef SPANHEAP_DERIVED_LAYOUT_H
 #define SPANHEAP_DERIVED_LAYOUT_H
@@ -46,6 +47,19 @@ struct recovery_record {
 
 static_assert(sizeof(struct recovery_record) == 128, "format");
 
+/* Control file. Pages that wait for a grace period (heap/parked.h), under the page lock.
+ *
+ * filling: the set that pages are put into; the other one waits.
+ * tag: of each set. pages: in each set, for who may ask too often or too rarely. */
+struct parked_sets {
+	_Atomic uint64_t filling;
+	_Atomic uint64_t tag[2];
+	_Atomic uint64_t pages[2];
+	uint64_t reserved[3];
+};
+
+static_assert(sizeof(struct parked_sets) == 64, "format");
+
 /* Control file. The page lock and what it protects.
  *
  * journal: runs (heap/run.h) whose free bits are about to change. Written by the lock's holder:
@@ -58,6 +72,7 @@ struct derived_header {
 	uint64_t reserved0[6];
 	_Atomic uint64_t journal[JOURNAL_RUNS];
 	uint64_t reserved1[(8 - JOURNAL_RUNS % 8) % 8];
+	struct parked_sets parked;
 	/* --- growth lock: its holder backs chunks and raises the frontier */
 	_Atomic uint64_t growth_lock;
 	uint64_t reserved2[7];

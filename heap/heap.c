@@ -3,6 +3,7 @@
 #include "heap/heap.h"
 
 #include "heap/page_bits.h"
+#include "heap/parked.h"
 
 #define DIRECTORY_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES)
 
@@ -44,6 +45,7 @@ struct derived_offsets {
 	uint64_t page_index;
 	uint64_t listed;
 	uint64_t class_chunks;
+	uint64_t parked;
 	uint64_t owned;
 	uint64_t end;
 	struct page_index_layout pages;
@@ -63,7 +65,8 @@ static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t proc
 	at.page_index = round_up(at.published + max_arenas * sizeof(uint64_t), 4096);
 	at.listed = round_up(at.page_index + at.pages.total_bytes, 4096);
 	at.class_chunks = round_up(at.listed + max_arenas * ARENA_PAGES, 4096);
-	at.owned = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
+	at.parked = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
+	at.owned = round_up(at.parked + max_arenas * parked_arena_bytes(), 4096);
 	at.end = control_align(at.owned + thread_slots * OWNED_STRIDE);
 	return at;
 }
@@ -105,6 +108,7 @@ static void view_control_file(struct heap *heap)
 	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
 	page_index_attach(&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
 	heap->listed = (_Atomic uint8_t *)(void *)(control + at.listed);
+	heap->parked = (uint64_t *)(void *)(control + at.parked);
 	heap->owned = control + at.owned;
 	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
 }
@@ -145,6 +149,9 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 		error = system->back_control(system->context,
 			at.class_chunks + arena * CLASS_CHUNK_BYTES_PER_ARENA,
 			CLASS_CHUNK_BYTES_PER_ARENA);
+	if (error == 0)
+		error = system->back_control(system->context,
+			at.parked + arena * parked_arena_bytes(), parked_arena_bytes());
 	return error;
 }
 

@@ -10,6 +10,7 @@
  *   freed   bits of blocks that others than the owner freed
  *   collect the owner takes the freed bits back into its free bits
  *   limbo   runs that were freed and are not free pages yet
+ *   parked  pages that were freed and wait until no reader can look at them
  *   hint    a bit that may be wrong in one direction: the span has to be looked at
  *
  * Lock order: slot (reaper word) -> growth lock -> root lock -> page lock. sh_mutex is outside all. */
@@ -93,6 +94,7 @@ struct heap {
 	struct page_index pages;
 	_Atomic uint8_t *listed;        /* one byte per page */
 	_Atomic uint64_t *class_chunks; /* [arena][CLASS_CHUNK_ROWS][CLASS_CHUNK_WORDS] */
+	uint64_t *parked;               /* heap/parked.h */
 	char *owned;                    /* [slot], each OWNED_STRIDE */
 	/* --- */
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a

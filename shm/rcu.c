@@ -44,7 +44,7 @@ struct sh_section rcu_section(const struct rcu *rcu, uint32_t slot)
 void rcu_enroll(const struct rcu *rcu, uint32_t slot)
 {
 	atomic_fetch_or(&rcu->readers[slot / 64], UINT64_C(1) << (slot & 63));
-	/* Pairs with the fence in begin(), see F. */
+	/* Pairs with the fence in rcu_nobody_reads(), see F. */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -108,10 +108,13 @@ static uint32_t reader_words(const struct rcu *rcu)
 		64;
 }
 
-static bool nobody_reads(const struct rcu *rcu)
+bool rcu_nobody_reads(const struct rcu *rcu)
 {
-	uint32_t words = reader_words(rcu);
+	uint32_t words;
 
+	/* Pairs with the fence in rcu_enroll(), see F. */
+	atomic_thread_fence(memory_order_seq_cst);
+	words = reader_words(rcu);
 	for (uint32_t i = 0; i < words; i++)
 		if (atomic_load(&rcu->readers[i]) != 0)
 			return false;
@@ -135,8 +138,7 @@ static int begin(const struct rcu *rcu, const struct system *system, uint64_t *e
 			 UINT64_C(1) << SECTION_NESTING_BITS)) +
 		1;
 	/* Crash: a number that nobody waits for. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!nobody_reads(rcu))
+	if (!rcu_nobody_reads(rcu))
 		error = order_all(rcu, system);
 	if (error == 0)
 		raise(&rcu->words->fenced, *epoch);

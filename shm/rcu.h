@@ -72,6 +72,10 @@ void rcu_withdraw(const struct rcu *rcu, uint32_t slot);
 /* Whether the slot's thread is in a section. */
 bool rcu_is_reading(const struct rcu *rcu, uint32_t slot);
 
+/* Whether nobody has ever read, but for those who gave their slots up: then whatever the caller unlinked
+ * so far is nobody's. A full fence. */
+bool rcu_nobody_reads(const struct rcu *rcu);
+
 /* The tag of everything that the caller unlinked so far. A full fence. */
 uint64_t rcu_tag(const struct rcu *rcu);
 

@@ -22,6 +22,7 @@ int test_open_register(void);
 int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
+int test_parked_register(void);
 int test_rcu_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
@@ -53,6 +54,7 @@ static const struct file files[] = {
 	{ "rcu", test_rcu_register },
 	{ "page_index", test_page_index_register },
 	{ "pages", test_pages_register },
+	{ "parked", test_parked_register },
 	{ "growth", test_growth_register },
 	{ "span", test_span_register },
 	{ "manual", test_manual_register },

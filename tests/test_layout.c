@@ -212,14 +212,19 @@ static void test_control(void)
 
 static void test_derived(void)
 {
-	PIN_SIZE(derived_header, 4736);
+	PIN_SIZE(parked_sets, 64);
+	PIN(parked_sets, filling, 0);
+	PIN(parked_sets, tag, 8);
+	PIN(parked_sets, pages, 24);
+	PIN_SIZE(derived_header, 4800);
 	PIN(derived_header, page_lock, 0);
 	PIN(derived_header, journal_count, 8);
 	PIN(derived_header, journal, 64);
-	PIN(derived_header, growth_lock, 384);
-	PIN(derived_header, root_lock, 448);
-	PIN(derived_header, active, 512);
-	PIN(derived_header, recovery, 4608);
+	PIN(derived_header, parked, 384);
+	PIN(derived_header, growth_lock, 448);
+	PIN(derived_header, root_lock, 512);
+	PIN(derived_header, active, 576);
+	PIN(derived_header, recovery, 4672);
 	PIN_SIZE(control_place, 2048);
 	CU_ASSERT_EQUAL(CONTROL_PLACE_OFFSET, 8192 + 2048);
 	PIN_SIZE(recovery_record, 128);
