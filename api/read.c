@@ -3,6 +3,7 @@
 #include "api/read.h"
 
 #include "api/table.h"
+#include "heap/deferred.h"
 #include "recovery/reap.h"
 #include "shm/slot.h"
 
@@ -84,6 +85,8 @@ int sh_synchronize(struct sh_heap *heap)
 	if (rcu_is_reading(rcu, state->thread.slot))
 		return EDEADLK;
 	error = rcu_wait(rcu, &heap->heap.system, rcu_tag(rcu), settle, &state->thread);
+	if (error == 0)
+		deferred_drain_all(&state->thread);
 	thread_done(state);
 	return error == 0 ? 0 : SH_EBARRIER;
 }

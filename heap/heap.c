@@ -46,6 +46,8 @@ struct derived_offsets {
 	uint64_t listed;
 	uint64_t class_chunks;
 	uint64_t parked;
+	uint64_t noted;
+	uint64_t batch;
 	uint64_t owned;
 	uint64_t end;
 	struct page_index_layout pages;
@@ -66,7 +68,9 @@ static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t proc
 	at.listed = round_up(at.page_index + at.pages.total_bytes, 4096);
 	at.class_chunks = round_up(at.listed + max_arenas * ARENA_PAGES, 4096);
 	at.parked = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
-	at.owned = round_up(at.parked + max_arenas * parked_arena_bytes(), 4096);
+	at.noted = round_up(at.parked + max_arenas * parked_arena_bytes(), 4096);
+	at.batch = round_up(at.noted + max_arenas * ARENA_PAGES / 8, 4096);
+	at.owned = round_up(at.batch + DEFERRED_BATCH * sizeof(struct deferred_entry), 4096);
 	at.end = control_align(at.owned + thread_slots * OWNED_STRIDE);
 	return at;
 }
@@ -109,6 +113,8 @@ static void view_control_file(struct heap *heap)
 	page_index_attach(&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
 	heap->listed = (_Atomic uint8_t *)(void *)(control + at.listed);
 	heap->parked = (uint64_t *)(void *)(control + at.parked);
+	heap->noted = (_Atomic uint64_t *)(void *)(control + at.noted);
+	heap->batch = (struct deferred_entry *)(void *)(control + at.batch);
 	heap->owned = control + at.owned;
 	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
 }
@@ -152,7 +158,23 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 	if (error == 0)
 		error = system->back_control(system->context,
 			at.parked + arena * parked_arena_bytes(), parked_arena_bytes());
+	if (error == 0)
+		error = system->back_control(system->context, at.noted + arena * ARENA_PAGES / 8,
+			ARENA_PAGES / 8);
+	if (error == 0 && arena == 0)
+		error = system->back_control(system->context, at.batch,
+			DEFERRED_BATCH_LEAST * sizeof(struct deferred_entry));
 	return error;
+}
+
+int heap_back_batch(const struct heap *heap)
+{
+	const struct system *system = &heap->system;
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+
+	return system->back_control(system->context, at.batch,
+		DEFERRED_BATCH * sizeof(struct deferred_entry));
 }
 
 int heap_back_arenas(const struct heap *heap)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/pages.h"
 
+#include "heap/deferred.h"
 #include "heap/growth.h"
 #include "heap/manual.h"
 #include "heap/page_bits.h"
@@ -143,8 +144,7 @@ static void repair_run(struct heap *heap, uint64_t run)
 		uint64_t mask = run_mask(run, base);
 		uint64_t free_mask = heap_free_word(heap, base) & ~mask;
 		struct page_places places = pages_look(heap, base);
-		uint64_t elsewhere =
-			places.cached | places.intents | places.spans | places.limbo;
+		uint64_t elsewhere = places.cached | places.intents | places.spans | places.limbo;
 
 		/* What was being parked still stands where it came from, or it was parked. */
 		parked_take_out(heap, base, mask & elsewhere);
@@ -339,6 +339,7 @@ uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t
 		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
 		if (heap->reap != NULL)
 			heap->reap(thread);
+		deferred_drain_all(thread);
 		span_trim(thread, TRIM_SPANS);
 		pages_give_back(thread);
 		parked_release(thread);

@@ -58,8 +58,8 @@ static void count(struct heap *heap, unsigned set, uint64_t pages)
 {
 	_Atomic uint64_t *counter = &sets(heap)->pages[set];
 
-	atomic_store_explicit(counter,
-		atomic_load_explicit(counter, memory_order_relaxed) + pages, memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + pages,
+		memory_order_relaxed);
 }
 
 void parked_add(struct heap *heap, uint64_t run)

@@ -111,6 +111,9 @@ struct sh_txn;
 #define SH_IO 0x10u     /* page runs: may be the target of device I/O, see sh_pages_alloc() */
 #define SH_HUGE 0x20u   /* page runs: aligned to 2 MiB */
 
+/* Flag of sh_txn_free(). */
+#define SH_DEFERRED 0x40u /* after a grace period */
+
 /* Flags of sh_txn_begin(). */
 #define SH_DETACHED 0x01u /* not bound to the calling thread */
 
@@ -326,7 +329,7 @@ SH_API int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **tx
 /* Allocates a block that is taken back on abort or death. Otherwise as sh_alloc_ex(). */
 SH_API sh_off sh_txn_alloc(struct sh_txn *txn, size_t size, unsigned flags);
 
-/* Frees a block at commit. `flags` is 0.
+/* Frees a block at commit; with SH_DEFERRED in `flags` as sh_free_deferred() does.
  *
  * Errors: SH_EBADPTR, SH_EDOUBLEFREE (free already, or twice in this transaction): refused here,
  * nothing recorded. ENOMEM, ENOSPC (the log cannot grow). */
@@ -511,6 +514,17 @@ SH_API void sh_reader_unlock_function(struct sh_reader *reader);
  * Errors: EDEADLK (the calling thread is in a section), SH_EBARRIER, SH_ESLOTS, ENOMEM, EROFS, ECHILD.
  * Crash: no effect. Any number at a time. */
 SH_API int sh_synchronize(struct sh_heap *heap);
+
+/* Frees a block after a grace period: sections that have begun may go on reading it. Allocates nothing, so
+ * it works in a heap that is full, and the block is freed once whatever becomes of the caller. It is
+ * no live block any more: sh_usable_size() is 0, sh_walk() leaves it out, a second free is refused.
+ *
+ * The caller has unlinked the block: no section that begins from here on finds it. When the space can be
+ * used again is up to later calls: of this function by any thread, each of which looks once in a
+ * while, of allocations that find nothing, of sh_synchronize().
+ *
+ * Errors: as sh_free(). Crash: freed or not. Runs inside and outside of sections, beside anything. */
+SH_API int sh_free_deferred(struct sh_heap *heap, sh_off off);
 
 /* What a call of sh_reap() did, or what a recovery did. */
 struct sh_reap_report {

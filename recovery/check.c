@@ -117,15 +117,6 @@ int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64
 	return 0;
 }
 
-static uint64_t word_live(const struct heap *heap, uint64_t head, unsigned word)
-{
-	/* freed first: heap/object.h. */
-	uint64_t freed = atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
-
-	return atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) &
-		~freed;
-}
-
 static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_class)
 {
 	const struct size_class *size_class = span_size_class(heap, span_class);
@@ -133,6 +124,8 @@ static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_c
 	for (unsigned word = 0; word < size_class->words; word++)
 		if ((atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
 			    atomic_load_explicit(span_freed(heap, head, word),
+				    memory_order_relaxed) |
+			    atomic_load_explicit(span_limbo(heap, head, word),
 				    memory_order_relaxed)) &
 			~span_word_mask(size_class, word))
 			return true;
@@ -534,7 +527,7 @@ static int walk_word(const struct walk *walk, uint64_t head, const struct span_r
 	unsigned word)
 {
 	const struct size_class *size_class = span_size_class(walk->heap, record->span_class);
-	uint64_t live = word_live(walk->heap, head, word) & span_word_mask(size_class, word);
+	uint64_t live = span_live(walk->heap, head, word) & span_word_mask(size_class, word);
 
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(walk->heap, head, record))
@@ -578,7 +571,7 @@ static int walk_span(void *argument, uint64_t head)
 		return 0;
 	if (record.purpose == SPAN_OBJECTS)
 		return walk_objects(walk, head, &record);
-	if (record.purpose != SPAN_LARGE)
+	if (record.purpose != SPAN_LARGE || !span_large_is_live(walk->heap, head))
 		return 0;
 	return walk->block(&block, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }

@@ -4,6 +4,7 @@
 
 #include "heap/log.h"
 #include "heap/manual.h"
+#include "heap/page_bits.h"
 #include "heap/span.h"
 
 static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its place");
@@ -20,7 +21,11 @@ static void add_objects(struct count *count, uint64_t head, const struct span_re
 {
 	const struct size_class *size_class = span_size_class(count->heap, record->span_class);
 	struct sh_class_stats *of = &count->stats->classes[record->span_class >> 1];
-	uint64_t blocks = size_class->objects - span_free_count(count->heap, head, size_class);
+	uint64_t blocks = 0;
+
+	for (unsigned word = 0; word < size_class->words; word++)
+		blocks += page_bits_count(span_live(count->heap, head, word) &
+			span_word_mask(size_class, word));
 
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(count->heap, head, record))

@@ -24,6 +24,7 @@ int test_page_index_register(void);
 int test_pages_register(void);
 int test_parked_register(void);
 int test_rcu_register(void);
+int test_deferred_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
 int test_root_register(void);
@@ -63,6 +64,7 @@ static const struct file files[] = {
 	{ "log", test_log_register },
 	{ "root", test_root_register },
 	{ "transaction", test_transaction_register },
+	{ "deferred", test_deferred_register },
 	{ "settle", test_settle_register },
 	{ "recover", test_recover_register },
 	{ "check", test_check_register },
