@@ -13,7 +13,7 @@ static const struct {
 	const char *name;
 } kinds[DEATHS] = {
 	[DEATH_ALLOC] = { 0, "sh_alloc()" },
-	[DEATH_ALLOC_ALIGNED] = { 2, "sh_alloc_ex(), aligned" },
+	[DEATH_ALLOC_ALIGNED] = { 1, "sh_alloc_ex(), aligned" },
 	[DEATH_FREE] = { 0, "sh_free()" },
 	[DEATH_REALLOC_SMALL] = { 2, "sh_realloc(), small" },
 	[DEATH_REALLOC_LARGE] = { 2, "sh_realloc(), large" },
@@ -28,7 +28,7 @@ static const struct {
 	[DEATH_PAGES_ALLOC] = { 10, "sh_pages_alloc()" },
 	[DEATH_PAGES_FREE_ALL] = { 5, "sh_pages_free() of a run" },
 	[DEATH_PAGES_FREE_PART] = { 2, "sh_pages_free() of a part of a run" },
-	[DEATH_PAGES_FREE_SEVERAL] = { 2, "sh_pages_free() of parts of several runs" },
+	[DEATH_PAGES_FREE_SEVERAL] = { 1, "sh_pages_free() of parts of several runs" },
 };
 
 /* --- which --------------------------------------------------------------------------------- */

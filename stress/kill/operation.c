@@ -8,7 +8,8 @@
 
 #define CHURN_RUNS 40
 #define CHURN_BYTES (UINT64_C(600) << 10)
-#define ALIGN_SHIFTS 14u /* from 32 bytes on */
+#define LEAST_ALIGN UINT64_C(32)
+#define SMALL_ALIGNS 6u
 
 /* --- single calls -------------------------------------------------------------------------- */
 
@@ -51,12 +52,16 @@ static void call_alloc(struct actor *actor)
 	alloc(actor, 0);
 }
 
-/* Up to the largest alignment, most of them to more than a page: these take whole pages. */
+/* Most of them to more than a page, up to the largest alignment: these take whole pages. */
 static void call_alloc_aligned(struct actor *actor)
 {
-	uint64_t align = HUGE_BYTES >> random_below(&actor->random, ALIGN_SHIFTS);
+	uint64_t align = HUGE_BYTES;
 
-	alloc(actor, align < 32 ? 32 : align);
+	if (random_once_in(&actor->random, 3))
+		align = LEAST_ALIGN << random_below(&actor->random, SMALL_ALIGNS);
+	while (align > 2 * PAGE_BYTES && !random_once_in(&actor->random, 4))
+		align /= 2;
+	alloc(actor, align);
 }
 
 static void call_free(struct actor *actor)
@@ -187,7 +192,7 @@ static const struct {
 	void (*run)(struct actor *actor);
 } mix[] = {
 	{ 1300, call_alloc },
-	{ 200, call_alloc_aligned },
+	{ 500, call_alloc_aligned },
 	{ 1500, call_free },
 	{ 2000, operation_realloc },
 	{ 700, call_give },
@@ -199,7 +204,7 @@ static const struct {
 	{ 250, call_churn },
 	{ 300, operation_pages_alloc },
 	{ 2500, operation_pages_free },
-	{ 1500, operation_pages_free_several },
+	{ 2500, operation_pages_free_several },
 	{ 50, operation_pages_walk },
 	{ 50, operation_pages_refused },
 	{ 150, call_refused },
@@ -208,7 +213,7 @@ static const struct {
 	{ 1, operation_fill },
 };
 
-#define MIX_WEIGHTS 15600u
+#define MIX_WEIGHTS 16900u
 
 void operation_any(struct actor *actor)
 {

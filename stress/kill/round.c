@@ -161,7 +161,7 @@ static bool fits(struct sh_heap *heap, const struct leak *leak, const struct sh_
 	uint64_t most = 2 * (leak->size > leak->align ? leak->size : leak->align);
 
 	sh_free(heap, off);
-	if (block->kind != leak->kind)
+	if (block->kind != leak->kind || (leak->align != 0 && block->off % leak->align != 0))
 		return false;
 	return off == 0 ? block->size >= leak->size && block->size <= most : block->size == usable;
 }

@@ -33,7 +33,7 @@ struct comparison {
 /* Stack. The runs that one free was about, by offset. */
 struct group {
 	const struct run_doubt *doubt;
-	struct run *runs[RUNS_PER_SEAT];
+	struct run runs[RUNS_PER_SEAT];
 	size_t count;
 };
 
@@ -237,26 +237,29 @@ static void free_pages(struct comparison *comparison, sh_off off, uint64_t npage
 
 static int by_offset(const void *left, const void *right)
 {
-	sh_off a = (*(struct run *const *)left)->off;
-	sh_off b = (*(struct run *const *)right)->off;
+	sh_off a = ((const struct run *)left)->off;
+	sh_off b = ((const struct run *)right)->off;
 
 	return (a > b) - (a < b);
 }
 
-static struct group group_of(struct seat *seat, const struct run_doubt *doubt)
+/* Takes them out of the model: whatever is left of them will be freed. */
+static struct group take_group(struct seat *seat, const struct run_doubt *doubt)
 {
 	struct group group = { .doubt = doubt };
 
 	for (unsigned i = 0; i < RUNS_PER_SEAT; i++)
-		if (seat->runs[i].off != 0 && seat->runs[i].freed_by == doubt->sequence)
-			group.runs[group.count++] = &seat->runs[i];
+		if (seat->runs[i].off != 0 && seat->runs[i].freed_by == doubt->sequence) {
+			group.runs[group.count++] = seat->runs[i];
+			seat->runs[i] = (struct run){ 0 };
+		}
 	qsort(group.runs, group.count, sizeof(group.runs[0]), by_offset);
 	return group;
 }
 
 static sh_off group_end(const struct group *group)
 {
-	return run_end(group->runs[group->count - 1]);
+	return run_end(&group->runs[group->count - 1]);
 }
 
 /* What of the group is in the pages shown: these are within it, begin and end where they may, are in one
@@ -272,7 +275,7 @@ static bool tile_fits(const struct group *group, const struct sh_pages *tile)
 	unsigned all = 0;
 
 	for (size_t i = 0; i < group->count; i++) {
-		const struct run *run = group->runs[i];
+		const struct run *run = &group->runs[i];
 		bool in_tile = run->off < end && run_end(run) > tile->off;
 
 		ends_well |= end == run_end(run);
@@ -291,7 +294,7 @@ static bool claim_whole(struct comparison *comparison, const struct group *group
 	struct sh_pages *tiles[2 * RUNS_PER_SEAT + 2];
 	size_t count = 0;
 
-	for (sh_off at = group->runs[0]->off; at < group_end(group);
+	for (sh_off at = group->runs[0].off; at < group_end(group);
 		at = shown_end(tiles[count++])) {
 		struct sh_pages *tile = find_shown(comparison, at);
 
@@ -300,7 +303,7 @@ static bool claim_whole(struct comparison *comparison, const struct group *group
 		tiles[count] = tile;
 	}
 	for (size_t i = 0; i < group->count; i++)
-		if (!run_holds(comparison->heap, group->runs[i]))
+		if (!run_holds(comparison->heap, &group->runs[i]))
 			return false;
 	while (count > 0)
 		claim(comparison, tiles[--count]);
@@ -320,9 +323,9 @@ static void claim_rest(struct comparison *comparison, struct run rest)
 static void settle_free(struct comparison *comparison, struct seat *seat,
 	const struct run_doubt *doubt)
 {
-	struct group group = group_of(seat, doubt);
-	const struct run *first = group.runs[0];
-	const struct run *last = group.runs[group.count - 1];
+	struct group group = take_group(seat, doubt);
+	const struct run *first = &group.runs[0];
+	const struct run *last = &group.runs[group.count - 1];
 
 	if (claim_whole(comparison, &group)) {
 		atomic_fetch_add(&shared->whole_runs, 1);
@@ -332,8 +335,6 @@ static void settle_free(struct comparison *comparison, struct seat *seat,
 		claim_rest(comparison, run_part(first, first->off, doubt->range.off));
 		claim_rest(comparison, run_part(last, range_end(&doubt->range), run_end(last)));
 	}
-	for (size_t i = 0; i < group.count; i++)
-		*group.runs[i] = (struct run){ 0 };
 }
 
 /* --- deaths inside sh_pages_alloc() -------------------------------------------------------- */
