@@ -201,7 +201,7 @@ static const struct {
 	{ 2000, operation_realloc_to },
 	{ 1000, operation_transaction },
 	{ 400, call_root },
-	{ 250, call_churn },
+	{ 600, call_churn },
 	{ 300, operation_pages_alloc },
 	{ 2500, operation_pages_free },
 	{ 2500, operation_pages_free_several },
@@ -213,7 +213,7 @@ static const struct {
 	{ 1, operation_fill },
 };
 
-#define MIX_WEIGHTS 16900u
+#define MIX_WEIGHTS 17250u
 
 void operation_any(struct actor *actor)
 {
