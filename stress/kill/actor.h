@@ -79,8 +79,8 @@ void operation_pages_free_several(struct actor *actor);
 void operation_pages_walk(struct actor *actor);
 void operation_pages_refused(struct actor *actor);
 
-/* A transaction: most are short, some of hundreds of log entries, one in six aborts. One in three is
- * detached, and may have been begun by a thread that has ended since. One in six runs beside a detached
+/* A transaction: most are short, some of hundreds of log entries, one in six aborts. One in four is
+ * detached, and may have been begun by a thread that has ended since. One in twelve runs beside a detached
  * one that aborts. */
 void operation_transaction(struct actor *actor);
 
