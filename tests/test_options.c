@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "heap/heap_layout.h"
+#include "tests/content.h"
 #include "tests/fixture.h"
 #include "tests/heap_files.h"
 #include "tests/tool_runner.h"
@@ -260,14 +261,6 @@ static void test_moved(void)
 	CU_ASSERT_EQUAL(open_in(other_dir, SH_SALVAGE, &heap), 0);
 	CU_ASSERT_EQUAL(files_in(other_dir, path), 1);
 	files_close(heap);
-}
-
-static void copy_file(const char *from, const char *to)
-{
-	char command[3 * PATH_MAX];
-
-	snprintf(command, sizeof(command), "cp --sparse=always '%.1000s' '%.1000s'", from, to);
-	CU_ASSERT_EQUAL(system(command), 0);
 }
 
 /* Copies have the heap's id, and control files of their own. */
