@@ -126,6 +126,15 @@ struct sh_heap *files_new(void)
 	return files_new_with(&options);
 }
 
+struct sh_heap *files_new_of(unsigned processes, unsigned threads)
+{
+	struct sh_options options = files_options();
+
+	options.max_processes = processes;
+	options.max_threads = threads;
+	return files_new_with(&options);
+}
+
 struct sh_heap *files_open(unsigned flags)
 {
 	struct sh_heap *heap;

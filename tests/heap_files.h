@@ -51,6 +51,7 @@ int files_open_at(const char *path, unsigned flags, struct sh_heap **heap);
 /* A new heap in an empty directory; opens it again; closes it. They expect to succeed. */
 struct sh_heap *files_new_with(const struct sh_options *options);
 struct sh_heap *files_new(void);
+struct sh_heap *files_new_of(unsigned processes, unsigned threads); /* slots; 0: as usual */
 struct sh_heap *files_open(unsigned flags);
 void files_close(struct sh_heap *heap);
 

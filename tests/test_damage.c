@@ -99,7 +99,7 @@ static void test_other_version(void)
 	CU_ASSERT_EQUAL(files_open_at(files_path, SH_SALVAGE, &heap), SH_EVERSION);
 }
 
-/* --- rights ------------------------------------------------------------------------------- */
+/* --- rights -------------------------------------------------------------------------------- */
 
 static void as_nobody(void *unused)
 {
@@ -157,7 +157,7 @@ static void test_rights_dropped(void)
 	files_expect_opens(FILES_BLOCK_BYTES);
 }
 
-/* --- torn --------------------------------------------------------------------------------- */
+/* --- torn ---------------------------------------------------------------------------------- */
 
 /* The root "a" names a block of that size. */
 static void expect_torn_then_salvage(size_t size)

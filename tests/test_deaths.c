@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* --- all die (P2) ------------------------------------------------------------------------- */
+/* --- all die (P2) -------------------------------------------------------------------------- */
 
 static void die_in_transaction(void *unused)
 {
@@ -174,12 +174,8 @@ static void expect_no_process_slot(void *unused)
 /* As many processes as the heap has slots for, killed together, again and again. */
 static void test_process_slots(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(2, 3);
 
-	options.max_processes = 2;
-	options.max_threads = 3;
-	heap = files_new_with(&options);
 	files_close(heap);
 	for (int round = 0; round < 5; round++) {
 		pid_t children[2];

@@ -121,11 +121,8 @@ static void child_without_a_slot_closes(void *argument)
 
 static void test_fork_without_a_slot(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(1, 0);
 
-	options.max_processes = 1;
-	heap = files_new_with(&options);
 	files_new_words(heap);
 	CU_ASSERT(WIFSIGNALED(files_run(child_without_a_slot, heap)));
 	CU_ASSERT_EQUAL(files_run(child_without_a_slot_closes, heap), 0);

@@ -20,12 +20,9 @@ static void *allocate_once(void *argument)
 
 static void test_thread_exit_gives_the_slot_back(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(0, 2);
 	struct sh_reap_report report;
 
-	options.max_threads = 2;
-	heap = files_new_with(&options);
 	for (int i = 0; i < 3000; i++)
 		CU_ASSERT_PTR_NOT_NULL(files_run_thread(allocate_once, heap));
 	CU_ASSERT_EQUAL(sh_reap(heap, &report), 0);
@@ -71,13 +68,10 @@ static void *hold_a_slot(void *argument)
 
 static void test_thread_slots(void)
 {
-	struct sh_options options = files_options();
 	struct sh_txn *txn;
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(0, 3);
 	pthread_t threads[2];
 
-	options.max_threads = 3;
-	heap = files_new_with(&options);
 	pthread_barrier_init(&barrier, NULL, 3);
 	for (int i = 0; i < 2; i++)
 		CU_ASSERT_EQUAL(pthread_create(&threads[i], NULL, hold_a_slot, heap), 0);
@@ -120,12 +114,9 @@ static void take_slots_and_wait(void *argument)
 /* All slots in use by the living: refused. By the dead: taken back by whoever wants one. */
 static void test_thread_slots_of_the_dead(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(0, 2);
 	pid_t child;
 
-	options.max_threads = 2;
-	heap = files_new_with(&options);
 	files_reset_steps();
 	child = files_start(take_slots_and_wait, heap);
 	files_wait_for(1);
@@ -228,13 +219,10 @@ static void close_in_child_then_wait(void *argument)
 /* The slot of a thread that still runs stays its own after the close, in a heap that others use. */
 static void test_parked_slot(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(0, 2);
 	struct sh_reap_report report;
 	pid_t child;
 
-	options.max_threads = 2;
-	heap = files_new_with(&options);
 	files_reset_steps();
 	child = files_start(close_in_child_then_wait, heap);
 	files_wait_for(1);
