@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define LARGE_BYTES (SMALL_MAX_BYTES + 3 * PAGE_BYTES)
 

@@ -6,7 +6,6 @@
 #include "tests/heap_files.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 
 #define MS UINT64_C(1000000)
