@@ -326,3 +326,10 @@ uint64_t random_below(struct random *random, uint64_t limit)
 {
 	return random_next(random) % limit;
 }
+
+void random_sleep(struct random *random, uint64_t limit_us)
+{
+	struct timespec time = { .tv_nsec = (long)(random_below(random, limit_us) * 1000) };
+
+	nanosleep(&time, NULL);
+}
