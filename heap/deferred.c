@@ -143,17 +143,21 @@ static uint64_t generation_of(const struct heap *heap, uint64_t head)
 	return atomic_load_explicit(&span_of_head(heap, head)->generation, memory_order_acquire);
 }
 
-/* Entries that the batch has room for; there is always some. */
+/* Entries that the batch has room for: the first ones, until they were not enough. */
 static uint64_t capacity(const struct heap *heap)
 {
-	struct drain *drain = drain_of(heap);
-	uint64_t entries = atomic_load_explicit(&drain->capacity, memory_order_relaxed);
+	uint64_t entries = atomic_load_explicit(&drain_of(heap)->capacity, memory_order_relaxed);
 
-	if (entries == 0) {
-		entries = heap_back_batch(heap) == 0 ? DEFERRED_BATCH : DEFERRED_BATCH_LEAST;
-		atomic_store_explicit(&drain->capacity, entries, memory_order_relaxed);
-	}
-	return entries;
+	return entries != 0 ? entries : DEFERRED_BATCH_LEAST;
+}
+
+/* The batch was full. When the disk is, too, it stays as it is. */
+static void enlarge(const struct heap *heap)
+{
+	if (capacity(heap) < DEFERRED_BATCH)
+		atomic_store_explicit(&drain_of(heap)->capacity,
+			heap_back_batch(heap) == 0 ? DEFERRED_BATCH : DEFERRED_BATCH_LEAST,
+			memory_order_relaxed);
 }
 
 /* Copies the span's limbo words into the batch. False when it has no room for all of them. */
@@ -240,6 +244,8 @@ static bool fill(struct thread *thread)
 		next = copy_arenas(thread, 0, from, limit, &count);
 	atomic_store_explicit(&drain->next_page, next == UINT64_MAX ? 0 : next,
 		memory_order_relaxed);
+	if (next != UINT64_MAX)
+		enlarge(heap);
 	if (count == 0)
 		return false;
 	atomic_store_explicit(&drain->count, count, memory_order_relaxed);

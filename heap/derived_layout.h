@@ -65,7 +65,7 @@ static_assert(sizeof(struct parked_sets) == 64, "format");
 /* Control file. Deferred frees under way (heap/deferred.h). Written under the drain lock.
  *
  * tag: of the grace period that the batch waits for. count: of its entries. capacity: entries that are
- *	backed; 0: nobody has looked. next_page: where the last batch was full. */
+ *	backed; 0: DEFERRED_BATCH_LEAST. next_page: where the last batch was full. */
 enum drain_state {
 	DRAIN_EMPTY = 0,
 	DRAIN_WAITING = 1,
@@ -94,7 +94,7 @@ struct deferred_entry {
 
 static_assert(sizeof(struct deferred_entry) == 24, "format");
 
-/* These are backed with the first arena, the others by the first drain. */
+/* These are backed with the first arena, the others when a batch was full. */
 #define DEFERRED_BATCH_LEAST (DEFERRED_BATCH < 128u ? DEFERRED_BATCH : 128u)
 
 /* Control file. The page lock and what it protects.
