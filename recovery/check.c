@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/check.h"
 
+#include "heap/deferred.h"
 #include "heap/log.h"
 #include "heap/manual.h"
 #include "heap/page_bits.h"
@@ -399,6 +400,17 @@ static bool owned_and_unnamed(const struct heap *heap, uint64_t head)
 		atomic_load(&span_of_head(heap, head)->hot) == hot;
 }
 
+/* Rule C of heap/deferred.h: what stands in limbo is noted, or somebody is in charge. */
+static bool deferred_and_forgotten(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
+
+	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
+		hot_owner(hot) != HOT_QUARANTINE && deferred_is_pending(heap, head) &&
+		!deferred_is_noted(heap, head) && !named_by_touching(heap, head) &&
+		deferred_is_pending(heap, head);
+}
+
 static bool stands(const struct heap *heap, uint64_t head,
 	bool (*wrong)(const struct heap *heap, uint64_t head))
 {
@@ -420,6 +432,10 @@ static int check_owner(void *argument, uint64_t head)
 	if (stands(check->heap, head, dying_and_forgotten))
 		report(check, page_offset(head),
 			"span at page %llu: being freed, or a log's, and no slot knows it",
+			(unsigned long long)head);
+	if (stands(check->heap, head, deferred_and_forgotten))
+		report(check, page_offset(head),
+			"span at page %llu: has deferred frees, and no drain finds them",
 			(unsigned long long)head);
 	if (stands(check->heap, head, owned_and_unnamed))
 		report(check, page_offset(head),
