@@ -67,6 +67,29 @@ bool read_is_reading(const struct sh_heap *heap)
 	return state != NULL && rcu_is_reading(&heap->heap.rcu, state->thread.slot);
 }
 
+int read_begin_looking(struct sh_heap *heap, struct thread_state **state)
+{
+	int error = 0;
+
+	*state = NULL;
+	if (heap->lost)
+		return ECHILD;
+	if (!heap->read_only)
+		*state = thread_here(heap, &error);
+	return error;
+}
+
+void read_end_looking(struct thread_state *state)
+{
+	if (state == NULL)
+		return;
+	/* As long as nobody is enrolled, freed pages need not wait. */
+	if (state->read_here == NULL &&
+		!rcu_is_reading(&state->thread.heap->rcu, state->thread.slot))
+		thread_stop_reading(&state->thread);
+	thread_done(state);
+}
+
 /* --- grace periods ------------------------------------------------------------------------- */
 
 static void settle(void *argument, uint32_t slot)

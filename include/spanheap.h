@@ -575,7 +575,9 @@ struct sh_block {
 typedef int sh_block_fn(const struct sh_block *block, void *argument);
 
 /* Shows every live block, in address order. Blocks that are allocated or freed meanwhile may be
- * shown or not; the callback must not free. */
+ * shown or not. The callback runs in a read section, one for each 4 MiB of the heap: what it is shown
+ * stays readable if it is freed by sh_free_deferred(). It must not free.
+ * Errors: SH_ESTOPPED, ECHILD, SH_ESLOTS, ENOMEM. */
 SH_API int sh_walk(struct sh_heap *heap, sh_block_fn *block, void *argument);
 
 /* Blocks of one size class. */
@@ -649,7 +651,7 @@ struct sh_stats {
  * cannot drift. Takes no lock; what others do meanwhile is counted or not, span by span.
  *
  * A smaller struct_bytes gets the fields of that version of the structure. Works with SH_RDONLY.
- * Errors: EINVAL (struct_bytes), ECHILD, and of fstat(2). Crash: no effect. */
+ * Errors: EINVAL (struct_bytes), ECHILD, SH_ESLOTS, ENOMEM, and of fstat(2). Crash: no effect. */
 #if defined(__GNUC__) && defined(__cplusplus)
 /* A function and a structure of one name, as stat(2): fine in C++, but not for -Wshadow. */
 #pragma GCC diagnostic push

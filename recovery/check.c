@@ -101,21 +101,39 @@ static void check_arena(struct check *check, uint64_t arena)
 
 /* --- spans --------------------------------------------------------------------------------- */
 
-int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
-	void *argument)
+static int visit_chunk(const struct heap *heap, uint64_t chunk,
+	int (*visit)(void *argument, uint64_t head), void *argument)
 {
-	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
-		uint64_t page = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
-		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t page = chunk << CHUNK_PAGES_SHIFT;
+	uint64_t end = page + CHUNK_PAGES;
 
-		while ((page = heap_next_head(heap, page, end)) < end) {
-			int stop = visit(argument, page++);
+	while ((page = heap_next_head(heap, page, end)) < end) {
+		int stop = visit(argument, page++);
 
-			if (stop != 0)
-				return stop;
-		}
+		if (stop != 0)
+			return stop;
 	}
 	return 0;
+}
+
+int check_each_span(const struct heap *heap, struct thread *reader,
+	int (*visit)(void *argument, uint64_t head), void *argument)
+{
+	int stop = 0;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+		uint64_t end = arena_frontier(heap, arena);
+
+		for (uint64_t chunk = arena_first_chunk(heap, arena); chunk < end && stop == 0;
+			chunk++) {
+			if (reader != NULL)
+				thread_begin_reading(reader);
+			stop = visit_chunk(heap, chunk, visit, argument);
+			if (reader != NULL)
+				thread_end_reading(reader);
+		}
+	}
+	return stop;
 }
 
 static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_class)
@@ -502,7 +520,7 @@ static void check_truth(struct check *check)
 		check_log(check, slot);
 	for (uint64_t index = 0; index < ROOT_COUNT && !check->stopped; index++)
 		check_root(check, index);
-	check_each_span(heap, check_span, check);
+	check_each_span(heap, check->thread, check_span, check);
 }
 
 static void check_derived(struct check *check)
@@ -510,7 +528,7 @@ static void check_derived(struct check *check)
 	check_summaries(check);
 	for (uint64_t arena = 0; arena < heap_arena_count(check->heap); arena++)
 		check_free_pages(check, arena);
-	check_each_span(check->heap, check_owner, check);
+	check_each_span(check->heap, check->thread, check_owner, check);
 }
 
 int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem, void *argument,
@@ -592,11 +610,11 @@ static int walk_span(void *argument, uint64_t head)
 	return walk->block(&block, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }
 
-int walk_heap(struct heap *heap, sh_block_fn *block, void *argument)
+int walk_heap(struct heap *heap, struct thread *reader, sh_block_fn *block, void *argument)
 {
 	struct walk walk = { .heap = heap, .block = block, .argument = argument };
 
-	return check_each_span(heap, walk_span, &walk);
+	return check_each_span(heap, reader, walk_span, &walk);
 }
 
 /* Stack. One walk over manual runs. */
@@ -622,9 +640,9 @@ static int walk_run(void *argument, uint64_t head)
 	return walk->pages(&pages, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }
 
-int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument)
+int walk_manual(struct heap *heap, struct thread *reader, sh_pages_fn *pages, void *argument)
 {
 	struct manual_walk walk = { .heap = heap, .pages = pages, .argument = argument };
 
-	return check_each_span(heap, walk_run, &walk);
+	return check_each_span(heap, reader, walk_run, &walk);
 }

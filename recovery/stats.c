@@ -12,6 +12,7 @@ static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its pl
 /* Stack. One count of a heap. */
 struct count {
 	const struct heap *heap;
+	struct thread *reader; /* or NULL */
 	struct sh_stats *stats;
 };
 
@@ -94,6 +95,19 @@ static uint64_t count_span(struct count *count, uint64_t head, uint64_t end)
 	return record.pages < end - head ? head + record.pages : end;
 }
 
+/* Its record stays what it is as long as it is looked at. */
+static uint64_t count_in_section(struct count *count, uint64_t head, uint64_t end)
+{
+	uint64_t next;
+
+	if (count->reader != NULL)
+		thread_begin_reading(count->reader);
+	next = count_span(count, head, end);
+	if (count->reader != NULL)
+		thread_end_reading(count->reader);
+	return next;
+}
+
 static void count_free(struct count *count, uint64_t first, uint64_t end)
 {
 	struct sh_stats *stats = count->stats;
@@ -128,7 +142,7 @@ static void count_arena(struct count *count, uint64_t arena)
 		count_free(count, page, head);
 		if (head == end)
 			return;
-		page = count_span(count, head, end);
+		page = count_in_section(count, head, end);
 	}
 }
 
@@ -164,9 +178,9 @@ static void count_logs(const struct heap *heap, struct sh_stats *stats)
 			stats->open_transactions++;
 }
 
-void stats_count(const struct heap *heap, struct sh_stats *stats)
+void stats_count(const struct heap *heap, struct thread *reader, struct sh_stats *stats)
 {
-	struct count count = { .heap = heap, .stats = stats };
+	struct count count = { .heap = heap, .reader = reader, .stats = stats };
 
 	stats->max_bytes = heap->max_bytes;
 	stats->page_bytes = PAGE_BYTES;

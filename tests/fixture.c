@@ -228,7 +228,7 @@ uint64_t fixture_live_blocks(struct fixture *f)
 {
 	uint64_t count = 0;
 
-	walk_heap(f->heap, count_block, &count);
+	walk_heap(f->heap, NULL, count_block, &count);
 	return count;
 }
 

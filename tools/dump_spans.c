@@ -192,7 +192,7 @@ void dump_spans(struct dump *dump)
 	};
 
 	print_table(&dump->printer, "spans", "spans", columns, 11);
-	check_each_span(dump->heap, span_visit, dump);
+	check_each_span(dump->heap, NULL, span_visit, dump);
 	print_table_end(&dump->printer);
 }
 
@@ -247,6 +247,6 @@ void dump_blocks(struct dump *dump)
 	};
 
 	print_table(&dump->printer, "blocks", "live blocks", columns, 3);
-	check_each_span(dump->heap, block_visit, dump);
+	check_each_span(dump->heap, NULL, block_visit, dump);
 	print_table_end(&dump->printer);
 }

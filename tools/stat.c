@@ -135,7 +135,7 @@ static enum status open_and_count(struct view *view, struct sh_stats *stats, con
 
 	for (int i = 1; status == STATUS_FINE; i++) {
 		*stats = (struct sh_stats)SH_STATS_INIT;
-		stats_count(&view->heap, stats);
+		stats_count(&view->heap, NULL, stats);
 		if (stats->damaged_bytes == 0 || i == STAT_TRIES || !view_moves(view))
 			break;
 		view_close(view);
