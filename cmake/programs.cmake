@@ -18,8 +18,9 @@ endif()
 file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
-	# kill_stress.c goes with the files of stress/kill/, hostile.c with those of stress/hostile/.
-	string(REGEX REPLACE "_stress$" "" folder ${name})
+	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
+	# hostile.c with those of stress/hostile/.
+	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
