@@ -7,6 +7,7 @@
 #include "stress/rcu/reader.h"
 #include "stress/rcu/updater.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -163,6 +164,8 @@ bool crew_kill(struct crew *crew, unsigned worker)
 {
 	bool inside;
 
+	/* To kill nobody is to kill everybody. */
+	assert(crew->pids[worker] > 0);
 	kill(crew->pids[worker], SIGKILL);
 	waitpid(crew->pids[worker], NULL, 0);
 	inside = crew_is_inside(worker);

@@ -133,13 +133,11 @@ static void torture(struct crew *crew, uint64_t seconds)
 	uint64_t end = now_ns() + seconds * NS_PER_S;
 
 	while (now_ns() < end && errors_seen() == 0 && crew_hung(crew, HANG_NS) == SEATS &&
-		crew_deserter(crew) == WORKERS) {
+		crew_deserter(crew) == WORKERS && crew_start(crew)) {
 		if (chance_once_in(&crew->chance, STOP_ODDS))
 			stop_one(crew);
 		else
 			kill_one(crew);
-		if (!crew_start(crew))
-			return;
 	}
 }
 
@@ -242,6 +240,7 @@ void run_torture(const struct run_options *options, unsigned barrier)
 	if (crew_start(&crew))
 		stop_reader(&crew, UPDATERS);
 	torture(&crew, options->seconds);
+	verdict(crew_start(&crew), "%s: all could be started again and again", way);
 	judge_readings(way);
 	judge_waits(&crew, way);
 	judge_deaths(way);
