@@ -81,13 +81,8 @@ int read_begin_looking(struct sh_heap *heap, struct thread_state **state)
 
 void read_end_looking(struct thread_state *state)
 {
-	if (state == NULL)
-		return;
-	/* As long as nobody is enrolled, freed pages need not wait. */
-	if (state->read_here == NULL &&
-		!rcu_is_reading(&state->thread.heap->rcu, state->thread.slot))
-		thread_stop_reading(&state->thread);
-	thread_done(state);
+	if (state != NULL)
+		thread_done(state);
 }
 
 /* --- grace periods ------------------------------------------------------------------------- */

@@ -233,6 +233,19 @@ static void classes_init(struct thread *thread)
 			(uint8_t)span_class_make(size_class_of(units * UNIT_BYTES), false);
 }
 
+/* The header's functions are built on the compiler's atomics: C++ has no others in common with C. */
+struct sh_section heap_section(const struct heap *heap, uint32_t slot)
+{
+	const struct rcu *rcu = &heap->rcu;
+
+	return (struct sh_section){
+		.word = (uint64_t *)(void *)&rcu->slots[slot].section,
+		.epoch = (const uint64_t *)(const void *)&rcu->words->fenced,
+		.waiting = (uint32_t *)(void *)&rcu->words->waiting,
+		.fences = rcu->words->fences,
+	};
+}
+
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag)
 {
 	memset(thread, 0, sizeof(*thread));
@@ -242,6 +255,6 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->log = &heap->logs[slot];
 	thread->words = heap_slot_words(heap, slot);
 	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);
-	thread->section = rcu_section(&heap->rcu, slot);
+	thread->section = heap_section(heap, slot);
 	classes_init(thread);
 }

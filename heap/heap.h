@@ -29,6 +29,7 @@
 #include "shm/tag.h"
 
 #include <assert.h>
+#include <spanheap.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -184,15 +185,26 @@ int heap_back_control(const struct heap *heap, uint64_t arena);
 /* The same for every arena that there is. */
 int heap_back_arenas(const struct heap *heap);
 
+/* What a reader in the slot enters and leaves. */
+struct sh_section heap_section(const struct heap *heap, uint32_t slot);
+
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
+
+/* Makes the thread a reader from here on; whether it was none. */
+static inline bool thread_enroll(struct thread *thread)
+{
+	if (thread->reads)
+		return false;
+	rcu_enroll(&thread->heap->rcu, thread->slot);
+	thread->reads = true;
+	return true;
+}
 
 /* Begins and ends a read section of the thread (shm/rcu.h); they nest. */
 static inline void thread_begin_reading(struct thread *thread)
 {
-	if (!thread->reads)
-		rcu_enroll(&thread->heap->rcu, thread->slot);
-	thread->reads = true;
+	thread_enroll(thread);
 	sh_section_enter(&thread->section);
 }
 
@@ -201,7 +213,8 @@ static inline void thread_end_reading(struct thread *thread)
 	sh_section_leave(&thread->section);
 }
 
-/* Before the slot is given up. */
+/* Before the slot is given up, or when the thread is not going to read soon: as long as nobody does,
+ * freed pages need not wait. It is in no section. */
 static inline void thread_stop_reading(struct thread *thread)
 {
 	rcu_withdraw(&thread->heap->rcu, thread->slot);

@@ -406,7 +406,7 @@ SH_API int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex);
 /* Where a reader says that it reads. Its fields are the library's. Process. */
 struct sh_section {
 	uint64_t *word;        /* in the control file: the reader's own */
-	const uint64_t *epoch; /* in the control file: everybody's */
+	const uint64_t *epoch; /* in the control file: the last grace period */
 	uint32_t *waiting;     /* in the control file: somebody waits for sections to end */
 	uint64_t fences;
 };
@@ -417,16 +417,17 @@ SH_API void sh_section_wake(const struct sh_section *section);
 /* Begins a section, or one inside. For the library's own use: see sh_read_lock(). */
 static inline void sh_section_enter(const struct sh_section *section)
 {
-	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+	uint64_t *own = section->word;
+	uint64_t word = __atomic_load_n(own, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 0) {
-		__atomic_store_n(section->word, word + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(own, word + 1, __ATOMIC_RELAXED);
 		return;
 	}
-	/* acquire: a section of this epoch sees what was unlinked before the epoch began. */
+	/* acquire: a section sees what was unlinked before the grace period that it copies. */
 	word = __atomic_load_n(section->epoch, __ATOMIC_ACQUIRE);
-	__atomic_store_n(section->word, word, __ATOMIC_RELAXED);
-	if (section->fences)
+	__atomic_store_n(own, word, __ATOMIC_RELAXED);
+	if (__builtin_expect(section->fences != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -435,16 +436,17 @@ static inline void sh_section_enter(const struct sh_section *section)
 /* Ends it. */
 static inline void sh_section_leave(const struct sh_section *section)
 {
-	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+	uint64_t *own = section->word;
+	uint64_t word = __atomic_load_n(own, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 1) {
-		__atomic_store_n(section->word, word - 1, __ATOMIC_RELAXED);
+		__atomic_store_n(own, word - 1, __ATOMIC_RELAXED);
 		return;
 	}
 	/* release: who sees the section ended reuses after all that it read. */
-	__atomic_store_n(section->word, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(own, 0, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(section->waiting, __ATOMIC_RELAXED) != 0)
+	if (__builtin_expect(__atomic_load_n(section->waiting, __ATOMIC_RELAXED) != 0, 0))
 		sh_section_wake(section);
 }
 

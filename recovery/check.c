@@ -116,23 +116,34 @@ static int visit_chunk(const struct heap *heap, uint64_t chunk,
 	return 0;
 }
 
+static int visit_in_section(const struct heap *heap, struct thread *reader, uint64_t chunk,
+	int (*visit)(void *argument, uint64_t head), void *argument)
+{
+	int stop;
+
+	if (reader == NULL)
+		return visit_chunk(heap, chunk, visit, argument);
+	thread_begin_reading(reader);
+	stop = visit_chunk(heap, chunk, visit, argument);
+	thread_end_reading(reader);
+	return stop;
+}
+
 int check_each_span(const struct heap *heap, struct thread *reader,
 	int (*visit)(void *argument, uint64_t head), void *argument)
 {
+	bool visitor = reader != NULL && thread_enroll(reader);
 	int stop = 0;
 
-	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
+	for (uint64_t arena = 0; arena < heap_arena_count(heap) && stop == 0; arena++) {
+		uint64_t chunk = arena_first_chunk(heap, arena);
 		uint64_t end = arena_frontier(heap, arena);
 
-		for (uint64_t chunk = arena_first_chunk(heap, arena); chunk < end && stop == 0;
-			chunk++) {
-			if (reader != NULL)
-				thread_begin_reading(reader);
-			stop = visit_chunk(heap, chunk, visit, argument);
-			if (reader != NULL)
-				thread_end_reading(reader);
-		}
+		for (; chunk < end && stop == 0; chunk++)
+			stop = visit_in_section(heap, reader, chunk, visit, argument);
 	}
+	if (visitor)
+		thread_stop_reading(reader);
 	return stop;
 }
 

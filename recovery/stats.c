@@ -181,12 +181,15 @@ static void count_logs(const struct heap *heap, struct sh_stats *stats)
 void stats_count(const struct heap *heap, struct thread *reader, struct sh_stats *stats)
 {
 	struct count count = { .heap = heap, .reader = reader, .stats = stats };
+	bool visitor = reader != NULL && thread_enroll(reader);
 
 	stats->max_bytes = heap->max_bytes;
 	stats->page_bytes = PAGE_BYTES;
 	stats->metadata_bytes = heap_header_bytes(heap->max_bytes, heap->thread_slots);
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
 		count_arena(&count, arena);
+	if (visitor)
+		thread_stop_reading(reader);
 	sum_classes(heap, stats);
 	stats->fragmentation_ppm = fragmentation(stats);
 	count_logs(heap, stats);

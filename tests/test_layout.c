@@ -195,10 +195,10 @@ static void test_control(void)
 	PIN(thread_slot, held, 40);
 	PIN(thread_slot, held_ns, 48);
 	PIN_SIZE(rcu_words, 128);
-	PIN(rcu_words, epoch, 0);
+	PIN(rcu_words, fenced, 0);
 	PIN(rcu_words, waiting, 8);
 	PIN(rcu_words, fences, 12);
-	PIN(rcu_words, fenced, 64);
+	PIN(rcu_words, begun, 64);
 	PIN(rcu_words, completed, 72);
 	CU_ASSERT_EQUAL(CONTROL_RCU_OFFSET, 1024);
 	CU_ASSERT_EQUAL(CONTROL_READERS_OFFSET, 4096);

@@ -1466,6 +1466,13 @@ static uint64_t run_commit_deferred_free(struct world *world, unsigned process)
 	return 0;
 }
 
+static bool is_live_small(const struct heap *heap, uint64_t off)
+{
+	struct block block;
+
+	return block_find(heap, off, &block) == 0 && block.bit != 0 && block_is_live(&block);
+}
+
 /* Whether the small block's bits say that it may not be given out. */
 static bool is_held(const struct heap *heap, uint64_t off)
 {
@@ -1486,7 +1493,7 @@ static uint64_t run_read_defer(struct world *world, unsigned process)
 	bool broken;
 
 	thread_begin_reading(thread);
-	broken = world_live(heap, theirs) && !is_held(heap, theirs);
+	broken = is_live_small(heap, theirs) && !is_held(heap, theirs);
 	thread_end_reading(thread);
 	run_defer_drain(world, process);
 	return broken;
