@@ -9,7 +9,7 @@
 #define OBJECT 1    /* 0: good; 1: spoiled */
 #define SECTION 2   /* 0: outside; else the epoch */
 #define BIT 3       /* the reader's */
-#define EPOCH 4
+#define BEGUN 4
 #define FENCED 5
 #define COMPLETED 6
 #define PLACES 7

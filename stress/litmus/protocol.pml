@@ -12,15 +12,14 @@
  *	NO_TAG_FENCE        no fence between the unlink and the tag
  *	NO_ENROLMENT_FENCE  the reader's bit is stored as anything else
  *	NO_BEGIN_FENCE      no fence between the increment and the look at the bits
- *	RELAXED_EPOCH       the reader's load of the epoch is no acquire
+ *	RELAXED_EPOCH       the reader's load of `fenced` is no acquire
  *
- * Other ways to the same end:
- *	TAG_BY_ADDITION     the tag is what fetch_add(epoch, 0) returns
- *	COPY_FENCED         sections copy `fenced` instead of `epoch` */
-#ifdef COPY_FENCED
-#define COPIED FENCED
+ *	COPY_BEGUN          sections copy `begun` instead of `fenced`: wrong in C11 only, but for
+ *	TAG_BY_ADDITION     the tag is what fetch_add(begun, 0) returns */
+#ifdef COPY_BEGUN
+#define COPIED BEGUN
 #else
-#define COPIED EPOCH
+#define COPIED FENCED
 #endif
 
 /* --- the reader ---------------------------------------------------------------------------- */
@@ -66,7 +65,7 @@ proctype reader()
 
 inline begin(thread)
 {
-	add_one(thread, EPOCH, mine);
+	add_one(thread, BEGUN, mine);
 #ifndef NO_BEGIN_FENCE
 	fence(thread);
 #endif
@@ -116,9 +115,9 @@ inline take_tag(thread)
 	fence(thread);
 #endif
 #ifdef TAG_BY_ADDITION
-	add_nothing(thread, EPOCH, tag)
+	add_nothing(thread, BEGUN, tag)
 #else
-	load_relaxed(thread, EPOCH, tag)
+	load_relaxed(thread, BEGUN, tag)
 #endif
 }
 

@@ -109,10 +109,10 @@ fi
 cat >"$scratch/list" <<'END'
 holds weak
 holds weak FENCES
+holds weak C11
 holds weak C11 FENCES
-holds weak C11 TAG_BY_ADDITION
-holds weak C11 COPY_FENCED
-holds weak C11 FENCES COPY_FENCED
+holds weak C11 COPY_BEGUN TAG_BY_ADDITION
+holds weak C11 COPY_BEGUN FENCES
 holds tso
 holds tso FENCES
 fails tso NO_BARRIER
@@ -124,11 +124,11 @@ fails weak NO_BARRIER
 fails weak EARLY_TAG
 fails weak NO_TAG_FENCE
 fails weak NO_ENROLMENT_FENCE
-fails weak RELAXED_EPOCH
+fails weak COPY_BEGUN RELAXED_EPOCH
 fails weak FENCES NO_READER_FENCE
-fails weak C11
-fails weak C11 FENCES NO_BEGIN_FENCE
-fails weak C11 TAG_BY_ADDITION RELAXED_EPOCH
+fails weak C11 COPY_BEGUN
+fails weak C11 COPY_BEGUN FENCES NO_BEGIN_FENCE
+fails weak C11 COPY_BEGUN TAG_BY_ADDITION RELAXED_EPOCH
 END
 for number in $(seq "$jobs"); do
 	run_lines "$number" &

@@ -105,10 +105,8 @@ end:
 
 init {
 	atomic {
-		memory[EPOCH] = FIRST_EPOCH;
-#ifdef COPY_FENCED
+		memory[BEGUN] = FIRST_EPOCH;
 		memory[FENCED] = FIRST_EPOCH;
-#endif
 		run drain(READER);
 		run drain(UPDATER);
 		run drain(WAITER);

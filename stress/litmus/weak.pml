@@ -223,10 +223,8 @@ inline order_reader(thread)
 
 init {
 	atomic {
-		VALUE(EPOCH, 0) = FIRST_EPOCH;
-#ifdef COPY_FENCED
+		VALUE(BEGUN, 0) = FIRST_EPOCH;
 		VALUE(FENCED, 0) = FIRST_EPOCH;
-#endif
 		run reader();
 		run updater();
 		run waiter()
