@@ -429,13 +429,14 @@ static inline void sh_section_enter(const struct sh_section *section)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Ends it. */
+/* Ends it. Outside of one, where a fork child is that was made inside, it does nothing. */
 static inline void sh_section_leave(const struct sh_section *section)
 {
 	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 1) {
-		__atomic_store_n(section->word, word - 1, __ATOMIC_RELAXED);
+		if ((word & 0xffff) != 0)
+			__atomic_store_n(section->word, word - 1, __ATOMIC_RELAXED);
 		return;
 	}
 	/* release: who sees the section ended reuses after all that it read. */
