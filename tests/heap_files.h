@@ -67,5 +67,6 @@ void files_die(void);
 void files_reset_steps(void);
 void files_reach(uint32_t step);
 void files_wait_for(uint32_t step);
+bool files_has_reached(uint32_t step);
 
 #endif

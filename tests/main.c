@@ -23,6 +23,7 @@ int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
 int test_rcu_register(void);
+int test_read_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
 int test_root_register(void);
@@ -72,6 +73,7 @@ static const struct file files[] = {
 	{ "timedlock", test_timedlock_register },
 	{ "stats", test_stats_register },
 	{ "detached", test_detached_register },
+	{ "read", test_read_register },
 	{ "tool", test_tool_register },
 };
 
