@@ -176,7 +176,8 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * file and marks it clean.
  *
  * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
- * thread of the process may be inside a call on this heap, or use its pointers, from here on.
+ * thread of the process may be inside a call on this heap, or use its pointers, from here on. With
+ * callbacks on the heap's flavor of liburcu (spanheap_urcu.h) it waits for a grace period and calls them.
  *
  * Errors: EBUSY (the calling thread has an open transaction or is in a read section, or, for the last
  * handle, a detached transaction or an sh_reader is open), EIO (the sync failed: the heap is

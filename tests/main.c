@@ -38,6 +38,7 @@ int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
 int test_transaction_register(void);
+int test_urcu_register(void);
 
 /* A file of tests: its suites are registered by one function. */
 struct file {
@@ -74,6 +75,9 @@ static const struct file files[] = {
 	{ "stats", test_stats_register },
 	{ "detached", test_detached_register },
 	{ "read", test_read_register },
+#ifdef TEST_URCU
+	{ "urcu", test_urcu_register },
+#endif
 	{ "tool", test_tool_register },
 };
 
