@@ -12,7 +12,6 @@
  * Lock order: forking -> binding -> a flavor's mutex -> tables_mutex -> table_lock_open() and all below.
  * Under table_lock_open() a flavor's mutex is only tried. */
 #define _GNU_SOURCE
-#include "api/error.h"
 #include "api/read.h"
 #include "api/table.h"
 
@@ -127,23 +126,34 @@ static void do_nothing(void)
 
 #ifdef SPANHEAP_URCU_POLL
 /* liburcu 0.14 and later. */
+static enum rcu_state poll_tag(struct sh_heap *heap, uint64_t tag)
+{
+	enum rcu_state state = rcu_poll(&heap->heap.rcu, &heap->heap.system, tag, NULL);
+
+	if (state == RCU_FAILED)
+		die("poll_state_synchronize_rcu", sh_strerror(SH_EBARRIER));
+	return state;
+}
+
 static struct urcu_gp_poll_state start_poll(const struct flavor *flavor)
 {
-	const struct heap *heap = &heap_of(flavor, "start_poll_synchronize_rcu")->heap;
-	struct urcu_gp_poll_state state = { .grace_period_id = rcu_tag(&heap->rcu) };
+	struct sh_heap *heap = heap_of(flavor, "start_poll_synchronize_rcu");
+	struct urcu_gp_poll_state state;
 
-	rcu_poll(&heap->rcu, &heap->system, state.grace_period_id, NULL);
+	if (heap->lost)
+		die("start_poll_synchronize_rcu", sh_strerror(ECHILD));
+	state.grace_period_id = rcu_tag(&heap->heap.rcu);
+	poll_tag(heap, state.grace_period_id);
 	return state;
 }
 
 static bool poll_state(const struct flavor *flavor, struct urcu_gp_poll_state state)
 {
-	const struct heap *heap = &heap_of(flavor, "poll_state_synchronize_rcu")->heap;
-	enum rcu_state found = rcu_poll(&heap->rcu, &heap->system, state.grace_period_id, NULL);
+	struct sh_heap *heap = heap_of(flavor, "poll_state_synchronize_rcu");
 
-	if (found == RCU_FAILED)
-		die("poll_state_synchronize_rcu", sh_strerror(SH_EBARRIER));
-	return found == RCU_OVER;
+	if (heap->lost)
+		die("poll_state_synchronize_rcu", sh_strerror(ECHILD));
+	return poll_tag(heap, state.grace_period_id) == RCU_OVER;
 }
 #endif
 
@@ -546,18 +556,10 @@ static bool is_in_any_section(void)
 	return false;
 }
 
-/* Does what is queued, and ends the worker. */
-static int drain(struct sh_heap *heap)
+static void end_worker(struct flavor *flavor)
 {
-	struct flavor *flavor = find(heap);
 	bool has_worker;
 
-	if (flavor == NULL)
-		return 0;
-	if (is_worker(flavor) || is_in_any_section())
-		return EBUSY;
-	tables_settle();
-	await_callbacks(flavor);
 	pthread_mutex_lock(&flavor->mutex);
 	has_worker = flavor->has_worker;
 	flavor->stop = true;
@@ -569,6 +571,20 @@ static int drain(struct sh_heap *heap)
 	flavor->has_worker = false;
 	flavor->stop = false;
 	pthread_mutex_unlock(&flavor->mutex);
+}
+
+/* Does what is queued, and ends the worker. */
+static int drain(struct sh_heap *heap)
+{
+	struct flavor *flavor = find(heap);
+
+	if (flavor == NULL)
+		return 0;
+	if (is_worker(flavor) || is_in_any_section())
+		return EBUSY;
+	tables_settle();
+	await_callbacks(flavor);
+	end_worker(flavor);
 	return 0;
 }
 
@@ -612,6 +628,19 @@ static struct flavor *bind_heap(struct sh_heap *heap)
 	return NULL;
 }
 
+/* The heap's, old or new; NULL: all are other heaps'. */
+static struct flavor *find_or_bind(struct sh_heap *heap)
+{
+	struct flavor *flavor;
+
+	pthread_mutex_lock(&binding);
+	flavor = find(heap);
+	if (flavor == NULL)
+		flavor = bind_heap(heap);
+	pthread_mutex_unlock(&binding);
+	return flavor;
+}
+
 const struct rcu_flavor_struct *sh_rcu_flavor(struct sh_heap *heap)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -622,15 +651,11 @@ const struct rcu_flavor_struct *sh_rcu_flavor(struct sh_heap *heap)
 	if (error == 0)
 		error = atfork_error;
 	if (error == 0) {
-		pthread_mutex_lock(&binding);
-		flavor = find(heap);
-		if (flavor == NULL)
-			flavor = bind_heap(heap);
-		pthread_mutex_unlock(&binding);
+		flavor = find_or_bind(heap);
 		error = EMFILE;
 	}
 	if (flavor != NULL)
 		return &function_sets[flavor - flavors].functions;
-	errno = error_to_errno(error);
+	errno = error;
 	return NULL;
 }

@@ -29,6 +29,8 @@ static const struct rcu_flavor_struct *flavor_of(struct sh_heap *heap)
 	const struct rcu_flavor_struct *flavor = sh_rcu_flavor(heap);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(flavor);
+	if (flavor == NULL)
+		abort();
 	return flavor;
 }
 
