@@ -3,6 +3,7 @@
 #include "api/allocate.h"
 
 #include "api/error.h"
+#include "heap/deferred.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/span.h"
@@ -97,8 +98,12 @@ sh_off sh_alloc(struct sh_heap *heap, size_t size)
 		size_t span_class = state->thread.class_of_units[units];
 		struct cursor *cursor = &state->thread.cursors[span_class];
 
-		if (__builtin_expect(cursor->free_bits != 0, 1))
-			return object_allocate_here(cursor);
+		if (__builtin_expect(cursor->free_bits != 0, 1)) {
+			sh_off off = object_allocate_here(cursor);
+
+			if (__builtin_expect(off != 0, 1))
+				return off;
+		}
 	}
 	return sh_alloc_ex(heap, size, 0, 0);
 }
@@ -131,6 +136,23 @@ __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off 
 		error = allocate_refuses_free(state, off);
 	if (error == 0)
 		error = object_free(&state->thread, off);
+	thread_done(state);
+	return error;
+}
+
+int sh_free_deferred(struct sh_heap *heap, sh_off off)
+{
+	int error = 0;
+	struct thread_state *state = thread_here(heap, &error);
+
+	if (state == NULL)
+		return error;
+	if (off == 0)
+		return 0;
+	if (state->txn.open)
+		error = allocate_refuses_free(state, off);
+	if (error == 0)
+		error = deferred_free(&state->thread, off);
 	thread_done(state);
 	return error;
 }

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/pages.h"
 #include "api/error.h"
-#include "api/thread.h"
+#include "api/read.h"
 #include "heap/growth.h"
 #include "heap/manual.h"
 #include "recovery/check.h"
@@ -63,7 +63,14 @@ int sh_pages_free(struct sh_heap *heap, sh_off off, size_t npages)
 
 int sh_pages_walk(struct sh_heap *heap, sh_pages_fn *pages, void *argument)
 {
-	return heap->lost ? ECHILD : walk_manual(&heap->heap, pages, argument);
+	struct thread_state *state;
+	int error = read_begin_looking(heap, &state);
+
+	if (error != 0)
+		return error;
+	error = walk_manual(&heap->heap, read_looker(state), pages, argument);
+	read_end_looking(state);
+	return error;
 }
 
 int sh_reserve(struct sh_heap *heap, size_t bytes)

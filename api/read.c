@@ -3,6 +3,7 @@
 #include "api/read.h"
 
 #include "api/table.h"
+#include "heap/deferred.h"
 #include "recovery/reap.h"
 #include "shm/slot.h"
 
@@ -66,6 +67,24 @@ bool read_is_reading(const struct sh_heap *heap)
 	return state != NULL && rcu_is_reading(&heap->heap.rcu, state->thread.slot);
 }
 
+int read_begin_looking(struct sh_heap *heap, struct thread_state **state)
+{
+	int error = 0;
+
+	*state = NULL;
+	if (heap->lost)
+		return ECHILD;
+	if (!heap->read_only)
+		*state = thread_here(heap, &error);
+	return error;
+}
+
+void read_end_looking(struct thread_state *state)
+{
+	if (state != NULL)
+		thread_done(state);
+}
+
 /* --- grace periods ------------------------------------------------------------------------- */
 
 static void settle(void *argument, uint32_t slot)
@@ -84,6 +103,8 @@ int sh_synchronize(struct sh_heap *heap)
 	if (rcu_is_reading(rcu, state->thread.slot))
 		return EDEADLK;
 	error = rcu_wait(rcu, &heap->heap.system, rcu_tag(rcu), settle, &state->thread);
+	if (error == 0)
+		deferred_drain_all(&state->thread);
 	thread_done(state);
 	return error == 0 ? 0 : SH_EBARRIER;
 }

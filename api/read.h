@@ -24,6 +24,16 @@ struct sh_reader {
 /* Whether the calling thread is in a section of the heap. */
 bool read_is_reading(const struct sh_heap *heap);
 
+/* For who looks at spans of others: the calling thread's state, in whose sections it looks, or NULL with a
+ * handle that has none. 0, or ECHILD, ENOMEM, SH_ESLOTS. */
+int read_begin_looking(struct sh_heap *heap, struct thread_state **state);
+void read_end_looking(struct thread_state *state);
+
+static inline struct thread *read_looker(struct thread_state *state)
+{
+	return state == NULL ? NULL : &state->thread;
+}
+
 /* The state's thread no longer has the heap's section at hand. By the thread, or by the closer, who runs
  * when the thread is idle. */
 void read_forget(const struct thread_state *state, const struct sh_heap *heap);

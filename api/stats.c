@@ -3,6 +3,7 @@
 #include "recovery/stats.h"
 
 #include "api/handle.h"
+#include "api/read.h"
 #include "api/reap.h"
 
 #include <errno.h>
@@ -80,16 +81,20 @@ int sh_stats(struct sh_heap *heap, struct sh_stats *stats)
 {
 	struct sh_stats all = SH_STATS_INIT;
 	size_t bytes = stats->struct_bytes;
+	struct thread_state *state;
 	int error;
 
 	if (bytes < sizeof(bytes))
 		return EINVAL;
-	if (heap->lost)
-		return ECHILD;
-	error = fill_files(heap, &all);
+	error = read_begin_looking(heap, &state);
 	if (error != 0)
 		return error;
-	stats_count(&heap->heap, &all);
+	error = fill_files(heap, &all);
+	if (error == 0)
+		stats_count(&heap->heap, read_looker(state), &all);
+	read_end_looking(state);
+	if (error != 0)
+		return error;
 	all.incarnation = heap->heap.incarnation;
 	if (!heap->read_only)
 		fill_users(&heap->heap, &all);

@@ -119,9 +119,12 @@ sh_off sh_txn_alloc(struct sh_txn *txn, size_t size, unsigned flags)
 
 int sh_txn_free(struct sh_txn *txn, sh_off off, unsigned flags)
 {
-	if (!txn->open || flags != 0)
+	if (!txn->open || (flags & ~SH_DEFERRED) != 0)
 		return EINVAL;
-	return off == 0 ? 0 : transaction_free(&txn->transaction, off);
+	if (off == 0)
+		return 0;
+	return flags == SH_DEFERRED ? transaction_free_deferred(&txn->transaction, off)
+				    : transaction_free(&txn->transaction, off);
 }
 
 int sh_txn_add(struct sh_txn *txn, void *ptr, size_t len)

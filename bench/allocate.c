@@ -138,30 +138,26 @@ static void measure(const struct subject *subject, const void *argument, double 
 	struct workload workload = *task->workload;
 	uint64_t live = (uint64_t)workload.size * (workload.count + 1);
 	struct allocator allocator = subject_start(subject, live);
-	struct pace warm = pace_of(task->quick);
 
-	warm.budget_ns /= 4;
 	if (workload.count == MILLION)
 		workload.count /= subject->slowness;
 	if (!workload.first)
-		workload.run(allocator, &workload, warm);
+		workload.run(allocator, &workload, pace_of_warming(task->quick));
 	results[0] = workload.run(allocator, &workload, pace_of(task->quick));
 }
 
 static void measure_row(struct table *table, const struct subjects *subjects,
 	const struct options *options, const struct workload *workload)
 {
-	static double values[SUBJECTS_MAX][REPETITIONS_MAX];
 	struct task task = { .workload = workload, .quick = options->quick };
 
-	for (unsigned r = 0; r < options->repetitions; r++)
-		for (unsigned s = 0; s < subjects->count; s++) {
-			unsigned turn = (s + r) % subjects->count;
-
-			subject_measure(&subjects->of[turn], measure, &task, &values[turn][r], 1);
-		}
-	table_cell(table, "%s", workload->name);
-	subjects_print_row(table, subjects, values, options->repetitions);
+	subjects_measure_row(table, subjects,
+		&(struct subjects_row){ .name = workload->name,
+			.measure = measure,
+			.task = &task,
+			.processes = options->repetitions,
+			.results = 1,
+			.slowest = SLOWNESS_MAX });
 }
 
 int main(int argc, char **argv)
@@ -172,7 +168,7 @@ int main(int argc, char **argv)
 		"workload", &subjects);
 
 	for (size_t w = 0; w < LENGTH_OF(workloads); w++)
-		if (strstr(workloads[w].name, options.only) != NULL)
+		if (options_want(&options, workloads[w].name))
 			measure_row(&table, &subjects, &options, &workloads[w]);
 	table_end(&table);
 	return 0;

@@ -4,6 +4,7 @@
 #define SPANHEAP_BENCH_COMMON_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -213,6 +216,40 @@ static inline struct options options_parse(int argc, char **argv)
 static inline unsigned options_few(const struct options *options)
 {
 	return options->repetitions < 3 ? options->repetitions : 3;
+}
+
+/* Whether a row or table of this name is wanted. */
+static inline bool options_want(const struct options *options, const char *name)
+{
+	return strstr(name, options->only) != NULL;
+}
+
+/* fork(2); the child does not outlive its parent. */
+static inline pid_t fork_mortal(void)
+{
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child < 0)
+		die("fork: %s", strerror(errno));
+	if (child == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return child;
+}
+
+/* The same; *fd is what the child writes to and the parent reads from. */
+static inline pid_t fork_with_pipe(int *fd)
+{
+	int pipe_fd[2];
+	pid_t child;
+
+	if (pipe(pipe_fd) != 0)
+		die("%s", strerror(errno));
+	child = fork_mortal();
+	close(pipe_fd[child != 0]);
+	*fd = pipe_fd[child == 0];
+	return child;
 }
 
 /* Passes results from a child process to its parent. */

@@ -96,11 +96,8 @@ static inline void crew_run_processes(struct crew_member *members, unsigned coun
 	pid_t children[CREW_MAX];
 
 	for (unsigned i = 0; i < count; i++) {
-		children[i] = fork();
-		if (children[i] < 0)
-			die("fork: %s", strerror(errno));
+		children[i] = fork_mortal();
 		if (children[i] == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			crew_member_run(&members[i]);
 			_exit(0);
 		}
@@ -138,6 +135,49 @@ static inline uint64_t crew_run(struct crew *crew, struct allocator allocator, c
 static inline bool subject_is_shared(const struct subject *subject)
 {
 	return subject->kind == ALLOCATOR_SPANHEAP || subject->kind == ALLOCATOR_BOOST;
+}
+
+/* --- one worker beside several ---------------------------------------------------------------- */
+
+#define CREW_WORKERS 2u
+
+/* What a measuring process is told. */
+struct crew_task {
+	unsigned workers;
+	bool processes;
+	bool quick;
+	const void *what; /* they do: the benchmark's own */
+};
+
+static inline struct table crew_table(const char *title)
+{
+	return table_begin(title,
+		(const char *[]){ "allocator", "one worker", "two", "two/one", NULL });
+}
+
+static inline void crew_print_label(struct table *table, const struct subject *subject,
+	bool processes)
+{
+	table_cell(table, "%s, %s", subject->label, processes ? "processes" : "threads");
+}
+
+/* A row of such a table: the figure with one worker, that with two, and their ratio. */
+static inline void crew_measure_row(struct table *table, const struct subject *subject,
+	measure_fn *measure, struct crew_task task, unsigned repetitions)
+{
+	static double one[REPETITIONS_MAX];
+	static double all[REPETITIONS_MAX];
+
+	for (unsigned r = 0; r < repetitions; r++) {
+		task.workers = 1;
+		subject_measure(subject, measure, &task, &one[r], 1);
+		task.workers = CREW_WORKERS;
+		subject_measure(subject, measure, &task, &all[r], 1);
+	}
+	crew_print_label(table, subject, task.processes);
+	double single = table_median(table, one, repetitions);
+
+	table_number(table, table_median(table, all, repetitions) / single);
 }
 
 #endif

@@ -250,13 +250,10 @@ static pid_t start_actor(struct shared *shared, const struct kind *kind, const c
 	pid_t child;
 
 	shared->victims += role == VICTIM;
-	child = fork();
-	if (child < 0)
-		die("fork: %s", strerror(errno));
+	child = fork_mortal();
 	if (child == 0) {
 		struct actor actor = { .role = role, .shared = shared, .random = SEED + role };
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		open_actor(&actor, kind, path);
 		if (role == SURVIVOR)
 			survive(&actor, kind->step);

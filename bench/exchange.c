@@ -83,32 +83,30 @@ static void exchange(struct crew *crew, unsigned index, struct allocator allocat
 		freed += free_one_group(allocator, in);
 }
 
-/* What a measuring process is told. */
-struct task {
+/* The blocks that are passed on, and how many of them may be under way. */
+struct traffic {
 	size_t min_bytes;
 	size_t max_bytes;
-	unsigned workers;
 	unsigned capacity;
-	bool quick;
 };
 
-static struct shared *make_shared(const struct task *task)
+static struct shared *make_shared(const struct traffic *traffic)
 {
 	struct shared *shared = shared_memory(sizeof(*shared));
 
-	shared->min_bytes = task->min_bytes;
-	shared->max_bytes = task->max_bytes;
-	shared->rings[0].capacity = task->capacity;
-	shared->rings[1].capacity = task->capacity;
+	shared->min_bytes = traffic->min_bytes;
+	shared->max_bytes = traffic->max_bytes;
+	shared->rings[0].capacity = traffic->capacity;
+	shared->rings[1].capacity = traffic->capacity;
 	return shared;
 }
 
 static void measure_exchange(const struct subject *subject, const void *argument, double *results)
 {
-	const struct task *task = argument;
+	const struct crew_task *task = argument;
 	struct allocator allocator = subject_start(subject, 64 * MIB);
-	struct shared *shared = make_shared(task);
-	struct crew *crew = crew_make(task->workers, subject_is_shared(subject));
+	struct shared *shared = make_shared(task->what);
+	struct crew *crew = crew_make(task->workers, task->processes);
 	uint64_t elapsed;
 
 	shared->groups = GROUPS / (task->quick ? 10 : 1) / subject->slowness;
@@ -117,41 +115,18 @@ static void measure_exchange(const struct subject *subject, const void *argument
 		(double)((uint64_t)shared->groups * GROUP * task->workers) / (double)elapsed * 1e3;
 }
 
-static const char *workers_of(const struct subject *subject)
-{
-	return subject_is_shared(subject) ? "processes" : "threads";
-}
-
-static void exchange_row(struct table *table, const struct subject *subject, struct task task,
-	unsigned repetitions)
-{
-	static double one[REPETITIONS_MAX];
-	static double two[REPETITIONS_MAX];
-
-	for (unsigned r = 0; r < repetitions; r++) {
-		task.workers = 1;
-		subject_measure(subject, measure_exchange, &task, &one[r], 1);
-		task.workers = 2;
-		subject_measure(subject, measure_exchange, &task, &two[r], 1);
-	}
-	table_cell(table, "%s, %s", subject->label, workers_of(subject));
-	double single = table_median(table, one, repetitions);
-
-	table_number(table, table_median(table, two, repetitions) / single);
-}
-
 static void exchange_table(const char *title, size_t min_bytes, size_t max_bytes,
 	const struct subjects *subjects, const struct options *options)
 {
-	struct task task = { .min_bytes = min_bytes,
-		.max_bytes = max_bytes,
-		.capacity = EXCHANGE_CAPACITY,
-		.quick = options->quick };
-	struct table table = table_begin(title,
-		(const char *[]){ "allocator", "one worker", "two", "two/one", NULL });
+	struct traffic traffic = { min_bytes, max_bytes, EXCHANGE_CAPACITY };
+	struct crew_task task = { .quick = options->quick, .what = &traffic };
+	struct table table = crew_table(title);
 
-	for (unsigned s = 0; s < subjects->count; s++)
-		exchange_row(&table, &subjects->of[s], task, options->repetitions);
+	for (unsigned s = 0; s < subjects->count; s++) {
+		task.processes = subject_is_shared(&subjects->of[s]);
+		crew_measure_row(&table, &subjects->of[s], measure_exchange, task,
+			options->repetitions);
+	}
 	table_end(&table);
 }
 
@@ -220,10 +195,10 @@ static double median_per_block(const struct shared *shared)
 
 static void measure_frees(const struct subject *subject, const void *argument, double *results)
 {
-	const struct task *task = argument;
+	const struct crew_task *task = argument;
 	struct allocator allocator = subject_start(subject, 64 * MIB);
-	struct shared *shared = make_shared(task);
-	struct crew *crew = crew_make(task->workers, subject_is_shared(subject));
+	struct shared *shared = make_shared(task->what);
+	struct crew *crew = crew_make(task->workers, task->processes);
 
 	shared->groups = FREES_GROUPS_MAX / (task->quick ? 10 : 1) / subject->slowness;
 	/* The median is over thousands of groups: the first ones do not matter. */
@@ -235,23 +210,27 @@ static void measure_frees(const struct subject *subject, const void *argument, d
 /* How many blocks the owner may be ahead. */
 static const unsigned capacities[] = { 256, 65536 };
 
-static void frees_row(struct table *table, const struct subject *subject, struct task task,
+static void frees_row(struct table *table, const struct subject *subject, bool quick,
 	unsigned repetitions)
 {
+	struct traffic traffic = { .min_bytes = 64, .max_bytes = 64 };
+	struct crew_task task = { .processes = subject_is_shared(subject),
+		.quick = quick,
+		.what = &traffic };
 	static double values[1 + LENGTH_OF(capacities)][REPETITIONS_MAX];
 	double medians[1 + LENGTH_OF(capacities)] = { 0 };
 
 	for (unsigned r = 0; r < repetitions; r++) {
 		task.workers = 1;
-		task.capacity = capacities[0];
+		traffic.capacity = capacities[0];
 		subject_measure(subject, measure_frees, &task, &values[0][r], 1);
-		task.workers = 2;
+		task.workers = CREW_WORKERS;
 		for (unsigned c = 0; c < LENGTH_OF(capacities); c++) {
-			task.capacity = capacities[c];
+			traffic.capacity = capacities[c];
 			subject_measure(subject, measure_frees, &task, &values[1 + c][r], 1);
 		}
 	}
-	table_cell(table, "%s, %s", subject->label, workers_of(subject));
+	crew_print_label(table, subject, task.processes);
 	for (unsigned c = 0; c < LENGTH_OF(values); c++)
 		medians[c] = table_median(table, values[c], repetitions);
 	for (unsigned c = 1; c < LENGTH_OF(values); c++)
@@ -260,14 +239,13 @@ static void frees_row(struct table *table, const struct subject *subject, struct
 
 static void frees_table(const struct subjects *subjects, const struct options *options)
 {
-	struct task task = { .min_bytes = 64, .max_bytes = 64, .quick = options->quick };
 	struct table table =
 		table_begin("Free of a block that another worker allocated, 64 B, ns per free",
 			(const char *[]){ "allocator", "local", "remote, 256 ahead",
 				"remote, 65,536 ahead", "256/local", "65,536/local", NULL });
 
 	for (unsigned s = 0; s < subjects->count; s++)
-		frees_row(&table, &subjects->of[s], task, options->repetitions);
+		frees_row(&table, &subjects->of[s], options->quick, options->repetitions);
 	table_end(&table);
 }
 

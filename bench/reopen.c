@@ -208,21 +208,16 @@ typedef void child_fn(const struct task *task, int fd);
 /* Runs a process until it has sent its result, and kills it. */
 static void run_child(child_fn *run, const struct task *task, void *result, size_t bytes)
 {
-	int pipe_fd[2];
-	pid_t child;
+	int fd;
+	pid_t child = fork_with_pipe(&fd);
 
-	fflush(stdout);
-	if (pipe(pipe_fd) != 0 || (child = fork()) < 0)
-		die("%s", strerror(errno));
 	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		run(task, pipe_fd[1]);
+		run(task, fd);
 		for (;;)
 			pause();
 	}
-	close(pipe_fd[1]);
-	result_receive(pipe_fd[0], result, bytes);
-	close(pipe_fd[0]);
+	result_receive(fd, result, bytes);
+	close(fd);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
@@ -246,23 +241,31 @@ static void note_result(struct findings *findings, unsigned r, const struct resu
 		(double)(result->open_ns - result->sync_ns + result->first_ns) / 1e6;
 }
 
+/* One opener after the other. */
+static void measure_openers(child_fn *open, struct task *task, struct findings *findings,
+	unsigned repetitions)
+{
+	struct result result;
+
+	for (unsigned r = 0; r < repetitions; r++) {
+		task->opened = r;
+		run_child(open, task, &result, sizeof(result));
+		note_result(findings, r, &result);
+	}
+}
+
 static void measure_row(struct table *table, const char *folder, const struct content *content,
 	unsigned repetitions)
 {
 	static struct findings findings;
 	char path[PATH_BYTES];
 	struct task task = { .path = path, .content = content };
-	struct result result;
 	uint64_t bytes = 0;
 
 	heap_path(folder, path);
 	heap_remove(folder);
 	run_child(be_filler, &task, &bytes, sizeof(bytes));
-	for (unsigned r = 0; r < repetitions; r++) {
-		task.opened = r;
-		run_child(be_opener, &task, &result, sizeof(result));
-		note_result(&findings, r, &result);
-	}
+	measure_openers(be_opener, &task, &findings, repetitions);
 	heap_remove(folder);
 	table_cell(table, "%s, %s", file_system_name(folder), content->name);
 	table_cell(table, "%.1f", (double)bytes / (double)MIB);
@@ -286,16 +289,11 @@ static void measure_peer(struct table *table, const char *folder, const char *mo
 	static struct findings findings;
 	char path[PATH_BYTES];
 	struct task task = { .path = path, .module = module };
-	struct result result;
 	uint64_t done;
 
 	snprintf(path, sizeof(path), "%s/peer", folder);
 	run_child(be_peer_filler, &task, &done, sizeof(done));
-	for (unsigned r = 0; r < repetitions; r++) {
-		task.opened = r;
-		run_child(be_peer_opener, &task, &result, sizeof(result));
-		note_result(&findings, r, &result);
-	}
+	measure_openers(be_peer_opener, &task, &findings, repetitions);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/peer-lock", folder);
 	unlink(path);

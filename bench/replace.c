@@ -102,32 +102,26 @@ static void measure(const struct subject *subject, const void *argument, double 
 }
 
 /* Boost and libpmemobj would take minutes to set up the largest set. */
-static bool is_left_out(const struct subject *subject, const struct workload *workload)
+static unsigned slowest_for(const struct workload *workload)
 {
-	return workload->live_bytes > GIB && subject->slowness > 1;
+	return workload->live_bytes > GIB ? 1 : SLOWNESS_MAX;
 }
 
 static void measure_row(struct table *table, const struct subjects *subjects,
 	const struct options *options, const struct workload *workload)
 {
-	static double values[SUBJECTS_MAX][REPETITIONS_MAX];
-	struct task task = { .workload = workload,
-		.count = options->quick ? MILLION / 10 : MILLION };
 	unsigned processes = workload->large ? 1 : options->repetitions;
+	struct task task = { .workload = workload,
+		.count = options->quick ? MILLION / 10 : MILLION,
+		.repetitions = options->repetitions / processes };
 
-	task.repetitions = options->repetitions / processes;
-	for (unsigned r = 0; r < processes; r++)
-		for (unsigned s = 0; s < subjects->count; s++) {
-			unsigned turn = (s + r) % subjects->count;
-
-			if (is_left_out(&subjects->of[turn], workload))
-				values[turn][0] = -1;
-			else
-				subject_measure(&subjects->of[turn], measure, &task,
-					&values[turn][r], task.repetitions);
-		}
-	table_cell(table, "%s", workload->name);
-	subjects_print_row(table, subjects, values, options->repetitions);
+	subjects_measure_row(table, subjects,
+		&(struct subjects_row){ .name = workload->name,
+			.measure = measure,
+			.task = &task,
+			.processes = processes,
+			.results = task.repetitions,
+			.slowest = slowest_for(workload) });
 }
 
 int main(int argc, char **argv)
@@ -138,7 +132,7 @@ int main(int argc, char **argv)
 		"sizes and live set", &subjects);
 
 	for (size_t w = 0; w < LENGTH_OF(workloads); w++)
-		if (strstr(workloads[w].name, options.only) != NULL &&
+		if (options_want(&options, workloads[w].name) &&
 			!(options.quick && workloads[w].large))
 			measure_row(&table, &subjects, &options, &workloads[w]);
 	table_end(&table);

@@ -9,11 +9,8 @@
 #include "allocators.h"
 #include "table.h"
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-
 #define SUBJECTS_MAX 10u
+#define SLOWNESS_MAX 8u
 
 struct subject {
 	enum allocator_kind kind;
@@ -38,7 +35,7 @@ static inline void subjects_add(struct subjects *subjects, enum allocator_kind k
 
 	*subject = (struct subject){ .kind = kind, .folder = folder, .slowness = 1 };
 	if (kind == ALLOCATOR_PMEMOBJ_ATOMIC || kind == ALLOCATOR_PMEMOBJ_TRANSACTION)
-		subject->slowness = 8;
+		subject->slowness = SLOWNESS_MAX;
 	if (kind == ALLOCATOR_BOOST)
 		subject->slowness = 2;
 	snprintf(subject->label, sizeof(subject->label), "%s", label);
@@ -134,21 +131,16 @@ typedef void measure_fn(const struct subject *subject, const void *argument, dou
 static inline void subject_measure(const struct subject *subject, measure_fn *measure,
 	const void *argument, double *results, unsigned count)
 {
-	int pipe_fd[2];
-	pid_t child;
+	int fd;
+	pid_t child = fork_with_pipe(&fd);
 
-	fflush(stdout);
-	if (pipe(pipe_fd) != 0 || (child = fork()) < 0)
-		die("%s", strerror(errno));
 	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		measure(subject, argument, results);
-		result_send(pipe_fd[1], results, count * sizeof(results[0]));
+		result_send(fd, results, count * sizeof(results[0]));
 		_exit(0);
 	}
-	close(pipe_fd[1]);
-	result_receive(pipe_fd[0], results, count * sizeof(results[0]));
-	close(pipe_fd[0]);
+	result_receive(fd, results, count * sizeof(results[0]));
+	close(fd);
 	waitpid(child, NULL, 0);
 	if (subject->folder != NULL)
 		heap_remove(subject->folder);
@@ -166,6 +158,15 @@ struct pace {
 static inline struct pace pace_of(bool quick)
 {
 	return (struct pace){ .budget_ns = quick ? 20000000 : 150000000 };
+}
+
+/* Of what runs once before it is measured. */
+static inline struct pace pace_of_warming(bool quick)
+{
+	struct pace pace = pace_of(quick);
+
+	pace.budget_ns /= 4;
+	return pace;
 }
 
 static inline bool pace_goes_on(const struct pace *pace)
@@ -199,6 +200,36 @@ static inline void subjects_print_row(struct table *table, const struct subjects
 	for (unsigned s = 0; s < subjects->count; s++)
 		if (subjects->of[s].kind == ALLOCATOR_SPANHEAP)
 			table_number(table, medians[s] / reference);
+}
+
+/* How the figures of a row come about. */
+struct subjects_row {
+	const char *name;
+	measure_fn *measure;
+	const void *task;   /* what `measure` is told */
+	unsigned processes; /* of each subject; the subjects take turns */
+	unsigned results;   /* of each process */
+	unsigned slowest;   /* subjects slower than this are left out */
+};
+
+static inline void subjects_measure_row(struct table *table, const struct subjects *subjects,
+	const struct subjects_row *row)
+{
+	static double values[SUBJECTS_MAX][REPETITIONS_MAX];
+
+	for (unsigned p = 0; p < row->processes; p++)
+		for (unsigned s = 0; s < subjects->count; s++) {
+			unsigned turn = (s + p) % subjects->count;
+			double *results = &values[turn][p * row->results];
+
+			if (subjects->of[turn].slowness > row->slowest)
+				values[turn][0] = -1;
+			else
+				subject_measure(&subjects->of[turn], row->measure, row->task,
+					results, row->results);
+		}
+	table_cell(table, "%s", row->name);
+	subjects_print_row(table, subjects, values, row->processes * row->results);
 }
 
 /* Begins a table with a column for each subject and one for each ratio. */

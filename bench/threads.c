@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include "crew.h"
 
-#define WORKERS 2u
 #define TEST_BLOCKS 10000u
 #define TEST_ROUNDS 100u
 #define LARSON_BLOCKS 1000u
@@ -76,67 +75,41 @@ static const struct shape shapes[] = {
 	{ "larson", larson, (uint64_t)LARSON_GENERATIONS *LARSON_REPLACEMENTS },
 };
 
-/* What a measuring process is told. */
-struct task {
-	const struct shape *shape;
-	unsigned workers;
-	bool processes;
-	bool quick;
-};
-
 static void measure(const struct subject *subject, const void *argument, double *results)
 {
-	const struct task *task = argument;
+	const struct crew_task *task = argument;
+	const struct shape *shape = task->what;
 	struct allocator allocator = subject_start(subject, 64 * MIB);
 	struct shared *shared = shared_memory(sizeof(*shared));
 	struct crew *crew = crew_make(task->workers, task->processes);
 	uint64_t elapsed;
 
 	shared->divisor = (task->quick ? 5 : 1) * subject->slowness;
-	elapsed = crew_run(crew, allocator, task->shape->work, shared);
-	uint64_t blocks = task->shape->blocks / shared->divisor * task->workers;
+	elapsed = crew_run(crew, allocator, shape->work, shared);
+	uint64_t blocks = shape->blocks / shared->divisor * task->workers;
 
 	results[0] = (double)blocks / (double)elapsed * 1e3;
-}
-
-static void measure_row(struct table *table, const struct subject *subject, struct task task,
-	unsigned repetitions)
-{
-	static double one[REPETITIONS_MAX];
-	static double all[REPETITIONS_MAX];
-
-	for (unsigned r = 0; r < repetitions; r++) {
-		task.workers = 1;
-		subject_measure(subject, measure, &task, &one[r], 1);
-		task.workers = WORKERS;
-		subject_measure(subject, measure, &task, &all[r], 1);
-	}
-	table_cell(table, "%s, %s", subject->label, task.processes ? "processes" : "threads");
-	double single = table_median(table, one, repetitions);
-
-	table_number(table, table_median(table, all, repetitions) / single);
 }
 
 static void measure_shape(const struct shape *shape, const struct subjects *subjects,
 	const struct options *options)
 {
 	char title[128];
-	struct task task = { .shape = shape, .quick = options->quick };
+	struct crew_task task = { .quick = options->quick, .what = shape };
 
 	snprintf(title, sizeof(title), "Workers at once: %s, million blocks per second",
 		shape->name);
-	struct table table = table_begin(title,
-		(const char *[]){ "allocator", "one worker", "two", "two/one", NULL });
+	struct table table = crew_table(title);
 
 	for (unsigned s = 0; s < subjects->count; s++) {
 		const struct subject *subject = &subjects->of[s];
 
 		task.processes = false;
-		measure_row(&table, subject, task, options->repetitions);
+		crew_measure_row(&table, subject, measure, task, options->repetitions);
 		if (!subject_is_shared(subject))
 			continue;
 		task.processes = true;
-		measure_row(&table, subject, task, options->repetitions);
+		crew_measure_row(&table, subject, measure, task, options->repetitions);
 	}
 	table_end(&table);
 }
@@ -147,7 +120,7 @@ int main(int argc, char **argv)
 	struct subjects subjects = subjects_all(&options);
 
 	for (size_t s = 0; s < LENGTH_OF(shapes); s++)
-		if (strstr(shapes[s].name, options.only) != NULL)
+		if (options_want(&options, shapes[s].name))
 			measure_shape(&shapes[s], &subjects, &options);
 	return 0;
 }

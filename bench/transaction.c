@@ -210,12 +210,10 @@ static double run(const struct target *target, const struct operation *operation
 static void measure(const struct subject *subject, const void *argument, double *results)
 {
 	const struct task *task = argument;
-	struct pace warm = pace_of(task->quick);
 	struct target target =
 		subject->kind == ALLOCATOR_SPANHEAP ? start_spanheap(subject) : start_peer(subject);
 
-	warm.budget_ns /= 4;
-	run(&target, task->operation, warm);
+	run(&target, task->operation, pace_of_warming(task->quick));
 	results[0] = run(&target, task->operation, pace_of(task->quick));
 }
 

@@ -18,8 +18,9 @@ endif()
 file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
-	# kill_stress.c goes with the files of stress/kill/, hostile.c with those of stress/hostile/.
-	string(REGEX REPLACE "_stress$" "" folder ${name})
+	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
+	# hostile.c with those of stress/hostile/.
+	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
@@ -41,6 +42,19 @@ foreach(source IN LISTS bench_sources)
 		target_link_libraries(bench_${name} PRIVATE spanheap spanheap_flags ${CMAKE_DL_LIBS})
 	endif()
 endforeach()
+
+# bench/read measures these flavors beside ours, and says so when they are not installed.
+find_library(URCU_MEMB_LIBRARY urcu-memb)
+find_library(URCU_BP_LIBRARY urcu-bp)
+find_library(URCU_QSBR_LIBRARY urcu-qsbr)
+find_path(URCU_INCLUDE_DIR urcu/urcu-memb.h)
+if(TARGET bench_read AND URCU_MEMB_LIBRARY AND URCU_BP_LIBRARY AND URCU_QSBR_LIBRARY AND
+	URCU_INCLUDE_DIR)
+	target_compile_definitions(bench_read PRIVATE BENCH_URCU)
+	target_include_directories(bench_read SYSTEM PRIVATE ${URCU_INCLUDE_DIR})
+	target_link_libraries(bench_read PRIVATE
+		${URCU_MEMB_LIBRARY} ${URCU_BP_LIBRARY} ${URCU_QSBR_LIBRARY})
+endif()
 
 # Declares BUILD/bench/peer_`name`.so, a wrapper that the benchmarks load.
 function(spanheap_peer name source)

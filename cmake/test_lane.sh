@@ -122,6 +122,7 @@ kill_lane()
 	fi
 	build_preset gcc || return
 	run_counted build/gcc/stress/kill_stress --seconds 15
+	run_counted build/gcc/stress/rcu_torture --seconds 12
 }
 
 run_lane()

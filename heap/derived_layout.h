@@ -13,6 +13,9 @@
  *   class chunks              per arena and span class one bit per chunk: it may hold such a span;
  *                             behind the last class: it holds spans of an earlier incarnation that
  *                             nobody has looked at
+ *   parked                    heap/parked.h, per arena
+ *   noted                     one bit per page: a span with deferred frees
+ *   batch                     DEFERRED_BATCH deferred_entry
  *   owned                     per slot OWNED_COUNT words, backed as they come into use */
 #ifndef SPANHEAP_DERIVED_LAYOUT_H
 #define SPANHEAP_DERIVED_LAYOUT_H
@@ -46,6 +49,54 @@ struct recovery_record {
 
 static_assert(sizeof(struct recovery_record) == 128, "format");
 
+/* Control file. Pages that wait for a grace period (heap/parked.h), under the page lock.
+ *
+ * filling: the set that pages are put into; the other one waits.
+ * tag: of each set. pages: in each set, for who may ask too often or too rarely. */
+struct parked_sets {
+	_Atomic uint64_t filling;
+	_Atomic uint64_t tag[2];
+	_Atomic uint64_t pages[2];
+	uint64_t reserved[3];
+};
+
+static_assert(sizeof(struct parked_sets) == 64, "format");
+
+/* Control file. Deferred frees under way (heap/deferred.h). Written under the drain lock.
+ *
+ * tag: of the grace period that the batch waits for. count: of its entries. capacity: entries that are
+ *	backed; 0: DEFERRED_BATCH_LEAST. next_page: where the last batch was full. */
+enum drain_state {
+	DRAIN_EMPTY = 0,
+	DRAIN_WAITING = 1,
+};
+
+struct drain {
+	_Atomic uint64_t lock;
+	_Atomic uint64_t state; /* enum drain_state */
+	_Atomic uint64_t tag;
+	_Atomic uint64_t count;
+	_Atomic uint64_t capacity;
+	_Atomic uint64_t next_page;
+	uint64_t reserved[2];
+};
+
+static_assert(sizeof(struct drain) == 64, "format");
+
+/* Control file. An entry of the batch: bits of one word of a span's limbo.
+ *
+ * where: first page of the span and, in the low bits, the word. */
+struct deferred_entry {
+	uint64_t where;
+	uint64_t generation; /* of the span */
+	uint64_t bits;
+};
+
+static_assert(sizeof(struct deferred_entry) == 24, "format");
+
+/* These are backed with the first arena, the others when a batch was full. */
+#define DEFERRED_BATCH_LEAST (DEFERRED_BATCH < 128u ? DEFERRED_BATCH : 128u)
+
 /* Control file. The page lock and what it protects.
  *
  * journal: runs (heap/run.h) whose free bits are about to change. Written by the lock's holder:
@@ -58,6 +109,8 @@ struct derived_header {
 	uint64_t reserved0[6];
 	_Atomic uint64_t journal[JOURNAL_RUNS];
 	uint64_t reserved1[(8 - JOURNAL_RUNS % 8) % 8];
+	struct parked_sets parked;
+	struct drain drain;
 	/* --- growth lock: its holder backs chunks and raises the frontier */
 	_Atomic uint64_t growth_lock;
 	uint64_t reserved2[7];

@@ -9,6 +9,8 @@
  * together; of these, RETAINED_EMPTY_PAGES without a live block. What it can strand by idling is
  * bounded by that.
  *
+ * DEFERRED_BATCH words of deferred frees wait for one grace period.
+ *
  * SH_GEOMETRY_SMALL shrinks all of them, so that a whole heap fits a model checker, a fuzzer or a
  * test of many chunks. The superblock carries the geometry: builds that differ refuse each other's
  * files. */
@@ -29,6 +31,7 @@
 #define RETAINED_PAGES 64u
 #define RETAINED_EMPTY_PAGES 3u
 #define HUGE_BYTES (UINT64_C(16) << PAGE_SHIFT)
+#define DEFERRED_BATCH 8u
 #else
 #define PAGE_SHIFT 13
 #define CHUNK_PAGES_SHIFT 9
@@ -41,6 +44,7 @@
 #define RETAINED_PAGES 8192u
 #define RETAINED_EMPTY_PAGES 64u
 #define HUGE_BYTES (UINT64_C(2) << 20)
+#define DEFERRED_BATCH 8192u
 #endif
 
 #define PAGE_BYTES (UINT64_C(1) << PAGE_SHIFT)

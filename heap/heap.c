@@ -3,6 +3,7 @@
 #include "heap/heap.h"
 
 #include "heap/page_bits.h"
+#include "heap/parked.h"
 
 #define DIRECTORY_OFFSET (SUPERBLOCK_STRIDE + RUNNING_BYTES)
 
@@ -44,6 +45,9 @@ struct derived_offsets {
 	uint64_t page_index;
 	uint64_t listed;
 	uint64_t class_chunks;
+	uint64_t parked;
+	uint64_t noted;
+	uint64_t batch;
 	uint64_t owned;
 	uint64_t end;
 	struct page_index_layout pages;
@@ -63,7 +67,10 @@ static struct derived_offsets derived_offsets(uint64_t max_arenas, uint32_t proc
 	at.page_index = round_up(at.published + max_arenas * sizeof(uint64_t), 4096);
 	at.listed = round_up(at.page_index + at.pages.total_bytes, 4096);
 	at.class_chunks = round_up(at.listed + max_arenas * ARENA_PAGES, 4096);
-	at.owned = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
+	at.parked = round_up(at.class_chunks + max_arenas * CLASS_CHUNK_BYTES_PER_ARENA, 4096);
+	at.noted = round_up(at.parked + max_arenas * parked_arena_bytes(), 4096);
+	at.batch = round_up(at.noted + max_arenas * ARENA_PAGES / 8, 4096);
+	at.owned = round_up(at.batch + DEFERRED_BATCH * sizeof(struct deferred_entry), 4096);
 	at.end = control_align(at.owned + thread_slots * OWNED_STRIDE);
 	return at;
 }
@@ -105,6 +112,9 @@ static void view_control_file(struct heap *heap)
 	heap->published = (_Atomic uint64_t *)(void *)(control + at.published);
 	page_index_attach(&heap->pages, control + at.page_index, heap->max_arenas * ARENA_CHUNKS);
 	heap->listed = (_Atomic uint8_t *)(void *)(control + at.listed);
+	heap->parked = (uint64_t *)(void *)(control + at.parked);
+	heap->noted = (_Atomic uint64_t *)(void *)(control + at.noted);
+	heap->batch = (struct deferred_entry *)(void *)(control + at.batch);
 	heap->owned = control + at.owned;
 	heap->class_chunks = (_Atomic uint64_t *)(void *)(control + at.class_chunks);
 }
@@ -145,7 +155,26 @@ int heap_back_control(const struct heap *heap, uint64_t arena)
 		error = system->back_control(system->context,
 			at.class_chunks + arena * CLASS_CHUNK_BYTES_PER_ARENA,
 			CLASS_CHUNK_BYTES_PER_ARENA);
+	if (error == 0)
+		error = system->back_control(system->context,
+			at.parked + arena * parked_arena_bytes(), parked_arena_bytes());
+	if (error == 0)
+		error = system->back_control(system->context, at.noted + arena * ARENA_PAGES / 8,
+			ARENA_PAGES / 8);
+	if (error == 0 && arena == 0)
+		error = system->back_control(system->context, at.batch,
+			DEFERRED_BATCH_LEAST * sizeof(struct deferred_entry));
 	return error;
+}
+
+int heap_back_batch(const struct heap *heap)
+{
+	const struct system *system = &heap->system;
+	struct derived_offsets at =
+		derived_offsets(heap->max_arenas, heap->process_slots, heap->thread_slots);
+
+	return system->back_control(system->context, at.batch,
+		DEFERRED_BATCH * sizeof(struct deferred_entry));
 }
 
 int heap_back_arenas(const struct heap *heap)
@@ -204,6 +233,19 @@ static void classes_init(struct thread *thread)
 			(uint8_t)span_class_make(size_class_of(units * UNIT_BYTES), false);
 }
 
+/* The header's functions are built on the compiler's atomics: C++ has no others in common with C. */
+struct sh_section heap_section(const struct heap *heap, uint32_t slot)
+{
+	const struct rcu *rcu = &heap->rcu;
+
+	return (struct sh_section){
+		.word = (uint64_t *)(void *)&rcu->slots[slot].section,
+		.epoch = (const uint64_t *)(const void *)&rcu->words->fenced,
+		.waiting = (uint32_t *)(void *)&rcu->words->waiting,
+		.fences = rcu->words->fences,
+	};
+}
+
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag)
 {
 	memset(thread, 0, sizeof(*thread));
@@ -213,6 +255,6 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->log = &heap->logs[slot];
 	thread->words = heap_slot_words(heap, slot);
 	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);
-	thread->section = rcu_section(&heap->rcu, slot);
+	thread->section = heap_section(heap, slot);
 	classes_init(thread);
 }

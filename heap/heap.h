@@ -10,6 +10,7 @@
  *   freed   bits of blocks that others than the owner freed
  *   collect the owner takes the freed bits back into its free bits
  *   limbo   runs that were freed and are not free pages yet
+ *   parked  pages that were freed and wait until no reader can look at them
  *   hint    a bit that may be wrong in one direction: the span has to be looked at
  *
  * Lock order: slot (reaper word) -> growth lock -> root lock -> page lock. sh_mutex is outside all. */
@@ -22,11 +23,13 @@
 #include "heap/page_index.h"
 #include "heap/run.h"
 #include "heap/size_class.h"
+#include "shm/order.h"
 #include "shm/rcu.h"
 #include "shm/system.h"
 #include "shm/tag.h"
 
 #include <assert.h>
+#include <spanheap.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,7 +96,10 @@ struct heap {
 	struct page_index pages;
 	_Atomic uint8_t *listed;        /* one byte per page */
 	_Atomic uint64_t *class_chunks; /* [arena][CLASS_CHUNK_ROWS][CLASS_CHUNK_WORDS] */
-	char *owned;                    /* [slot], each OWNED_STRIDE */
+	uint64_t *parked;               /* heap/parked.h */
+	_Atomic uint64_t *noted;        /* heap/deferred.h: one bit per page */
+	struct deferred_entry *batch;
+	char *owned; /* [slot], each OWNED_STRIDE */
 	/* --- */
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a
 	 * lock was taken over. Set by recovery; the way upward. */
@@ -147,10 +153,12 @@ struct thread {
 	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
 				    * its own commits too */
 	uint64_t limbo_pages;      /* in words->limbo */
-	uint64_t trim_page;        /* where span_trim goes on */
-	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
-	bool met_dead;             /* took a lock over: reap when no lock is held */
-	bool reads;                /* is enrolled as a reader */
+	uint64_t deferred_blocks;  /* since the thread drained last */
+	uint64_t deferred_bytes;
+	uint64_t trim_page; /* where span_trim goes on */
+	uint64_t zero_from; /* pages_allocate: from this page on the run holds zeros */
+	bool met_dead;      /* took a lock over: reap when no lock is held */
+	bool reads;         /* is enrolled as a reader */
 	struct sh_section section;
 	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
 	uint8_t class_of_units[UNIT_LIMIT_BYTES / UNIT_BYTES + 1];
@@ -177,15 +185,26 @@ int heap_back_control(const struct heap *heap, uint64_t arena);
 /* The same for every arena that there is. */
 int heap_back_arenas(const struct heap *heap);
 
+/* What a reader in the slot enters and leaves. */
+struct sh_section heap_section(const struct heap *heap, uint32_t slot);
+
 /* Prepares *thread for a slot that the caller holds. */
 void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64_t tag);
+
+/* Makes the thread a reader from here on; whether it was none. */
+static inline bool thread_enroll(struct thread *thread)
+{
+	if (thread->reads)
+		return false;
+	rcu_enroll(&thread->heap->rcu, thread->slot);
+	thread->reads = true;
+	return true;
+}
 
 /* Begins and ends a read section of the thread (shm/rcu.h); they nest. */
 static inline void thread_begin_reading(struct thread *thread)
 {
-	if (!thread->reads)
-		rcu_enroll(&thread->heap->rcu, thread->slot);
-	thread->reads = true;
+	thread_enroll(thread);
 	sh_section_enter(&thread->section);
 }
 
@@ -194,7 +213,8 @@ static inline void thread_end_reading(struct thread *thread)
 	sh_section_leave(&thread->section);
 }
 
-/* Before the slot is given up. */
+/* Before the slot is given up, or when the thread is not going to read soon: as long as nobody does,
+ * freed pages need not wait. It is in no section. */
 static inline void thread_stop_reading(struct thread *thread)
 {
 	rcu_withdraw(&thread->heap->rcu, thread->slot);
@@ -213,6 +233,9 @@ static inline _Atomic uint64_t *heap_owned(const struct heap *heap, uint32_t slo
 		? &heap_slot_words(heap, slot)->owned[place - 1]
 		: (_Atomic uint64_t *)(void *)(heap->owned + slot * OWNED_STRIDE) + (place - 1);
 }
+
+/* Backs the whole batch of deferred frees. 0 or an errno. */
+int heap_back_batch(const struct heap *heap);
 
 /* Backs words of `owned` of a slot: at least `place` of them; the number that can be written is stored in
  * *backed. 0 or an errno. */
@@ -236,6 +259,14 @@ static inline uint64_t heap_arena_count(const struct heap *heap)
 static inline void *heap_at(const struct heap *heap, uint64_t off)
 {
 	return heap->base + off;
+}
+
+/* Names a span in `touching` of a slot whose one writer the caller is, before something is done to it
+ * that a death must not leave half done; 0: none any more. */
+static inline void slot_touch(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	atomic_store_explicit(&heap_slot_words(heap, slot)->touching, head, memory_order_release);
+	crash_order();
 }
 
 static inline uint64_t page_arena(uint64_t page)
@@ -477,6 +508,34 @@ static inline _Atomic uint64_t *span_freed(const struct heap *heap, uint64_t pag
 	return word < SPAN_INLINE_WORDS
 		? &span_of_head(heap, page)->freed[word]
 		: &span_more_of_head(heap, page)->freed[word - SPAN_INLINE_WORDS];
+}
+
+static inline _Atomic uint64_t *span_limbo(const struct heap *heap, uint64_t page, unsigned word)
+{
+	return word < SPAN_INLINE_WORDS
+		? &span_of_head(heap, page)->limbo[word]
+		: &span_more_of_head(heap, page)->limbo[word - SPAN_INLINE_WORDS];
+}
+
+/* The live blocks of a word of bits. limbo first, then freed, then allocated: a block that goes from one
+ * to the next meanwhile is not taken for a live one. acquire: pairs with who moves it. */
+static inline uint64_t live_bits(_Atomic uint64_t *allocated)
+{
+	uint64_t limbo = atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_acquire);
+	uint64_t freed = atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
+
+	return atomic_load_explicit(allocated, memory_order_acquire) & ~(freed | limbo);
+}
+
+static inline uint64_t span_live(const struct heap *heap, uint64_t page, unsigned word)
+{
+	return live_bits(span_allocated(heap, page, word));
+}
+
+/* Whether the large block of a span is not waiting to be freed. */
+static inline bool span_large_is_live(const struct heap *heap, uint64_t page)
+{
+	return (atomic_load_explicit(span_limbo(heap, page, 0), memory_order_acquire) & 1) == 0;
 }
 
 /* The same of a span whose record is at hand: its second pair has the place of its first in another array. */

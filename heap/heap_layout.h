@@ -217,9 +217,10 @@ enum span_purpose {
  * same holds of page runs and pageManual, but that a run's pages may be cut: it ends where its record
  * says or where the next run begins, whichever comes first (heap/manual.h).
  *
- * An object i is live when bit i of allocated is set and bit i of freed is not. (limbo is for
- * deferred frees: 0.)
+ * An object i is live when bit i of allocated is set and bit i of freed and of limbo are not. A large
+ * block is live when bit 0 of limbo is not set.
  * allocated: plain stores by the owner only. freed: fetch_or by everybody, fetch_and by the owner.
+ * limbo: deferred frees (heap/deferred.h): fetch_or by everybody, fetch_and by who drains.
  *	They lie in different lines, because a remote free in the owner's line costs the owner six
  *	times as much. */
 struct span {
@@ -257,14 +258,21 @@ struct span_more {
 
 static_assert(sizeof(struct span_more) == 2 * CACHE_LINE_BYTES, "format");
 
-/* From a word of allocated to the same word of freed, in both. */
+/* From a word of allocated to the same word of freed, and of limbo, in both. */
 #define SPAN_FREED_STEP 4u
+#define SPAN_LIMBO_STEP 8u
 
 static_assert(offsetof(struct span, freed) ==
 		offsetof(struct span, allocated) + SPAN_FREED_STEP * sizeof(uint64_t),
 	"format");
 static_assert(offsetof(struct span_more, freed) ==
 		offsetof(struct span_more, allocated) + SPAN_FREED_STEP * sizeof(uint64_t),
+	"format");
+static_assert(offsetof(struct span, limbo) ==
+		offsetof(struct span, allocated) + SPAN_LIMBO_STEP * sizeof(uint64_t),
+	"format");
+static_assert(offsetof(struct span_more, limbo) ==
+		offsetof(struct span_more, allocated) + SPAN_LIMBO_STEP * sizeof(uint64_t),
 	"format");
 static_assert(SPAN_MAX_WORDS == 2 * SPAN_INLINE_WORDS, "format");
 

@@ -33,6 +33,7 @@ enum log_kind {
 	LOG_FREE = 2,  /* where: block */
 	LOG_STORE = 3, /* where: word; before, after: its values */
 	LOG_ROOT = 4,  /* where: root; before: sequence + 1 when it was applied, 0 before; after */
+	LOG_FREE_DEFERRED = 6, /* where: block; freed after a grace period */
 	LOG_RANGE =
 		5, /* where: range; before: 1 + index of the LOG_RANGE entry before it; the content
 			* follows in raw entries */

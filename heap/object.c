@@ -136,19 +136,37 @@ static _Atomic uint64_t *block_freed(const struct block *block)
 
 static bool is_live_small(const struct block *block)
 {
-	/* freed first, see object.h; acquire: pairs with the owner's collect. */
-	uint64_t freed = atomic_load_explicit(block_freed(block), memory_order_acquire);
-	uint64_t allocated = atomic_load_explicit(block_allocated(block), memory_order_acquire);
+	return (live_bits(block_allocated(block)) & block->bit) != 0;
+}
 
-	return (allocated & ~freed & block->bit) != 0;
+static bool is_live_large(const struct block *block)
+{
+	return (atomic_load_explicit(block_limbo(block), memory_order_acquire) &
+		       block_limbo_bit(block)) == 0;
 }
 
 bool block_is_live(const struct block *block)
 {
-	return block->bit == 0 || is_live_small(block);
+	return block->bit == 0 ? is_live_large(block) : is_live_small(block);
 }
 
 /* --- allocation ---------------------------------------------------------------------------- */
+
+bool cursor_publish_odd(const struct cursor *cursor, uint64_t bit)
+{
+	_Atomic uint64_t *freed = cursor->allocated + SPAN_FREED_STEP;
+
+	/* limbo first: the drainer sets freed before it clears limbo. A bit there: the block was freed by a
+	 * plain and a deferred free at once. It is left to the drain. */
+	if (atomic_load_explicit(cursor->allocated + SPAN_LIMBO_STEP, memory_order_acquire) & bit) {
+		atomic_fetch_or_explicit(freed, bit, memory_order_relaxed);
+		return false;
+	}
+	/* The second of two racing frees landed after the block's collect. Dropped, or the new holder's
+	 * block would look free. */
+	atomic_fetch_and_explicit(freed, ~bit, memory_order_relaxed);
+	return true;
+}
 
 static void cursor_set(struct thread *thread, unsigned span_class, uint64_t head, unsigned word,
 	uint64_t free_bits)
@@ -302,9 +320,11 @@ static bool have_bits(struct thread *thread, unsigned span_class, int *error)
 
 uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error)
 {
-	if (!have_bits(thread, span_class, error))
-		return 0;
-	return object_allocate_here(&thread->cursors[span_class]);
+	uint64_t off = 0;
+
+	while (off == 0 && have_bits(thread, span_class, error))
+		off = object_allocate_here(&thread->cursors[span_class]);
+	return off;
 }
 
 uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error)
@@ -321,11 +341,11 @@ static uint64_t bit_of_block(const struct cursor *cursor, uint64_t off)
 	return UINT64_C(1) << ((off - cursor->block_base) / cursor->bytes);
 }
 
-void object_publish(struct thread *thread, unsigned span_class, uint64_t off)
+bool object_publish(struct thread *thread, unsigned span_class, uint64_t off)
 {
 	struct cursor *cursor = &thread->cursors[span_class];
 
-	cursor_publish(cursor, bit_of_block(cursor, off));
+	return cursor_publish(cursor, bit_of_block(cursor, off));
 }
 
 void object_cancel(struct thread *thread, unsigned span_class, uint64_t off)
@@ -372,13 +392,6 @@ void object_word_emptied(struct thread *thread, uint64_t off)
 	look_if_empty(thread, hint->base >> PAGE_SHIFT, hint->span->span_class);
 }
 
-static void set_touching(struct thread *thread, uint32_t slot, uint64_t head)
-{
-	atomic_store_explicit(&heap_slot_words(thread->heap, slot)->touching, head,
-		memory_order_release);
-	crash_order();
-}
-
 /* Sets the freed bit of a block in a span of somebody else's or nobody's, and lists the span if it
  * is nobody's. Returns the word's bits before. `touching` of the slot names the span. */
 static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct block *block)
@@ -386,13 +399,13 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	struct heap *heap = thread->heap;
 	uint64_t before;
 
-	set_touching(thread, slot, block->head);
+	slot_touch(heap, slot, block->head);
 	/* seq_cst: before the look at the hot word, see span_free_count(). */
 	before = atomic_fetch_or(block_freed(block), block->bit);
 	/* Crash: freed, and in nobody's list; touching names it. So when the bit was set before, by
 	 * a dead thread for whose log this repeats it, the listing is repeated, too. */
 	span_list(heap, block->head);
-	set_touching(thread, slot, 0);
+	slot_touch(heap, slot, 0);
 	return before;
 }
 
@@ -435,7 +448,7 @@ static int free_others(struct thread *thread, const struct block *block)
 
 static int free_large(struct thread *thread, const struct block *block)
 {
-	if (!span_free_begin(thread, thread->slot, 0, block->head))
+	if (!is_live_large(block) || !span_free_begin(thread, thread->slot, 0, block->head))
 		return SH_EDOUBLEFREE;
 	span_free_end(thread, thread->slot, 0);
 	pages_settle_limbo(thread);

@@ -5,8 +5,8 @@
  * name the block between them: reserve picks a free bit of the thread's own span, which no other
  * thread can give out, and publish sets it. A reserved block that is not published is free.
  *
- * Frees look at freed before allocated: in the other order a free and a collect in between make a
- * freed block look live. */
+ * Frees look at limbo, freed and allocated, in this order (live_bits() in heap/heap.h): in another one a
+ * drain, or a free and a collect, in between make a freed block look live. */
 #ifndef SPANHEAP_OBJECT_H
 #define SPANHEAP_OBJECT_H
 
@@ -23,6 +23,18 @@ struct block {
 	uint64_t bit;   /* 0: a large block */
 	uint64_t bytes; /* usable */
 };
+
+/* Where a block's deferred free is noted, and by which bit: a large one has the first. */
+static inline _Atomic uint64_t *block_limbo(const struct block *block)
+{
+	return span_allocated_word(block->span, block->bit == 0 ? 0 : block->word) +
+		SPAN_LIMBO_STEP;
+}
+
+static inline uint64_t block_limbo_bit(const struct block *block)
+{
+	return block->bit == 0 ? 1 : block->bit;
+}
 
 /* Finds the live or dead block that starts at `off`. 0, SH_EBADPTR when no block can start there,
  * SH_EDOUBLEFREE when one did and its span is gone. For any value of `off`. */
@@ -53,28 +65,35 @@ static inline uint64_t cursor_block(const struct cursor *cursor, uint64_t bit)
 	return cursor->block_base + (uint64_t)__builtin_ctzll(bit) * cursor->bytes;
 }
 
-static inline void cursor_publish(const struct cursor *cursor, uint64_t bit)
+/* What cursor_publish() does about a bit that is not as a collect leaves it. */
+bool cursor_publish_odd(const struct cursor *cursor, uint64_t bit);
+
+/* False when the block cannot be given out after all. */
+static inline bool cursor_publish(const struct cursor *cursor, uint64_t bit)
 {
 	_Atomic uint64_t *allocated = cursor->allocated;
-	_Atomic uint64_t *freed = allocated + SPAN_FREED_STEP;
+	uint64_t limbo;
 
 	/* The commit of the allocation. Crash: allocated, and known to nobody or to a log.
 	 * release: who finds the block live sees the span's record. */
 	atomic_store_explicit(allocated,
 		atomic_load_explicit(allocated, memory_order_relaxed) | bit, memory_order_release);
-	/* A bit of freed in a block that is being given out: the second of two racing frees landed
-	 * after the block's collect. Dropped, or the new holder's block would look free. */
-	if (__builtin_expect((atomic_load_explicit(freed, memory_order_relaxed) & bit) != 0, 0))
-		atomic_fetch_and_explicit(freed, ~bit, memory_order_relaxed);
+	limbo = atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_relaxed);
+	if (__builtin_expect(((limbo |
+				      atomic_load_explicit(allocated + SPAN_FREED_STEP,
+					      memory_order_relaxed)) &
+				     bit) != 0,
+		    0))
+		return cursor_publish_odd(cursor, bit);
+	return true;
 }
 
-/* Allocates a block of the cursor's class; cursor->free_bits is not 0. */
+/* Allocates a block of the cursor's class; cursor->free_bits is not 0. 0: another one must be tried. */
 static inline uint64_t object_allocate_here(struct cursor *cursor)
 {
 	uint64_t bit = cursor_take_bit(cursor);
 
-	cursor_publish(cursor, bit);
-	return cursor_block(cursor, bit);
+	return cursor_publish(cursor, bit) ? cursor_block(cursor, bit) : 0;
 }
 
 enum object_freed {
@@ -86,13 +105,11 @@ enum object_freed {
 /* Clears a bit of a word of `allocated` of the thread's own span, unless it is clear or freed. */
 static inline enum object_freed object_clear_bit(_Atomic uint64_t *allocated, uint64_t bit)
 {
-	/* freed first, see above. */
-	uint64_t not_freed =
-		~atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
-	uint64_t live = atomic_load_explicit(allocated, memory_order_acquire);
-	uint64_t left = live & ~bit;
+	uint64_t live = live_bits(allocated);
+	/* Only the caller stores there. */
+	uint64_t left = atomic_load_explicit(allocated, memory_order_relaxed) & ~bit;
 
-	if ((live & not_freed & bit) == 0)
+	if ((live & bit) == 0)
 		return OBJECT_NOT_FREED;
 	/* Crash: freed or not. release: who sees the block free sees all that its holder did. */
 	atomic_store_explicit(allocated, left, memory_order_release);
@@ -138,9 +155,10 @@ static inline enum object_freed object_free_hinted(struct thread *thread, uint64
 		UINT64_C(1) << (index & 63));
 }
 
-/* The two steps of object_allocate. What was reserved is published or cancelled next. */
+/* The two steps of object_allocate. What was reserved is published or cancelled next; false: it could not
+ * be, another one must be reserved. */
 uint64_t object_reserve(struct thread *thread, unsigned span_class, int *error);
-void object_publish(struct thread *thread, unsigned span_class, uint64_t off);
+bool object_publish(struct thread *thread, unsigned span_class, uint64_t off);
 void object_cancel(struct thread *thread, unsigned span_class, uint64_t off);
 
 /* Frees a block for the thread itself, outside of any log. 0 or an SH_E... code.

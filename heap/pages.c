@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/pages.h"
 
+#include "heap/deferred.h"
 #include "heap/growth.h"
 #include "heap/manual.h"
 #include "heap/page_bits.h"
+#include "heap/parked.h"
 #include "heap/span.h"
 #include "shm/lock.h"
 #include "shm/order.h"
@@ -125,6 +127,7 @@ struct page_places pages_look(const struct heap *heap, uint64_t base)
 	high_water = heap_slot_high_water(heap);
 	places.intents |= intent_mask(heap, base, high_water);
 	places.limbo = limbo_mask(heap, base, high_water);
+	places.parked = parked_mask(heap, base);
 	return places;
 }
 
@@ -141,7 +144,10 @@ static void repair_run(struct heap *heap, uint64_t run)
 		uint64_t mask = run_mask(run, base);
 		uint64_t free_mask = heap_free_word(heap, base) & ~mask;
 		struct page_places places = pages_look(heap, base);
+		uint64_t elsewhere = places.cached | places.intents | places.spans | places.limbo;
 
+		/* What was being parked still stands where it came from, or it was parked. */
+		parked_take_out(heap, base, mask & elsewhere);
 		page_index_assign_word(&heap->pages, base,
 			free_mask | (mask & ~page_places_all(&places)));
 	}
@@ -333,8 +339,10 @@ uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t
 		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
 		if (heap->reap != NULL)
 			heap->reap(thread);
+		deferred_drain_all(thread);
 		span_trim(thread, TRIM_SPANS);
 		pages_give_back(thread);
+		parked_release(thread);
 		page = take(thread, npages, align_pages);
 	}
 	while (page == 0) {
@@ -360,27 +368,48 @@ void pages_zero(const struct thread *thread, uint64_t page, uint64_t bytes)
 
 /* --- giving back --------------------------------------------------------------------------- */
 
-/* What a slot holds, as runs and one mask, before it goes back to the free pages. Stack. */
-struct returning {
-	uint64_t runs[JOURNAL_RUNS]; /* ascending */
-	unsigned count;              /* of runs, without the cache's word */
-	uint64_t base;               /* of the cache */
-	uint64_t mask;               /* of the cache, less what a run names */
+/* Ascending. Stack. */
+struct run_list {
+	uint64_t runs[JOURNAL_RUNS];
+	unsigned count;
 };
 
-static void returning_add(struct returning *back, uint64_t run)
+static void run_list_add(struct run_list *list, uint64_t run)
 {
 	uint64_t plain = run_clip(run);
+	unsigned at;
 
 	/* A run can stand in limbo and in the intent that brought it there. */
-	for (unsigned i = 0; i < back->count; i++)
-		if (back->runs[i] == plain)
+	for (unsigned i = 0; i < list->count; i++)
+		if (list->runs[i] == plain)
 			return;
-	unsigned at = back->count++;
+	at = list->count++;
+	for (; at > 0 && run_page(list->runs[at - 1]) > run_page(plain); at--)
+		list->runs[at] = list->runs[at - 1];
+	list->runs[at] = plain;
+}
 
-	for (; at > 0 && run_page(back->runs[at - 1]) > run_page(plain); at--)
-		back->runs[at] = back->runs[at - 1];
-	back->runs[at] = plain;
+/* What a slot holds, as runs and one mask, before it goes back to the free pages. Stack.
+ *
+ * at_once: nobody can look at them. later: they were spans; the same list as at_once, unless somebody
+ * reads. */
+struct returning {
+	struct run_list lists[2];
+	struct run_list *at_once;
+	struct run_list *later;
+	uint64_t base; /* of the cache */
+	uint64_t mask; /* of the cache, less what a run names */
+};
+
+/* The spans whose pages are going to be added are unlinked. */
+static void returning_init(struct returning *back, const struct heap *heap)
+{
+	back->lists[0].count = 0;
+	back->lists[1].count = 0;
+	back->at_once = &back->lists[0];
+	back->later = rcu_nobody_reads(&heap->rcu) ? &back->lists[0] : &back->lists[1];
+	back->base = 0;
+	back->mask = 0;
 }
 
 static void returning_limbo(struct returning *back, const struct slot_words *words)
@@ -388,41 +417,72 @@ static void returning_limbo(struct returning *back, const struct slot_words *wor
 	uint64_t count = atomic_load_explicit(&words->limbo_count, memory_order_acquire);
 
 	for (uint64_t i = 0; i < count && i < LIMBO_RUNS; i++)
-		returning_add(back, atomic_load_explicit(&words->limbo[i], memory_order_relaxed));
+		run_list_add(back->later,
+			atomic_load_explicit(&words->limbo[i], memory_order_relaxed));
+}
+
+static void returning_intent(struct returning *back, uint64_t run)
+{
+	run_list_add(run_operation(run) == RUN_ALLOC ? back->at_once : back->later, run);
 }
 
 static void returning_cache(struct returning *back, const struct slot_words *words)
 {
 	back->base = atomic_load_explicit(&words->cache_base, memory_order_relaxed);
 	back->mask = atomic_load_explicit(&words->cache_mask, memory_order_relaxed);
-	for (unsigned i = 0; i < back->count && back->mask != 0; i++)
-		back->mask &= ~run_mask(back->runs[i], back->base);
+	for (unsigned list = 0; list < 2; list++)
+		for (unsigned i = 0; i < back->lists[list].count && back->mask != 0; i++)
+			back->mask &= ~run_mask(back->lists[list].runs[i], back->base);
 }
 
 static void returning_journal(struct heap *heap, const struct returning *back)
 {
 	uint64_t runs[JOURNAL_RUNS];
-	unsigned count = back->count;
+	unsigned count = 0;
 
-	memcpy(runs, back->runs, count * sizeof(runs[0]));
+	for (unsigned list = 0; list < 2; list++)
+		for (unsigned i = 0; i < back->lists[list].count; i++)
+			runs[count++] = back->lists[list].runs[i];
 	if (back->mask != 0)
 		runs[count++] = run_make(RUN_PLAIN, back->base, WORD_PAGES);
 	pages_journal_write(heap, runs, count);
 }
 
-/* Frees all of it in one section whose end is up to the caller: journal_clear, pages_unlock. */
-static uint64_t returning_give(struct heap *heap, const struct returning *back)
+static uint64_t give_list(struct heap *heap, const struct run_list *list)
 {
 	struct page_index_run runs[JOURNAL_RUNS];
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < list->count; i++) {
+		runs[i].page = run_page(list->runs[i]);
+		runs[i].npages = run_pages(list->runs[i]);
+		pages += runs[i].npages;
+	}
+	page_index_give_runs(&heap->pages, runs, list->count);
+	return pages;
+}
+
+static uint64_t park_list(struct heap *heap, const struct run_list *list)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < list->count; i++) {
+		parked_add(heap, list->runs[i]);
+		pages += run_pages(list->runs[i]);
+	}
+	return pages;
+}
+
+/* Frees or parks all of it in one section whose end is up to the caller: journal_clear, pages_unlock.
+ * Returns the number of pages. */
+static uint64_t returning_give(struct heap *heap, const struct returning *back)
+{
 	uint64_t pages = page_bits_count(back->mask);
 
 	returning_journal(heap, back);
-	for (unsigned i = 0; i < back->count; i++) {
-		runs[i].page = run_page(back->runs[i]);
-		runs[i].npages = run_pages(back->runs[i]);
-		pages += runs[i].npages;
-	}
-	page_index_give_runs(&heap->pages, runs, back->count);
+	pages += give_list(heap, back->at_once);
+	if (back->later != back->at_once)
+		pages += park_list(heap, back->later);
 	if (back->mask != 0)
 		page_index_give_mask(&heap->pages, back->base, back->mask);
 	/* Crash: free, and still named by limbo, cache or intent: the repair takes them again. */
@@ -440,8 +500,9 @@ static void give_back(struct thread *thread, uint32_t slot, bool cache)
 {
 	struct heap *heap = thread->heap;
 	struct slot_words *words = heap_slot_words(heap, slot);
-	struct returning back = { .count = 0 };
+	struct returning back;
 
+	returning_init(&back, heap);
 	pages_lock(thread);
 	returning_limbo(&back, words);
 	if (cache)
@@ -454,6 +515,8 @@ static void give_back(struct thread *thread, uint32_t slot, bool cache)
 	pages_unlock(thread);
 	if (slot == thread->slot)
 		thread->limbo_pages = 0;
+	if (parked_count(heap) >= PARKED_LIMIT_PAGES)
+		parked_release(thread);
 }
 
 void pages_give_back(struct thread *thread)
@@ -498,14 +561,15 @@ uint64_t pages_return_dead(struct thread *thread, uint32_t dead, unsigned return
 	struct heap *heap = thread->heap;
 	struct slot_words *words = heap_slot_words(heap, dead);
 	struct slot_log *log = &heap->logs[dead];
-	struct returning back = { .count = 0 };
+	struct returning back;
 	uint64_t pages;
 
+	returning_init(&back, heap);
 	pages_lock(thread);
 	returning_limbo(&back, words);
 	for (unsigned i = 0; i < 2; i++)
 		if (returned >> i & 1)
-			returning_add(&back,
+			returning_intent(&back,
 				atomic_load_explicit(&log->intent[i], memory_order_relaxed));
 	returning_cache(&back, words);
 	pages = returning_give(heap, &back);

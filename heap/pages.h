@@ -3,9 +3,9 @@
  *
  * Free pages stand in the page index (derived), under the page lock. Where a page is:
  *
- *	free bitmap -> page cache -> intent -> head bit -> intent -> limbo -> free bitmap
- *	            \_______________/
- *	             large runs
+ *	free bitmap -> page cache -> intent -> head bit -> intent -> limbo -> parked -> free bitmap
+ *	            \_______________/                                     \_________/
+ *	             large runs                                            nobody reads
  *
  * A. While the page lock is held, a page moves only to the right within "cache -> intent -> head ->
  *    intent -> limbo", and is in the next place before it leaves the last. Whoever reads the places
@@ -89,7 +89,7 @@ void pages_publish(struct thread *thread, uint64_t arena);
  * Crash: chunks behind the frontier still, or free ones, or the intent's. */
 void pages_take_frontier(struct thread *thread, uint64_t arena, uint64_t end, uint64_t npages);
 
-/* How many pages are free now, in all arenas: not those that caches and limbo hold. */
+/* How many pages are free now, in all arenas: not those that caches and limbo hold, nor parked ones. */
 uint64_t pages_count_free(struct thread *thread);
 
 /* Takes and releases the page lock, for who must see the pages stand still: rule A. */
@@ -107,6 +107,7 @@ struct page_places {
 	uint64_t intents;
 	uint64_t spans;
 	uint64_t limbo;
+	uint64_t parked;
 };
 
 /* The places of the 64 pages from `base`, seen under the page lock. */
@@ -114,14 +115,16 @@ struct page_places pages_look(const struct heap *heap, uint64_t base);
 
 static inline uint64_t page_places_all(const struct page_places *places)
 {
-	return places->cached | places->intents | places->spans | places->limbo;
+	return places->cached | places->intents | places->spans | places->limbo | places->parked;
 }
 
 /* Pages in two places, where only a move would explain it. Intents overlap their neighbours. */
 static inline uint64_t page_places_twice(const struct page_places *places)
 {
-	return places->cached_twice | (places->cached & (places->spans | places->limbo)) |
-		(places->spans & places->limbo);
+	return places->cached_twice |
+		(places->cached & (places->spans | places->limbo | places->parked)) |
+		(places->spans & (places->limbo | places->parked)) |
+		(places->limbo & places->parked);
 }
 
 #endif

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/span.h"
 
+#include "heap/deferred.h"
 #include "heap/growth.h"
 #include "heap/owned.h"
 #include "heap/page_bits.h"
@@ -138,6 +139,9 @@ uint64_t span_hot(const struct heap *heap, uint64_t head)
 	laid = hot_first_touch(heap, head);
 	if (hot_owner(laid) == HOT_NONE)
 		return laid;
+	/* What was deferred before the restart; before anybody can have deferred after it. */
+	if (deferred_is_pending(heap, head))
+		deferred_note(heap, head);
 	/* A span of an earlier incarnation: until somebody lays its word nobody can retire it, so
 	 * its head bit stays set from the look above to this CAS, or the CAS fails. */
 	if (atomic_compare_exchange_strong_explicit(&span->hot, &hot, laid, memory_order_acq_rel,
@@ -287,6 +291,7 @@ uint64_t span_prepare_aligned(struct thread *thread, uint64_t bytes, uint64_t al
 			.purpose = (uint8_t)purpose,
 		});
 	span_write_table(heap, head, head, npages);
+	atomic_store_explicit(span_limbo(heap, head, 0), 0, memory_order_relaxed);
 	set_hot(heap, head, owner, span_class);
 	return head;
 }
@@ -406,12 +411,6 @@ static void set_large_bytes(const struct heap *heap, uint64_t head, uint64_t byt
 	crash_order();
 }
 
-static void set_resizing(struct heap *heap, uint32_t slot, uint64_t head)
-{
-	atomic_store_explicit(&heap_slot_words(heap, slot)->touching, head, memory_order_release);
-	crash_order();
-}
-
 /* Takes the last pages of a block that needs `npages` out of it, into limbo. */
 static void drop_tail(struct thread *thread, uint64_t head, uint64_t npages)
 {
@@ -471,7 +470,7 @@ bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes)
 	if (bytes == 0 || bytes > heap->max_bytes || !page_is_data(heap, head))
 		return false;
 	pages_make_room(thread, thread->slot);
-	set_resizing(heap, thread->slot, head);
+	slot_touch(heap, thread->slot, head);
 	/* Crash: the block is as it was, and its hot word not the slot's. */
 	if (mark_dying(heap, thread->slot, head)) {
 		resized = resize_marked(thread, head, (bytes + 15) & ~UINT64_C(15));
@@ -479,7 +478,7 @@ bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes)
 		set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
 		crash_order();
 	}
-	set_resizing(heap, thread->slot, 0);
+	slot_touch(heap, thread->slot, 0);
 	pages_settle_limbo(thread);
 	return resized;
 }
@@ -537,7 +536,7 @@ void span_resume_resize(struct thread *thread, uint32_t dead)
 	/* Crash before: once more, with nothing left to do but this. */
 	set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
 	crash_order();
-	set_resizing(heap, dead, 0);
+	slot_touch(heap, dead, 0);
 }
 
 /* --- ownership ----------------------------------------------------------------------------- */
@@ -676,6 +675,24 @@ void span_give_up(struct thread *thread, uint64_t head)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
+bool span_is_hazard(const struct heap *heap, uint64_t off)
+{
+	uint32_t high_water = heap_slot_high_water(heap);
+
+	for (uint32_t first = 0; first < high_water; first += 64) {
+		uint64_t active = atomic_load_explicit(&heap->derived->active[first / 64],
+			memory_order_acquire);
+
+		for (; active != 0; active &= active - 1)
+			if (atomic_load_explicit(&heap->logs[first +
+							      (uint32_t)__builtin_ctzll(active)]
+							  .applying,
+				    memory_order_acquire) == off)
+				return true;
+	}
+	return false;
+}
+
 /* The bits of a word that open logs are freeing: `applying` of every active slot, dead or alive. */
 static uint64_t hazards(const struct heap *heap, uint64_t head, const struct size_class *size_class,
 	unsigned word)
@@ -709,6 +726,8 @@ static uint64_t collect_bits(const struct heap *heap, uint64_t head,
 	_Atomic uint64_t *allocated = span_allocated(heap, head, word);
 
 	bits &= ~hazards(heap, head, size_class, word);
+	/* After the hazards: a log's deferred free has one until its bit is in limbo. */
+	bits &= ~atomic_load_explicit(span_limbo(heap, head, word), memory_order_acquire);
 	atomic_store_explicit(allocated,
 		atomic_load_explicit(allocated, memory_order_relaxed) & ~bits,
 		memory_order_relaxed);
@@ -730,6 +749,8 @@ uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word)
 
 	if (waiting != 0)
 		waiting = collect_bits(heap, head, size_class, word, waiting);
+	/* Of a block that was freed by a plain and a deferred free at once. */
+	waiting |= atomic_load_explicit(span_limbo(heap, head, word), memory_order_relaxed);
 	return ~(atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
 		       waiting) &
 		span_word_mask(size_class, word);
@@ -1068,6 +1089,8 @@ void span_release_dead(struct thread *thread, uint32_t dead, uint64_t head)
 		let_go(heap, head, hot_class(hot));
 	else
 		span_list(heap, head);
+	if (deferred_is_pending(heap, head))
+		deferred_note(heap, head);
 }
 
 static void release_searching(struct heap *heap, uint64_t searching)

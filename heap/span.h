@@ -141,6 +141,9 @@ uint64_t span_collect(struct thread *thread, uint64_t head, unsigned word);
  * free bits, or the number of words. */
 unsigned span_collect_all(struct thread *thread, uint64_t head, bool *empty);
 
+/* Whether an open log is freeing the block at `off`: `applying` of an active slot. */
+bool span_is_hazard(const struct heap *heap, uint64_t off);
+
 /* The lowest listed span of a class that the thread could claim, with a free block; 0 when none was
  * found. */
 uint64_t span_claim_listed(struct thread *thread, unsigned span_class);

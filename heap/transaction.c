@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "heap/transaction.h"
 
+#include "heap/deferred.h"
 #include "heap/object.h"
 #include "heap/pages.h"
 #include "heap/root.h"
@@ -40,9 +41,14 @@ static void index_put(struct transaction_index *index, const struct log_entry *e
 	index->slots[i & (index->capacity - 1)] = at + 1;
 }
 
+static bool kind_frees(enum log_kind kind)
+{
+	return kind == LOG_FREE || kind == LOG_FREE_DEFERRED;
+}
+
 static bool kind_is_named(enum log_kind kind)
 {
-	return kind == LOG_ALLOC || kind == LOG_FREE || kind == LOG_STORE || kind == LOG_ROOT;
+	return kind == LOG_ALLOC || kind_frees(kind) || kind == LOG_STORE || kind == LOG_ROOT;
 }
 
 /* The entry after `at`, whose raw entries are passed over. */
@@ -161,9 +167,16 @@ void transaction_begin(struct transaction *transaction, struct thread *thread)
 	log_write(thread->log, (struct log_word){ .state = LOG_OPEN });
 }
 
+static bool is_freed(const struct transaction *transaction, uint64_t off)
+{
+	return transaction->frees &&
+		(find_entry(transaction, LOG_FREE, off) != NULL ||
+			find_entry(transaction, LOG_FREE_DEFERRED, off) != NULL);
+}
+
 enum log_kind transaction_names(const struct transaction *transaction, uint64_t off)
 {
-	if (find_entry(transaction, LOG_FREE, off) != NULL)
+	if (is_freed(transaction, off))
 		return LOG_FREE;
 	return find_entry(transaction, LOG_ALLOC, off) != NULL ? LOG_ALLOC : (enum log_kind)0;
 }
@@ -173,14 +186,18 @@ static uint64_t allocate_small(struct transaction *transaction, uint64_t bytes, 
 {
 	struct thread *thread = transaction->thread;
 	unsigned span_class = span_class_make(size_class_of(bytes), noscan);
-	uint64_t off = object_reserve(thread, span_class, error);
+	uint64_t off;
 
-	if (off == 0)
-		return 0;
-	record(transaction, LOG_ALLOC, off, span_class, 0);
-	/* Crash: named and not allocated; rollback finds the bit clear. */
-	crash_order();
-	object_publish(thread, span_class, off);
+	/* Most often once. A block that cannot be given out stays named: it is freed already. */
+	do {
+		*error = reserve(transaction, 0);
+		off = *error == 0 ? object_reserve(thread, span_class, error) : 0;
+		if (off == 0)
+			return 0;
+		record(transaction, LOG_ALLOC, off, span_class, 0);
+		/* Crash: named and not allocated; rollback finds the bit clear. */
+		crash_order();
+	} while (!object_publish(thread, span_class, off));
 	return off;
 }
 
@@ -188,8 +205,10 @@ static uint64_t allocate_large(struct transaction *transaction, uint64_t bytes, 
 	int *error)
 {
 	struct thread *thread = transaction->thread;
-	uint64_t head = span_prepare_large(thread, bytes, SPAN_LARGE, noscan, error);
+	uint64_t head;
 
+	*error = reserve(transaction, 0);
+	head = *error == 0 ? span_prepare_large(thread, bytes, SPAN_LARGE, noscan, error) : 0;
 	if (head == 0)
 		return 0;
 	record(transaction, LOG_ALLOC, page_offset(head), SPAN_CLASS_LARGE, 0);
@@ -201,14 +220,11 @@ static uint64_t allocate_large(struct transaction *transaction, uint64_t bytes, 
 uint64_t transaction_allocate(struct transaction *transaction, uint64_t bytes, bool noscan,
 	int *error)
 {
-	*error = reserve(transaction, 0);
-	if (*error != 0)
-		return 0;
 	return size_is_small(bytes) ? allocate_small(transaction, bytes, noscan, error)
 				    : allocate_large(transaction, bytes, noscan, error);
 }
 
-int transaction_free(struct transaction *transaction, uint64_t off)
+static int record_free(struct transaction *transaction, enum log_kind kind, uint64_t off)
 {
 	const struct heap *heap = transaction->thread->heap;
 	struct block block;
@@ -216,14 +232,24 @@ int transaction_free(struct transaction *transaction, uint64_t off)
 
 	if (error != 0)
 		return error;
-	if (!block_is_live(&block) || find_entry(transaction, LOG_FREE, off) != NULL)
+	if (!block_is_live(&block) || is_freed(transaction, off))
 		return SH_EDOUBLEFREE;
 	error = reserve(transaction, 0);
 	if (error != 0)
 		return error;
-	record(transaction, LOG_FREE, off, 0, 0);
+	record(transaction, kind, off, 0, 0);
 	transaction->frees = true;
 	return 0;
+}
+
+int transaction_free(struct transaction *transaction, uint64_t off)
+{
+	return record_free(transaction, LOG_FREE, off);
+}
+
+int transaction_free_deferred(struct transaction *transaction, uint64_t off)
+{
+	return record_free(transaction, LOG_FREE_DEFERRED, off);
 }
 
 int transaction_add(struct transaction *transaction, uint64_t off, uint64_t bytes)
@@ -305,9 +331,10 @@ struct replay {
 	uint32_t slot;
 	struct slot_log *log;
 	struct log_word word;
-	bool active; /* the slot's bit in the active mask is known to be set */
-	bool frees;  /* entries may free blocks */
-	bool pins;   /* roots may be pinned */
+	bool active;             /* the slot's bit in the active mask is known to be set */
+	bool frees;              /* entries may free blocks */
+	bool pins;               /* roots may be pinned */
+	uint64_t deferred_bytes; /* that the slot's own thread put into limbo */
 };
 
 static struct replay replay_of(struct thread *thread, uint32_t slot)
@@ -506,6 +533,18 @@ static void free_entry_small(struct replay *replay, const struct block *block)
 	object_freed_for_log(replay->thread, replay->slot, block);
 }
 
+/* Whatever kind of block it is. */
+static void defer_entry(struct replay *replay, const struct block *block)
+{
+	deferred_set(replay->thread, replay->slot, block);
+	/* Crash: in limbo and not retired: repeated; until then the hazard, then limbo keep the block from
+	 * reuse. */
+	crash_order();
+	replay_advance(replay);
+	if (replay_own(replay))
+		replay->deferred_bytes += block->bytes;
+}
+
 /* Finds the block that an entry frees. A large one whose free the dead one began is no block to
  * anybody else any more: the intent names it. */
 static bool entry_block(const struct replay *replay, const struct log_entry *entry,
@@ -531,6 +570,10 @@ static void free_entry(struct replay *replay, const struct log_entry *entry, str
 		return;
 	}
 	replay->thread->counts.blocks_freed++;
+	if (log_entry_kind(entry) == LOG_FREE_DEFERRED) {
+		defer_entry(replay, &block);
+		return;
+	}
 	if (block.bit == 0) {
 		free_entry_large(replay, &block);
 		return;
@@ -581,13 +624,20 @@ static void finish_open_free(struct replay *replay)
 		span_free_end(replay->thread, replay->slot, 1);
 }
 
-static void free_all(struct replay *replay, enum log_kind kind)
+/* Whether the entry is one that the log's state carries out. */
+static bool is_due(const struct replay *replay, const struct log_entry *entry)
+{
+	return replay->word.state == LOG_FREEING ? kind_frees(log_entry_kind(entry))
+						 : log_entry_kind(entry) == LOG_ALLOC;
+}
+
+static void free_all(struct replay *replay)
 {
 	struct block last = { .bit = 0 };
 	struct log_entry *entry;
 
 	while ((entry = replay_entry(replay)) != NULL) {
-		if (log_entry_kind(entry) == kind)
+		if (is_due(replay, entry))
 			free_entry(replay, entry, &last);
 		else
 			replay_set_index(replay, next_entry(entry, replay->word.index));
@@ -608,10 +658,8 @@ static void carry_out(struct replay *replay)
 		apply_all(replay);
 	else if (replay->word.state == LOG_ABORTING)
 		put_back_all(replay);
-	if (replay->word.state == LOG_FREEING)
-		free_all(replay, LOG_FREE);
-	else if (replay->word.state == LOG_ROLLBACK)
-		free_all(replay, LOG_ALLOC);
+	if (replay->word.state == LOG_FREEING || replay->word.state == LOG_ROLLBACK)
+		free_all(replay);
 	else if (replay->frees)
 		set_applying(replay, 0);
 	/* Damaged. */
@@ -640,6 +688,8 @@ static void end(struct transaction *transaction, enum log_state state)
 	carry_out(&replay);
 	index_drop(&transaction->index);
 	pages_settle_limbo(thread);
+	if (replay.deferred_bytes != 0)
+		deferred_settle(thread, replay.deferred_bytes);
 }
 
 /* A log of a few entries that allocate, store and edit: what commit does for any, less what there is not

@@ -48,6 +48,7 @@ uint64_t transaction_allocate(struct transaction *transaction, uint64_t bytes, b
 
 /* Record; 0, SH_E... or an errno. The caller has checked that ranges and words lie in the heap. */
 int transaction_free(struct transaction *transaction, uint64_t off);
+int transaction_free_deferred(struct transaction *transaction, uint64_t off);
 int transaction_add(struct transaction *transaction, uint64_t off, uint64_t bytes);
 int transaction_store(struct transaction *transaction, uint64_t off, uint64_t value);
 int transaction_root(struct transaction *transaction, const char *name, uint64_t value);

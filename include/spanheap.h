@@ -111,6 +111,9 @@ struct sh_txn;
 #define SH_IO 0x10u     /* page runs: may be the target of device I/O, see sh_pages_alloc() */
 #define SH_HUGE 0x20u   /* page runs: aligned to 2 MiB */
 
+/* Flag of sh_txn_free(). */
+#define SH_DEFERRED 0x40u /* after a grace period */
+
 /* Flags of sh_txn_begin(). */
 #define SH_DETACHED 0x01u /* not bound to the calling thread */
 
@@ -327,7 +330,7 @@ SH_API int sh_txn_begin(struct sh_heap *heap, unsigned flags, struct sh_txn **tx
 /* Allocates a block that is taken back on abort or death. Otherwise as sh_alloc_ex(). */
 SH_API sh_off sh_txn_alloc(struct sh_txn *txn, size_t size, unsigned flags);
 
-/* Frees a block at commit. `flags` is 0.
+/* Frees a block at commit; with SH_DEFERRED in `flags` as sh_free_deferred() does.
  *
  * Errors: SH_EBADPTR, SH_EDOUBLEFREE (free already, or twice in this transaction): refused here,
  * nothing recorded. ENOMEM, ENOSPC (the log cannot grow). */
@@ -404,7 +407,7 @@ SH_API int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex);
 /* Where a reader says that it reads. Its fields are the library's. Process. */
 struct sh_section {
 	uint64_t *word;        /* in the control file: the reader's own */
-	const uint64_t *epoch; /* in the control file: everybody's */
+	const uint64_t *epoch; /* in the control file: the last grace period */
 	uint32_t *waiting;     /* in the control file: somebody waits for sections to end */
 	uint64_t fences;
 };
@@ -415,16 +418,17 @@ SH_API void sh_section_wake(const struct sh_section *section);
 /* Begins a section, or one inside. For the library's own use: see sh_read_lock(). */
 static inline void sh_section_enter(const struct sh_section *section)
 {
-	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+	uint64_t *own = section->word;
+	uint64_t word = __atomic_load_n(own, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 0) {
-		__atomic_store_n(section->word, word + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(own, word + 1, __ATOMIC_RELAXED);
 		return;
 	}
-	/* acquire: a section of this epoch sees what was unlinked before the epoch began. */
+	/* acquire: a section sees what was unlinked before the grace period that it copies. */
 	word = __atomic_load_n(section->epoch, __ATOMIC_ACQUIRE);
-	__atomic_store_n(section->word, word, __ATOMIC_RELAXED);
-	if (section->fences)
+	__atomic_store_n(own, word, __ATOMIC_RELAXED);
+	if (__builtin_expect(section->fences != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -433,17 +437,18 @@ static inline void sh_section_enter(const struct sh_section *section)
 /* Ends it. Outside of one, where a fork child is that was made inside, it does nothing. */
 static inline void sh_section_leave(const struct sh_section *section)
 {
-	uint64_t word = __atomic_load_n(section->word, __ATOMIC_RELAXED);
+	uint64_t *own = section->word;
+	uint64_t word = __atomic_load_n(own, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 1) {
 		if ((word & 0xffff) != 0)
-			__atomic_store_n(section->word, word - 1, __ATOMIC_RELAXED);
+			__atomic_store_n(own, word - 1, __ATOMIC_RELAXED);
 		return;
 	}
 	/* release: who sees the section ended reuses after all that it read. */
-	__atomic_store_n(section->word, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(own, 0, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(section->waiting, __ATOMIC_RELAXED) != 0)
+	if (__builtin_expect(__atomic_load_n(section->waiting, __ATOMIC_RELAXED) != 0, 0))
 		sh_section_wake(section);
 }
 
@@ -514,6 +519,17 @@ SH_API void sh_reader_unlock_function(struct sh_reader *reader);
  * Crash: no effect. Any number at a time. */
 SH_API int sh_synchronize(struct sh_heap *heap);
 
+/* Frees a block after a grace period: sections that have begun may go on reading it. Allocates nothing, so
+ * it works in a heap that is full, and the block is freed once whatever becomes of the caller. It is
+ * no live block any more: sh_usable_size() is 0, sh_walk() leaves it out, a second free is refused.
+ *
+ * The caller has unlinked the block: no section that begins from here on finds it. When the space can be
+ * used again is up to later calls: of this function by any thread, each of which looks once in a
+ * while, of allocations that find nothing, of sh_synchronize().
+ *
+ * Errors: as sh_free(). Crash: freed or not. Runs inside and outside of sections, beside anything. */
+SH_API int sh_free_deferred(struct sh_heap *heap, sh_off off);
+
 /* What a call of sh_reap() did, or what a recovery did. */
 struct sh_reap_report {
 	uint64_t processes;           /* dead processes cleaned up after */
@@ -563,7 +579,9 @@ struct sh_block {
 typedef int sh_block_fn(const struct sh_block *block, void *argument);
 
 /* Shows every live block, in address order. Blocks that are allocated or freed meanwhile may be
- * shown or not; the callback must not free. */
+ * shown or not. The callback runs in a read section, one for each 4 MiB of the heap: what it is shown
+ * stays readable if it is freed by sh_free_deferred(). It must not free.
+ * Errors: SH_ESTOPPED, ECHILD, SH_ESLOTS, ENOMEM. */
 SH_API int sh_walk(struct sh_heap *heap, sh_block_fn *block, void *argument);
 
 /* Blocks of one size class. */
@@ -637,7 +655,7 @@ struct sh_stats {
  * cannot drift. Takes no lock; what others do meanwhile is counted or not, span by span.
  *
  * A smaller struct_bytes gets the fields of that version of the structure. Works with SH_RDONLY.
- * Errors: EINVAL (struct_bytes), ECHILD, and of fstat(2). Crash: no effect. */
+ * Errors: EINVAL (struct_bytes), ECHILD, SH_ESLOTS, ENOMEM, and of fstat(2). Crash: no effect. */
 #if defined(__GNUC__) && defined(__cplusplus)
 /* A function and a structure of one name, as stat(2): fine in C++, but not for -Wshadow. */
 #pragma GCC diagnostic push

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "recovery/check.h"
 
+#include "heap/deferred.h"
 #include "heap/log.h"
 #include "heap/manual.h"
 #include "heap/page_bits.h"
@@ -100,30 +101,50 @@ static void check_arena(struct check *check, uint64_t arena)
 
 /* --- spans --------------------------------------------------------------------------------- */
 
-int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
-	void *argument)
+static int visit_chunk(const struct heap *heap, uint64_t chunk,
+	int (*visit)(void *argument, uint64_t head), void *argument)
 {
-	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
-		uint64_t page = arena_first_chunk(heap, arena) << CHUNK_PAGES_SHIFT;
-		uint64_t end = arena_frontier(heap, arena) << CHUNK_PAGES_SHIFT;
+	uint64_t page = chunk << CHUNK_PAGES_SHIFT;
+	uint64_t end = page + CHUNK_PAGES;
 
-		while ((page = heap_next_head(heap, page, end)) < end) {
-			int stop = visit(argument, page++);
+	while ((page = heap_next_head(heap, page, end)) < end) {
+		int stop = visit(argument, page++);
 
-			if (stop != 0)
-				return stop;
-		}
+		if (stop != 0)
+			return stop;
 	}
 	return 0;
 }
 
-static uint64_t word_live(const struct heap *heap, uint64_t head, unsigned word)
+static int visit_in_section(const struct heap *heap, struct thread *reader, uint64_t chunk,
+	int (*visit)(void *argument, uint64_t head), void *argument)
 {
-	/* freed first: heap/object.h. */
-	uint64_t freed = atomic_load_explicit(span_freed(heap, head, word), memory_order_acquire);
+	int stop;
 
-	return atomic_load_explicit(span_allocated(heap, head, word), memory_order_acquire) &
-		~freed;
+	if (reader == NULL)
+		return visit_chunk(heap, chunk, visit, argument);
+	thread_begin_reading(reader);
+	stop = visit_chunk(heap, chunk, visit, argument);
+	thread_end_reading(reader);
+	return stop;
+}
+
+int check_each_span(const struct heap *heap, struct thread *reader,
+	int (*visit)(void *argument, uint64_t head), void *argument)
+{
+	bool visitor = reader != NULL && thread_enroll(reader);
+	int stop = 0;
+
+	for (uint64_t arena = 0; arena < heap_arena_count(heap) && stop == 0; arena++) {
+		uint64_t chunk = arena_first_chunk(heap, arena);
+		uint64_t end = arena_frontier(heap, arena);
+
+		for (; chunk < end && stop == 0; chunk++)
+			stop = visit_in_section(heap, reader, chunk, visit, argument);
+	}
+	if (visitor)
+		thread_stop_reading(reader);
+	return stop;
 }
 
 static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_class)
@@ -133,6 +154,8 @@ static bool bits_outside(const struct heap *heap, uint64_t head, unsigned span_c
 	for (unsigned word = 0; word < size_class->words; word++)
 		if ((atomic_load_explicit(span_allocated(heap, head, word), memory_order_relaxed) |
 			    atomic_load_explicit(span_freed(heap, head, word),
+				    memory_order_relaxed) |
+			    atomic_load_explicit(span_limbo(heap, head, word),
 				    memory_order_relaxed)) &
 			~span_word_mask(size_class, word))
 			return true;
@@ -406,6 +429,17 @@ static bool owned_and_unnamed(const struct heap *heap, uint64_t head)
 		atomic_load(&span_of_head(heap, head)->hot) == hot;
 }
 
+/* Rule C of heap/deferred.h: what stands in limbo is noted, or somebody is in charge. */
+static bool deferred_and_forgotten(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = atomic_load(&span_of_head(heap, head)->hot);
+
+	return head_is_set(heap, head) && hot_laid(hot, heap->incarnation) &&
+		hot_owner(hot) != HOT_QUARANTINE && deferred_is_pending(heap, head) &&
+		!deferred_is_noted(heap, head) && !named_by_touching(heap, head) &&
+		deferred_is_pending(heap, head);
+}
+
 static bool stands(const struct heap *heap, uint64_t head,
 	bool (*wrong)(const struct heap *heap, uint64_t head))
 {
@@ -427,6 +461,10 @@ static int check_owner(void *argument, uint64_t head)
 	if (stands(check->heap, head, dying_and_forgotten))
 		report(check, page_offset(head),
 			"span at page %llu: being freed, or a log's, and no slot knows it",
+			(unsigned long long)head);
+	if (stands(check->heap, head, deferred_and_forgotten))
+		report(check, page_offset(head),
+			"span at page %llu: has deferred frees, and no drain finds them",
 			(unsigned long long)head);
 	if (stands(check->heap, head, owned_and_unnamed))
 		report(check, page_offset(head),
@@ -493,7 +531,7 @@ static void check_truth(struct check *check)
 		check_log(check, slot);
 	for (uint64_t index = 0; index < ROOT_COUNT && !check->stopped; index++)
 		check_root(check, index);
-	check_each_span(heap, check_span, check);
+	check_each_span(heap, check->thread, check_span, check);
 }
 
 static void check_derived(struct check *check)
@@ -501,7 +539,7 @@ static void check_derived(struct check *check)
 	check_summaries(check);
 	for (uint64_t arena = 0; arena < heap_arena_count(check->heap); arena++)
 		check_free_pages(check, arena);
-	check_each_span(check->heap, check_owner, check);
+	check_each_span(check->heap, check->thread, check_owner, check);
 }
 
 int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem, void *argument,
@@ -534,7 +572,7 @@ static int walk_word(const struct walk *walk, uint64_t head, const struct span_r
 	unsigned word)
 {
 	const struct size_class *size_class = span_size_class(walk->heap, record->span_class);
-	uint64_t live = word_live(walk->heap, head, word) & span_word_mask(size_class, word);
+	uint64_t live = span_live(walk->heap, head, word) & span_word_mask(size_class, word);
 
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(walk->heap, head, record))
@@ -578,16 +616,16 @@ static int walk_span(void *argument, uint64_t head)
 		return 0;
 	if (record.purpose == SPAN_OBJECTS)
 		return walk_objects(walk, head, &record);
-	if (record.purpose != SPAN_LARGE)
+	if (record.purpose != SPAN_LARGE || !span_large_is_live(walk->heap, head))
 		return 0;
 	return walk->block(&block, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }
 
-int walk_heap(struct heap *heap, sh_block_fn *block, void *argument)
+int walk_heap(struct heap *heap, struct thread *reader, sh_block_fn *block, void *argument)
 {
 	struct walk walk = { .heap = heap, .block = block, .argument = argument };
 
-	return check_each_span(heap, walk_span, &walk);
+	return check_each_span(heap, reader, walk_span, &walk);
 }
 
 /* Stack. One walk over manual runs. */
@@ -613,9 +651,9 @@ static int walk_run(void *argument, uint64_t head)
 	return walk->pages(&pages, walk->argument) != 0 ? SH_ESTOPPED : 0;
 }
 
-int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument)
+int walk_manual(struct heap *heap, struct thread *reader, sh_pages_fn *pages, void *argument)
 {
 	struct manual_walk walk = { .heap = heap, .pages = pages, .argument = argument };
 
-	return check_each_span(heap, walk_run, &walk);
+	return check_each_span(heap, reader, walk_run, &walk);
 }

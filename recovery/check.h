@@ -19,15 +19,16 @@
 int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem, void *argument,
 	uint64_t *problems);
 
-/* Shows every live block in address order. 0 or SH_ESTOPPED. */
-int walk_heap(struct heap *heap, sh_block_fn *block, void *argument);
+/* Shows every live block in address order, in a read section of `reader` for each chunk; `reader` is the
+ * calling thread, or NULL when nobody else works on the heap, or may not be told. 0 or SH_ESTOPPED. */
+int walk_heap(struct heap *heap, struct thread *reader, sh_block_fn *block, void *argument);
 
-/* Shows every manual run in address order. 0 or SH_ESTOPPED. */
-int walk_manual(struct heap *heap, sh_pages_fn *pages, void *argument);
+/* Shows every manual run in the same way. 0 or SH_ESTOPPED. */
+int walk_manual(struct heap *heap, struct thread *reader, sh_pages_fn *pages, void *argument);
 
-/* Visits the heads of all spans and manual runs below the frontiers, in address order; stops when `visit` returns
+/* Visits the heads of all spans and manual runs below the frontiers, in the same way; stops when `visit` returns
  * non-zero, and returns that. */
-int check_each_span(const struct heap *heap, int (*visit)(void *argument, uint64_t head),
-	void *argument);
+int check_each_span(const struct heap *heap, struct thread *reader,
+	int (*visit)(void *argument, uint64_t head), void *argument);
 
 #endif

@@ -199,6 +199,12 @@ static uint64_t run_end_in_arena(uint64_t head, uint64_t npages)
 	return head + run_pages(run_clip(run_make(RUN_PLAIN, head, npages)));
 }
 
+static bool is_deferred_large(const struct heap *heap, uint64_t head,
+	const struct span_record *record)
+{
+	return record->purpose == SPAN_LARGE && !span_large_is_live(heap, head);
+}
+
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
  * end of the arena. */
 static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool next_is_manual,
@@ -213,8 +219,8 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 	if (fits && next_is_manual)
 		finish_cut(heap, head, next, &record);
 	if (fits && run_end_in_arena(head, record.pages) <= next) {
-		/* A log's run: the logs are settled. */
-		if (record.purpose == SPAN_LOG) {
+		/* A log's run: the logs are settled. A block in limbo: nobody reads. */
+		if (record.purpose == SPAN_LOG || is_deferred_large(heap, head, &record)) {
 			head_clear(heap, head);
 			return;
 		}

@@ -4,6 +4,7 @@
 
 #include "heap/log.h"
 #include "heap/manual.h"
+#include "heap/page_bits.h"
 #include "heap/span.h"
 
 static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its place");
@@ -11,6 +12,7 @@ static_assert(SIZE_CLASS_LIMIT == SH_STATS_CLASSES, "every size class has its pl
 /* Stack. One count of a heap. */
 struct count {
 	const struct heap *heap;
+	struct thread *reader; /* or NULL */
 	struct sh_stats *stats;
 };
 
@@ -20,7 +22,11 @@ static void add_objects(struct count *count, uint64_t head, const struct span_re
 {
 	const struct size_class *size_class = span_size_class(count->heap, record->span_class);
 	struct sh_class_stats *of = &count->stats->classes[record->span_class >> 1];
-	uint64_t blocks = size_class->objects - span_free_count(count->heap, head, size_class);
+	uint64_t blocks = 0;
+
+	for (unsigned word = 0; word < size_class->words; word++)
+		blocks += page_bits_count(span_live(count->heap, head, word) &
+			span_word_mask(size_class, word));
 
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(count->heap, head, record))
@@ -89,6 +95,19 @@ static uint64_t count_span(struct count *count, uint64_t head, uint64_t end)
 	return record.pages < end - head ? head + record.pages : end;
 }
 
+/* Its record stays what it is as long as it is looked at. */
+static uint64_t count_in_section(struct count *count, uint64_t head, uint64_t end)
+{
+	uint64_t next;
+
+	if (count->reader != NULL)
+		thread_begin_reading(count->reader);
+	next = count_span(count, head, end);
+	if (count->reader != NULL)
+		thread_end_reading(count->reader);
+	return next;
+}
+
 static void count_free(struct count *count, uint64_t first, uint64_t end)
 {
 	struct sh_stats *stats = count->stats;
@@ -123,7 +142,7 @@ static void count_arena(struct count *count, uint64_t arena)
 		count_free(count, page, head);
 		if (head == end)
 			return;
-		page = count_span(count, head, end);
+		page = count_in_section(count, head, end);
 	}
 }
 
@@ -159,15 +178,18 @@ static void count_logs(const struct heap *heap, struct sh_stats *stats)
 			stats->open_transactions++;
 }
 
-void stats_count(const struct heap *heap, struct sh_stats *stats)
+void stats_count(const struct heap *heap, struct thread *reader, struct sh_stats *stats)
 {
-	struct count count = { .heap = heap, .stats = stats };
+	struct count count = { .heap = heap, .reader = reader, .stats = stats };
+	bool visitor = reader != NULL && thread_enroll(reader);
 
 	stats->max_bytes = heap->max_bytes;
 	stats->page_bytes = PAGE_BYTES;
 	stats->metadata_bytes = heap_header_bytes(heap->max_bytes, heap->thread_slots);
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++)
 		count_arena(&count, arena);
+	if (visitor)
+		thread_stop_reading(reader);
 	sum_classes(heap, stats);
 	stats->fragmentation_ppm = fragmentation(stats);
 	count_logs(heap, stats);

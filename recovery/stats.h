@@ -13,7 +13,8 @@
 
 #include <spanheap.h>
 
-/* Fills in everything from `max_bytes` to `open_transactions`, and the classes; leaves the rest. */
-void stats_count(const struct heap *heap, struct sh_stats *stats);
+/* Fills in everything from `max_bytes` to `open_transactions`, and the classes; leaves the rest.
+ * `reader` is the calling thread, or NULL when nobody else works on the heap, or may not be told. */
+void stats_count(const struct heap *heap, struct thread *reader, struct sh_stats *stats);
 
 #endif

@@ -55,29 +55,29 @@ static_assert(offsetof(struct control_header, boot_id) == 72, "format");
 static_assert(offsetof(struct control_header, stamp) == 128, "format");
 static_assert(sizeof(struct control_header) <= CONTROL_RCU_OFFSET, "format");
 
-/* Control file. Grace periods (shm/rcu.h).
+/* Control file. Grace periods (shm/rcu.h). Their numbers stand above SECTION_NESTING_BITS.
  *
- * epoch: number of the last grace period that was begun, shifted by SECTION_NESTING_BITS, and 1.
- *	Incremented by whoever begins one.
+ * fenced: the last grace period that was begun and for which all readers' accesses are ordered, and 1
+ *	below it: a section that begins copies the word. Raised by anybody.
  * waiting: futex; 1 while somebody may sleep until a section ends.
  * fences: 1: readers order their own stores and loads; 0: who begins a grace period does that for
  *	them. Written when the file is laid.
- * fenced: the last grace period that was begun and for which all readers' accesses are ordered.
- * completed: the last one that is over. Both are raised by anybody, never lowered. */
+ * begun: the last one that was begun. Incremented by whoever begins one.
+ * completed: the last one that is over. Raised by anybody. */
 struct rcu_words {
 	/* --- read by every section that begins */
-	_Atomic uint64_t epoch;
+	_Atomic uint64_t fenced;
 	_Atomic uint32_t waiting;
 	uint32_t fences;
 	uint64_t reserved0[6];
 	/* --- */
-	_Atomic uint64_t fenced;
+	_Atomic uint64_t begun;
 	_Atomic uint64_t completed;
 	uint64_t reserved1[6];
 };
 
 static_assert(sizeof(struct rcu_words) == 128, "format");
-static_assert(offsetof(struct rcu_words, fenced) == 64, "another line than the readers'");
+static_assert(offsetof(struct rcu_words, begun) == 64, "another line than the readers'");
 
 #define SECTION_NESTING_BITS 16
 #define SECTION_NESTING UINT64_C(0xffff)
@@ -110,7 +110,7 @@ static_assert(sizeof(struct process_slot) == 64, "format");
  * owner: 0 free -> THREAD_CLAIM|process -> the thread's tag -> 0. By CAS; the way back by the
  *	thread itself or by the slot's reaper.
  * process, liveness_tag: written by the thread before it stores its tag in owner.
- * section: the epoch at which the thread's read section began, and how deep it is nested in the low
+ * section: `fenced` when the thread's read section began, and how deep it is nested in the low
  *	SECTION_NESTING_BITS; 0 outside. Plain stores by the thread.
  * held, held_ns: for people to read: a value of `section` that held up a grace period, and when that
  *	was first seen. Written by whoever waits.

@@ -23,28 +23,19 @@ void rcu_view_init(struct rcu *rcu, char *control, uint32_t process_slots)
 void rcu_lay(const struct rcu *rcu, bool fences)
 {
 	/* 1 in the low bits: a section that copies the word is one level deep. */
-	atomic_store_explicit(&rcu->words->epoch, (UINT64_C(1) << SECTION_NESTING_BITS) | 1,
+	atomic_store_explicit(&rcu->words->fenced, (UINT64_C(1) << SECTION_NESTING_BITS) | 1,
+		memory_order_relaxed);
+	atomic_store_explicit(&rcu->words->begun, UINT64_C(1) << SECTION_NESTING_BITS,
 		memory_order_relaxed);
 	rcu->words->fences = fences ? 1 : 0;
 }
 
 /* --- readers ------------------------------------------------------------------------------- */
 
-struct sh_section rcu_section(const struct rcu *rcu, uint32_t slot)
-{
-	/* The header's functions are built on the compiler's atomics, C++ has no others in common. */
-	return (struct sh_section){
-		.word = (uint64_t *)(void *)&rcu->slots[slot].section,
-		.epoch = (const uint64_t *)(const void *)&rcu->words->epoch,
-		.waiting = (uint32_t *)(void *)&rcu->words->waiting,
-		.fences = rcu->words->fences,
-	};
-}
-
 void rcu_enroll(const struct rcu *rcu, uint32_t slot)
 {
 	atomic_fetch_or(&rcu->readers[slot / 64], UINT64_C(1) << (slot & 63));
-	/* Pairs with the fence in begin(), see F. */
+	/* Pairs with the fence in rcu_nobody_reads(), see F. */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -78,13 +69,14 @@ static bool is_later(uint64_t a, uint64_t b)
 	return (int64_t)((a - b) << SECTION_NESTING_BITS) > 0;
 }
 
-/* release: pairs with the acquire of who relies on it. */
+/* Raises a word to a grace period. release: pairs with the acquire of who relies on it. */
 static void raise(_Atomic uint64_t *mark, uint64_t epoch)
 {
 	uint64_t seen = atomic_load_explicit(mark, memory_order_relaxed);
+	uint64_t word = epoch << SECTION_NESTING_BITS | (seen & SECTION_NESTING);
 
-	while (is_later(epoch, seen) &&
-		!atomic_compare_exchange_weak_explicit(mark, &seen, epoch, memory_order_acq_rel,
+	while (is_later(epoch, epoch_of(seen)) &&
+		!atomic_compare_exchange_weak_explicit(mark, &seen, word, memory_order_acq_rel,
 			memory_order_relaxed))
 		;
 }
@@ -93,12 +85,14 @@ uint64_t rcu_tag(const struct rcu *rcu)
 {
 	/* The unlink comes before the load, see D. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return epoch_of(atomic_load_explicit(&rcu->words->epoch, memory_order_relaxed));
+	return epoch_of(atomic_load_explicit(&rcu->words->begun, memory_order_relaxed));
 }
 
 bool rcu_is_over(const struct rcu *rcu, uint64_t tag)
 {
-	return is_later(atomic_load_explicit(&rcu->words->completed, memory_order_acquire), tag);
+	return is_later(epoch_of(atomic_load_explicit(&rcu->words->completed,
+				memory_order_acquire)),
+		tag);
 }
 
 /* Words of `readers` that can have a bit set. acquire: pairs with the raise before a claim. */
@@ -108,10 +102,13 @@ static uint32_t reader_words(const struct rcu *rcu)
 		64;
 }
 
-static bool nobody_reads(const struct rcu *rcu)
+bool rcu_nobody_reads(const struct rcu *rcu)
 {
-	uint32_t words = reader_words(rcu);
+	uint32_t words;
 
+	/* Pairs with the fence in rcu_enroll(), see F. */
+	atomic_thread_fence(memory_order_seq_cst);
+	words = reader_words(rcu);
 	for (uint32_t i = 0; i < words; i++)
 		if (atomic_load(&rcu->readers[i]) != 0)
 			return false;
@@ -131,12 +128,11 @@ static int begin(const struct rcu *rcu, const struct system *system, uint64_t *e
 {
 	int error = 0;
 
-	*epoch = epoch_of(atomic_fetch_add(&rcu->words->epoch,
-			 UINT64_C(1) << SECTION_NESTING_BITS)) +
-		1;
+	*epoch =
+		epoch_of(atomic_fetch_add(&rcu->words->begun, UINT64_C(1) << SECTION_NESTING_BITS) +
+			(UINT64_C(1) << SECTION_NESTING_BITS));
 	/* Crash: a number that nobody waits for. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!nobody_reads(rcu))
+	if (!rcu_nobody_reads(rcu))
 		error = order_all(rcu, system);
 	if (error == 0)
 		raise(&rcu->words->fenced, *epoch);
@@ -191,7 +187,7 @@ enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint
 	if (rcu_is_over(rcu, tag))
 		return RCU_OVER;
 	/* acquire: the order_all() of whoever raised it comes before the look. */
-	epoch = atomic_load_explicit(&rcu->words->fenced, memory_order_acquire);
+	epoch = epoch_of(atomic_load_explicit(&rcu->words->fenced, memory_order_acquire));
 	if (!is_later(epoch, tag) && begin(rcu, system, &epoch) != 0)
 		return RCU_FAILED;
 	held_by = find_holder(rcu, epoch);

@@ -1,22 +1,23 @@
 /* rcu.h -- grace periods for readers in several processes
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A reader is in a section from sh_section_enter() to sh_section_leave() (spanheap.h): it stores the
- * epoch in the `section` word of its slot, and 0. Whoever unlinked something asks for a tag
- * (rcu_tag), and may reuse it when the grace period of that tag is over: then every section that
- * could have found it has ended. There is no lock and no queue, so nothing is left of a process that
- * dies while it waits, and any number may wait at a time.
+ * A reader is in a section from sh_section_enter() to sh_section_leave() (spanheap.h): it copies
+ * `fenced` into the `section` word of its slot, and stores 0 at the end. Whoever unlinked something asks
+ * for a tag (rcu_tag), and may reuse it when the grace period of that tag is over: then every section
+ * that could have found it has ended. There is no lock and no queue, so nothing is left of a process
+ * that dies while it waits, and any number may wait at a time.
  *
- *   A grace period E: epoch = E (an increment), order_all(), then a look at every reader:
- *   over when each is outside of a section, or in one with an epoch >= E.
+ *   A grace period E: begun = E (an increment), order_all(), fenced = E, then a look at every reader:
+ *   over when each is outside of a section, or in one that copied E or a later one.
  *
  * U: the unlink. S: a reader's store to its section word. R: its loads inside. M: the moment at which
  * order_all() acts on the reader's thread.
  * A. The look misses S: were S before M, the look, which is after M, would see it. So R comes after M,
  *    and U before: R sees the unlink. With fences: U, fence, look; S, fence, R: not both miss.
- * B. The look sees an epoch >= E: the reader's acquire load of the epoch read the increment, or a later
- *    one, and U comes before that.
- * C. The look sees an older epoch: waited for. A store of an old epoch that comes late holds up later
+ * B. The look sees E or a later one: the reader's acquire load read what was stored after order_all(), and
+ *    U comes before that. (It is not `begun` that is copied: whoever increments it next need not know the
+ *    U of a tag that was loaded meanwhile, where stores reach some processors before others.)
+ * C. The look sees an older one: waited for. A store of an old one that comes late holds up later
  *    grace periods, and never lets one pass.
  * D. Who unlinked is not who begins: the tag t is loaded after U, so the increment to t + 1 comes after
  *    U, too. A tag that is taken before the unlink is no tag.
@@ -27,14 +28,13 @@
  * G. A dead reader reads nothing. Its word counts all the same until its slot is reaped, because the log
  *    that the reaper settles may still name what the section protected.
  *
- * Read sections nest. Epochs are 48 bits: nine years of a million grace periods a second. */
+ * Read sections nest. Numbers have 48 bits: nine years of a million grace periods a second. */
 #ifndef SPANHEAP_RCU_H
 #define SPANHEAP_RCU_H
 
 #include "shm/control_layout.h"
 #include "shm/system.h"
 
-#include <spanheap.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,9 +59,6 @@ void rcu_view_init(struct rcu *rcu, char *control, uint32_t process_slots);
 /* Lays the words in a control file that nobody uses; `fences` as in struct rcu_words. */
 void rcu_lay(const struct rcu *rcu, bool fences);
 
-/* What a reader in the slot enters and leaves. */
-struct sh_section rcu_section(const struct rcu *rcu, uint32_t slot);
-
 /* Makes the slot one that is looked at: by its thread, before its first section. */
 void rcu_enroll(const struct rcu *rcu, uint32_t slot);
 
@@ -71,6 +68,10 @@ void rcu_withdraw(const struct rcu *rcu, uint32_t slot);
 
 /* Whether the slot's thread is in a section. */
 bool rcu_is_reading(const struct rcu *rcu, uint32_t slot);
+
+/* Whether nobody has ever read, but for those who gave their slots up: then whatever the caller unlinked
+ * so far is nobody's. A full fence. */
+bool rcu_nobody_reads(const struct rcu *rcu);
 
 /* The tag of everything that the caller unlinked so far. A full fence. */
 uint64_t rcu_tag(const struct rcu *rcu);

@@ -6,6 +6,7 @@
  * with the model. The workers (kill/worker.c) work, and record what they do in memory outside of the
  * heap (kill/shared.h). */
 #define _GNU_SOURCE
+#include "stress/kill/deaths.h"
 #include "stress/kill/supervisor.h"
 #include "stress/kill/tally.h"
 #include "stress/kill/watchdog.h"
@@ -47,6 +48,8 @@ static void expect_numbers(const struct options *options)
 	expect_reached(CHECK_ROLLED_FORWARD, atomic_load(&reported->rolled_forward), one);
 	expect_reached(CHECK_FINISHED, atomic_load(&reported->operations_finished), one);
 	expect_reached(CHECK_UNDONE, atomic_load(&reported->operations_undone), one);
+	if (!failed())
+		deaths_expect();
 }
 
 /* Every kind of round must have come up. */
@@ -76,6 +79,16 @@ static void print_summary(uint64_t longest)
 	say("%llu blocks were leaked in sh_alloc(), and freed; %llu times there was no space",
 		(unsigned long long)atomic_load(&shared->leaks),
 		(unsigned long long)atomic_load(&shared->out_of_memory));
+	say("%llu page runs were leaked in sh_pages_alloc(), and freed; of %llu deaths in "
+	    "sh_pages_free() %llu had freed",
+		(unsigned long long)atomic_load(&shared->leaked_runs),
+		(unsigned long long)(atomic_load(&shared->freed_runs) +
+			atomic_load(&shared->whole_runs)),
+		(unsigned long long)atomic_load(&shared->freed_runs));
+	say("%llu deaths in sh_realloc() left the old block, %llu the new one alone",
+		(unsigned long long)atomic_load(&shared->resizes_old),
+		(unsigned long long)atomic_load(&shared->resizes_new));
+	deaths_print();
 	say("longest time that one made no progress: %llu ms",
 		(unsigned long long)(longest / NS_PER_MS));
 }

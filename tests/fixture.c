@@ -228,7 +228,7 @@ uint64_t fixture_live_blocks(struct fixture *f)
 {
 	uint64_t count = 0;
 
-	walk_heap(f->heap, count_block, &count);
+	walk_heap(f->heap, NULL, count_block, &count);
 	return count;
 }
 
@@ -325,4 +325,11 @@ uint64_t random_next(struct random *random)
 uint64_t random_below(struct random *random, uint64_t limit)
 {
 	return random_next(random) % limit;
+}
+
+void random_sleep(struct random *random, uint64_t limit_us)
+{
+	struct timespec time = { .tv_nsec = (long)(random_below(random, limit_us) * 1000) };
+
+	nanosleep(&time, NULL);
 }

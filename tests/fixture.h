@@ -94,4 +94,7 @@ struct random random_seeded(const char *test);
 uint64_t random_next(struct random *random);
 uint64_t random_below(struct random *random, uint64_t limit);
 
+/* Sleeps for less than so many microseconds, at most a second. */
+void random_sleep(struct random *random, uint64_t limit_us);
+
 #endif

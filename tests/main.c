@@ -9,23 +9,32 @@
 #include <stdio.h>
 #include <string.h>
 
-int test_api_register(void);
+int test_blocks_register(void);
 int test_check_register(void);
+int test_damage_register(void);
+int test_deaths_register(void);
 int test_detached_register(void);
+int test_fork_register(void);
 int test_growth_register(void);
+int test_handle_register(void);
 int test_layout_register(void);
+int test_limits_register(void);
 int test_lock_register(void);
 int test_manual_register(void);
 int test_log_register(void);
+int test_mutex_register(void);
 int test_object_register(void);
 int test_open_register(void);
 int test_options_register(void);
 int test_page_index_register(void);
 int test_pages_register(void);
+int test_parked_register(void);
 int test_rcu_register(void);
 int test_read_register(void);
+int test_deferred_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
+int test_reading_register(void);
 int test_root_register(void);
 int test_run_register(void);
 int test_settle_register(void);
@@ -34,11 +43,13 @@ int test_size_class_register(void);
 int test_slot_register(void);
 int test_span_register(void);
 int test_stats_register(void);
+int test_thread_slots_register(void);
 int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
 int test_transaction_register(void);
 int test_urcu_register(void);
+int test_txn_register(void);
 
 /* A file of tests: its suites are registered by one function. */
 struct file {
@@ -55,6 +66,7 @@ static const struct file files[] = {
 	{ "rcu", test_rcu_register },
 	{ "page_index", test_page_index_register },
 	{ "pages", test_pages_register },
+	{ "parked", test_parked_register },
 	{ "growth", test_growth_register },
 	{ "span", test_span_register },
 	{ "manual", test_manual_register },
@@ -63,11 +75,21 @@ static const struct file files[] = {
 	{ "log", test_log_register },
 	{ "root", test_root_register },
 	{ "transaction", test_transaction_register },
+	{ "deferred", test_deferred_register },
 	{ "settle", test_settle_register },
 	{ "recover", test_recover_register },
 	{ "check", test_check_register },
 	{ "threads", test_threads_register },
-	{ "api", test_api_register },
+	{ "handle", test_handle_register },
+	{ "damage", test_damage_register },
+	{ "deaths", test_deaths_register },
+	{ "fork", test_fork_register },
+	{ "thread_slots", test_thread_slots_register },
+	{ "blocks", test_blocks_register },
+	{ "txn", test_txn_register },
+	{ "mutex", test_mutex_register },
+	{ "reading", test_reading_register },
+	{ "limits", test_limits_register },
 	{ "open", test_open_register },
 	{ "options", test_options_register },
 	{ "realloc", test_realloc_register },

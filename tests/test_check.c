@@ -471,7 +471,7 @@ static void test_walk(void)
 
 	span_commit_large(thread, log);
 	CU_ASSERT_EQUAL(object_free(&f->threads[1], freed), 0);
-	CU_ASSERT_EQUAL(walk_heap(f->heap, keep_block, &walked), 0);
+	CU_ASSERT_EQUAL(walk_heap(f->heap, NULL, keep_block, &walked), 0);
 	CU_ASSERT_EQUAL_FATAL(walked.count, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		const struct sh_block *block = &walked.blocks[i];
@@ -485,7 +485,7 @@ static void test_walk(void)
 		CU_ASSERT_EQUAL(block->kind, block->off == noscan ? SH_NOSCAN : 0);
 	}
 	walked = (struct walked){ .stop_at = 2 };
-	CU_ASSERT_EQUAL(walk_heap(f->heap, keep_block, &walked), SH_ESTOPPED);
+	CU_ASSERT_EQUAL(walk_heap(f->heap, NULL, keep_block, &walked), SH_ESTOPPED);
 	CU_ASSERT_EQUAL(walked.count, 2);
 	fixture_close(f);
 }

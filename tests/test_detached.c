@@ -7,39 +7,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Of api/handle.h; the contract says it, too. */
 #define IDLE 8u
-
-static struct sh_txn *begin(struct sh_heap *heap)
-{
-	struct sh_txn *txn;
-
-	CU_ASSERT_EQUAL_FATAL(sh_txn_begin(heap, SH_DETACHED, &txn), 0);
-	return txn;
-}
-
-/* A block of zeros of a page, named by the root "words". */
-static uint64_t *new_words(struct sh_heap *heap)
-{
-	sh_off off = sh_alloc_ex(heap, 4096, 0, SH_ZERO);
-
-	CU_ASSERT_EQUAL_FATAL(sh_root_set(heap, "words", off), 0);
-	return sh_ptr(heap, off);
-}
-
-static uint64_t *find_words(struct sh_heap *heap)
-{
-	sh_off off;
-
-	if (sh_root_get(heap, "words", &off) != 0)
-		abort();
-	return sh_ptr(heap, off);
-}
 
 static struct sh_stats stats_of(struct sh_heap *heap)
 {
@@ -54,13 +26,13 @@ static struct sh_stats stats_of(struct sh_heap *heap)
 static void test_begin_and_end(void)
 {
 	struct sh_heap *heap = files_new();
-	uint64_t *words = new_words(heap);
+	uint64_t *words = files_new_words(heap);
 	struct sh_txn *txn;
 	sh_off off;
 
 	CU_ASSERT_EQUAL(sh_txn_begin(heap, SH_DETACHED | 0x100, &txn), EINVAL);
 	CU_ASSERT_PTR_NULL(txn);
-	txn = begin(heap);
+	txn = files_begin(heap, SH_DETACHED);
 	off = sh_txn_alloc(txn, 100, SH_ZERO);
 	CU_ASSERT_NOT_EQUAL(off, 0);
 	/* Its user sees the block at once. */
@@ -73,7 +45,7 @@ static void test_begin_and_end(void)
 	CU_ASSERT_EQUAL(words[0], off);
 	CU_ASSERT_EQUAL(words[1], 7);
 	CU_ASSERT_EQUAL(sh_txn_commit(txn), EINVAL);
-	txn = begin(heap);
+	txn = files_begin(heap, SH_DETACHED);
 	CU_ASSERT_EQUAL(sh_txn_free(txn, off, 0), 0);
 	CU_ASSERT_EQUAL(sh_txn_free(txn, off, 0), SH_EDOUBLEFREE);
 	CU_ASSERT_NOT_EQUAL(sh_txn_alloc(txn, 40, 0), 0);
@@ -91,13 +63,13 @@ static void test_begin_and_end(void)
 static void test_many(void)
 {
 	struct sh_heap *heap = files_new();
-	uint64_t *words = new_words(heap);
+	uint64_t *words = files_new_words(heap);
 	struct sh_txn *txns[MANY];
 	struct sh_txn *own;
 
 	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0, &own), 0);
 	for (unsigned i = 0; i < MANY; i++) {
-		txns[i] = begin(heap);
+		txns[i] = files_begin(heap, SH_DETACHED);
 		CU_ASSERT_EQUAL(sh_txn_store(txns[i], &words[i],
 					sh_txn_alloc(txns[i], (size_t)8 << i % 16, 0)),
 			0);
@@ -125,7 +97,7 @@ static void test_slots_are_used_again(void)
 	struct sh_heap *heap = files_new();
 
 	for (int i = 0; i < 100; i++)
-		CU_ASSERT_EQUAL(sh_txn_commit(begin(heap)), 0);
+		CU_ASSERT_EQUAL(sh_txn_commit(files_begin(heap, SH_DETACHED)), 0);
 	CU_ASSERT_EQUAL(stats_of(heap).detached_slots, 1);
 	files_close(heap);
 }
@@ -148,27 +120,17 @@ static void *begin_in_thread(void *argument)
 	return txn;
 }
 
-static void *run_thread(void *(*body)(void *argument), void *argument)
-{
-	pthread_t thread;
-	void *result;
-
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, body, argument), 0);
-	pthread_join(thread, &result);
-	return result;
-}
-
 /* The threads of the parts come and go. */
 static void test_moves_between_threads(void)
 {
 	struct sh_heap *heap = files_new();
-	struct sh_txn *txn = run_thread(begin_in_thread, heap);
+	struct sh_txn *txn = files_run_thread(begin_in_thread, heap);
 	sh_off off;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(txn);
 	CU_ASSERT_NOT_EQUAL(sh_txn_alloc(txn, 200, 0), 0);
 	CU_ASSERT_EQUAL(sh_root_get(heap, "made", &off), SH_ENOTFOUND);
-	CU_ASSERT_PTR_NOT_NULL(run_thread(commit_in_thread, txn));
+	CU_ASSERT_PTR_NOT_NULL(files_run_thread(commit_in_thread, txn));
 	CU_ASSERT_EQUAL(sh_root_get(heap, "made", &off), 0);
 	CU_ASSERT_EQUAL(files_live_blocks(heap), 2);
 	files_close(heap);
@@ -177,7 +139,7 @@ static void test_moves_between_threads(void)
 static void test_close(void)
 {
 	struct sh_heap *heap = files_new();
-	struct sh_txn *txn = begin(heap);
+	struct sh_txn *txn = files_begin(heap, SH_DETACHED);
 	struct sh_heap *again;
 
 	CU_ASSERT_NOT_EQUAL(sh_txn_alloc(txn, 100, 0), 0);
@@ -206,24 +168,21 @@ static void *allocate_in_thread(void *argument)
 
 static void test_slots(void)
 {
-	struct sh_options options = files_options();
 	struct sh_txn *txns[FEW + 1];
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(0, FEW);
 	unsigned count = 0;
 
-	options.max_threads = FEW;
-	heap = files_new_with(&options);
 	while (count <= FEW && sh_txn_begin(heap, SH_DETACHED, &txns[count]) == 0)
 		count++;
 	/* One is the calling thread's. */
 	CU_ASSERT_EQUAL(count, FEW - 1);
 	CU_ASSERT_EQUAL(sh_txn_begin(heap, SH_DETACHED, &txns[FEW]), SH_ESLOTS);
 	CU_ASSERT_PTR_NULL(txns[FEW]);
-	CU_ASSERT_PTR_NULL(run_thread(allocate_in_thread, heap));
+	CU_ASSERT_PTR_NULL(files_run_thread(allocate_in_thread, heap));
 	for (unsigned i = 0; i < count; i++)
 		sh_txn_abort(txns[i]);
 	/* What is kept for later does not keep a thread out. */
-	CU_ASSERT_PTR_NOT_NULL(run_thread(allocate_in_thread, heap));
+	CU_ASSERT_PTR_NOT_NULL(files_run_thread(allocate_in_thread, heap));
 	files_expect_good(heap);
 	files_close(heap);
 }
@@ -247,8 +206,8 @@ static void use_in_child(void *argument)
 static void test_fork(void)
 {
 	struct sh_heap *heap = files_new();
-	struct sh_txn *txn = begin(heap);
-	struct sh_txn *idle = begin(heap);
+	struct sh_txn *txn = files_begin(heap, SH_DETACHED);
+	struct sh_txn *idle = files_begin(heap, SH_DETACHED);
 	sh_off off;
 
 	sh_txn_abort(idle);
@@ -280,13 +239,10 @@ static void expect_lost(void *argument)
 /* A child for which there is no process slot has no heap. */
 static void test_lost_child(void)
 {
-	struct sh_options options = files_options();
-	struct sh_heap *heap;
+	struct sh_heap *heap = files_new_of(1, 0);
 	struct sh_txn *txn;
 
-	options.max_processes = 1;
-	heap = files_new_with(&options);
-	txn = begin(heap);
+	txn = files_begin(heap, SH_DETACHED);
 	CU_ASSERT_EQUAL(files_run(expect_lost, heap), 0);
 	CU_ASSERT_EQUAL(sh_txn_commit(txn), 0);
 	files_close(heap);
@@ -297,7 +253,7 @@ static void test_lost_child(void)
 static void die_with_open_ones(void *unused)
 {
 	struct sh_heap *heap = files_child_open(0);
-	uint64_t *words = find_words(heap);
+	uint64_t *words = files_find_words(heap);
 	struct sh_txn *txns[3];
 
 	(void)unused;
@@ -312,7 +268,7 @@ static void die_with_open_ones(void *unused)
 
 static void expect_settled(struct sh_heap *heap)
 {
-	uint64_t *words = find_words(heap);
+	uint64_t *words = files_find_words(heap);
 
 	for (unsigned i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL(words[i] != 0, i == 1);
@@ -327,7 +283,7 @@ static void test_death(void)
 	struct sh_heap *heap = files_new();
 	struct sh_reap_report report;
 
-	new_words(heap);
+	files_new_words(heap);
 	CU_ASSERT_EQUAL(files_run(die_with_open_ones, NULL), SIGKILL);
 	CU_ASSERT_EQUAL(sh_reap(heap, &report), 0);
 	CU_ASSERT_EQUAL(report.rolled_back, 2);
@@ -341,7 +297,7 @@ static void test_death_of_all(void)
 	struct sh_heap *heap = files_new();
 	struct sh_reap_report report;
 
-	new_words(heap);
+	files_new_words(heap);
 	files_close(heap);
 	CU_ASSERT_EQUAL(files_run(die_with_open_ones, NULL), SIGKILL);
 	heap = files_open(0);
@@ -357,7 +313,7 @@ static void test_death_of_all(void)
 static void edit_under_the_mutex(void *unused)
 {
 	struct sh_heap *heap = files_child_open(0);
-	uint64_t *words = find_words(heap);
+	uint64_t *words = files_find_words(heap);
 	struct sh_mutex *mutex = (struct sh_mutex *)(void *)words;
 	char *ballast = mmap(NULL, BALLAST_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -387,7 +343,7 @@ static void test_death_under_a_mutex(void)
 {
 	struct random random = random_seeded("death under a mutex");
 	struct sh_heap *heap = files_new();
-	uint64_t *words = new_words(heap);
+	uint64_t *words = files_new_words(heap);
 	struct sh_mutex *mutex = (struct sh_mutex *)(void *)words;
 	unsigned inherited = 0;
 
@@ -457,7 +413,7 @@ static void test_threads(void)
 {
 	struct random random = random_seeded("threads");
 	struct sh_heap *heap = files_new();
-	uint64_t *words = new_words(heap);
+	uint64_t *words = files_new_words(heap);
 	struct worker workers[THREADS];
 	pthread_t threads[THREADS];
 

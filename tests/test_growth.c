@@ -66,12 +66,20 @@ static void test_reserve_arenas(void)
 	fixture_close(f);
 }
 
-static void test_reserve_disk_full(void)
+/* A heap of one arena whose first thread holds five pages. */
+static struct fixture *open_used(void)
 {
 	struct fixture *f = fixture_open(1, 1);
+
+	use(&f->threads[0], 5);
+	return f;
+}
+
+static void test_reserve_disk_full(void)
+{
+	struct fixture *f = open_used();
 	struct thread *thread = &f->threads[0];
 
-	use(thread, 5);
 	f->disk_full = true;
 	CU_ASSERT_EQUAL(growth_reserve(thread, 2 * CHUNK_PAGES), ENOSPC);
 	f->disk_full = false;
@@ -85,11 +93,9 @@ static void test_reserve_disk_full(void)
 /* What was in the way: the thread's own cache and limbo count as free. */
 static void test_reserve_gives_back(void)
 {
-	struct fixture *f = fixture_open(1, 1);
-	struct thread *thread = &f->threads[0];
+	struct fixture *f = open_used();
 
-	use(thread, 5);
-	CU_ASSERT_EQUAL(growth_reserve(thread, CHUNK_PAGES - 5), 0);
+	CU_ASSERT_EQUAL(growth_reserve(&f->threads[0], CHUNK_PAGES - 5), 0);
 	CU_ASSERT_EQUAL(backed_chunks(f), 1);
 	fixture_expect_good(f);
 	fixture_close(f);

@@ -195,10 +195,10 @@ static void test_control(void)
 	PIN(thread_slot, held, 40);
 	PIN(thread_slot, held_ns, 48);
 	PIN_SIZE(rcu_words, 128);
-	PIN(rcu_words, epoch, 0);
+	PIN(rcu_words, fenced, 0);
 	PIN(rcu_words, waiting, 8);
 	PIN(rcu_words, fences, 12);
-	PIN(rcu_words, fenced, 64);
+	PIN(rcu_words, begun, 64);
 	PIN(rcu_words, completed, 72);
 	CU_ASSERT_EQUAL(CONTROL_RCU_OFFSET, 1024);
 	CU_ASSERT_EQUAL(CONTROL_READERS_OFFSET, 4096);
@@ -212,14 +212,28 @@ static void test_control(void)
 
 static void test_derived(void)
 {
-	PIN_SIZE(derived_header, 4736);
+	PIN_SIZE(parked_sets, 64);
+	PIN(parked_sets, filling, 0);
+	PIN(parked_sets, tag, 8);
+	PIN(parked_sets, pages, 24);
+	PIN_SIZE(drain, 64);
+	PIN(drain, lock, 0);
+	PIN(drain, state, 8);
+	PIN(drain, tag, 16);
+	PIN(drain, count, 24);
+	PIN(drain, capacity, 32);
+	PIN(drain, next_page, 40);
+	PIN_SIZE(deferred_entry, 24);
+	PIN_SIZE(derived_header, 4864);
 	PIN(derived_header, page_lock, 0);
 	PIN(derived_header, journal_count, 8);
 	PIN(derived_header, journal, 64);
-	PIN(derived_header, growth_lock, 384);
-	PIN(derived_header, root_lock, 448);
-	PIN(derived_header, active, 512);
-	PIN(derived_header, recovery, 4608);
+	PIN(derived_header, parked, 384);
+	PIN(derived_header, drain, 448);
+	PIN(derived_header, growth_lock, 512);
+	PIN(derived_header, root_lock, 576);
+	PIN(derived_header, active, 640);
+	PIN(derived_header, recovery, 4736);
 	PIN_SIZE(control_place, 2048);
 	CU_ASSERT_EQUAL(CONTROL_PLACE_OFFSET, 8192 + 2048);
 	PIN_SIZE(recovery_record, 128);

@@ -503,11 +503,11 @@ static void test_walk(void)
 	fixture_block(&f->threads[0], 64);
 	run(&f->threads[0], 4, 0);
 	run(&f->threads[0], 30, RUN_IO);
-	CU_ASSERT_EQUAL(walk_manual(f->heap, see, &seen), 0);
+	CU_ASSERT_EQUAL(walk_manual(f->heap, NULL, see, &seen), 0);
 	CU_ASSERT_EQUAL(seen.runs, 2);
 	CU_ASSERT_EQUAL(seen.pages, 34);
 	CU_ASSERT_EQUAL(seen.io_pages, 30);
-	CU_ASSERT_EQUAL(walk_manual(f->heap, see, &seen), SH_ESTOPPED);
+	CU_ASSERT_EQUAL(walk_manual(f->heap, NULL, see, &seen), SH_ESTOPPED);
 	fixture_close(f);
 }
 

@@ -8,17 +8,17 @@
 #include "heap/heap.h"
 #include "recovery/superblock.h"
 #include "shm/byte_lock.h"
+#include "tests/content.h"
 #include "tests/fixture.h"
+#include "tests/heap_files.h"
+#include "tests/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <spanheap.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,26 +32,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_BYTES (UINT64_C(1) << 30)
-
-static char folder[64];
-static char path[96];
-static char control[128];
+/* Of the block in the heaps that files_make_closed() makes. */
+#define BLOCK_BYTES 100000u
 
 /* --- files --------------------------------------------------------------------------------- */
-
-static int open_at(const char *name, unsigned flags, struct sh_heap **heap)
-{
-	struct sh_options options = SH_OPTIONS_INIT;
-
-	options.max_size = MAX_BYTES;
-	return sh_open(name, flags, &options, heap);
-}
 
 static void expect_refused(const char *name, unsigned flags, int wanted)
 {
 	struct sh_heap *heap;
-	int error = open_at(name, flags, &heap);
+	int error = files_open_at(name, flags, &heap);
 
 	CU_ASSERT_EQUAL(error, wanted);
 	if (error != wanted)
@@ -71,133 +60,6 @@ static void expect_refused_always(const char *name, int wanted)
 	expect_refused(name, SH_SALVAGE, wanted);
 }
 
-__attribute__((format(printf, 1, 2))) static bool run_command(const char *format, ...)
-{
-	char command[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(command, sizeof(command), format, arguments);
-	va_end(arguments);
-	return system(command) == 0;
-}
-
-static void clear_folder(void)
-{
-	CU_ASSERT_TRUE(run_command("rm -rf %s/*", folder));
-}
-
-static unsigned count_files(void)
-{
-	char command[128];
-	unsigned count = 0;
-	FILE *list;
-
-	snprintf(command, sizeof(command), "ls -A %s | wc -l", folder);
-	list = popen(command, "r");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(list);
-	CU_ASSERT_EQUAL(fscanf(list, "%u", &count), 1);
-	pclose(list);
-	return count;
-}
-
-static uint64_t digest(const char *name)
-{
-	uint64_t hash = 0;
-	uint64_t words[512];
-	off_t at = 0;
-	int fd = open(name, O_RDONLY);
-	ssize_t got;
-
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 &&
-		(got = pread(fd, words, sizeof(words), at)) > 0) {
-		for (ssize_t i = 0; i < got / 8; i++)
-			if (words[i] != 0)
-				hash = (hash ^ words[i] ^ (uint64_t)(at / 8 + i)) *
-					UINT64_C(0x9e3779b97f4a7c15);
-		at += got;
-	}
-	close(fd);
-	return hash;
-}
-
-static uint64_t length_of(const char *name)
-{
-	struct stat status = { .st_size = 0 };
-
-	CU_ASSERT_EQUAL(stat(name, &status), 0);
-	return (uint64_t)status.st_size;
-}
-
-static void copy(const char *from, const char *to)
-{
-	CU_ASSERT_TRUE(run_command("cp --sparse=always %s %s", from, to));
-}
-
-static void make_heap(void)
-{
-	struct sh_heap *heap;
-	sh_off off;
-
-	clear_folder();
-	CU_ASSERT_EQUAL_FATAL(open_at(path, SH_CREATE | SH_EXCL, &heap), 0);
-	off = sh_alloc_ex(heap, 100000, 0, SH_ZERO);
-	CU_ASSERT(off != 0 && sh_root_set(heap, "a", off) == 0);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
-}
-
-static void expect_good(void)
-{
-	struct sh_heap *heap;
-	uint64_t problems = 1;
-	sh_off off;
-
-	CU_ASSERT_EQUAL(open_at(path, 0, &heap), 0);
-	if (heap == NULL)
-		return;
-	CU_ASSERT_EQUAL(sh_root_get(heap, "a", &off), 0);
-	CU_ASSERT(sh_usable_size(heap, off) >= 100000);
-	CU_ASSERT_EQUAL(sh_check(heap, 0, NULL, NULL, &problems), 0);
-	CU_ASSERT_EQUAL(problems, 0);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
-}
-
-/* --- children ------------------------------------------------------------------------------ */
-
-static int run(void (*body)(void))
-{
-	int status = -1;
-	pid_t child;
-
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		body();
-		_exit(0);
-	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-/* Ends a child that met what it must not meet. */
-static void require(bool condition, int line)
-{
-	if (condition)
-		return;
-	fprintf(stderr, "\n%s:%d: child: not so\n", __FILE__, line);
-	_exit(1);
-}
-
-static void die_with_heap_open(void)
-{
-	struct sh_heap *heap;
-
-	require(open_at(path, 0, &heap) == 0, __LINE__);
-	require(sh_alloc(heap, 1000) != 0, __LINE__);
-	kill(getpid(), SIGKILL);
-}
-
 /* --- no heap ------------------------------------------------------------------------------- */
 
 static void test_devices(void)
@@ -205,47 +67,47 @@ static void test_devices(void)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	clear_folder();
+	files_empty(files_directory);
 	expect_refused_always("/dev/null", SH_EBADHEAP);
 	expect_refused_always("/dev/zero", SH_EBADHEAP);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/heap", folder);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/heap", files_directory);
 	CU_ASSERT_EQUAL(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	expect_refused_always(path, SH_EBADHEAP);
+	expect_refused_always(files_path, SH_EBADHEAP);
 	close(fd);
-	CU_ASSERT_EQUAL(count_files(), 1);
+	CU_ASSERT_EQUAL(files_count(), 1);
 }
 
 static void test_folders(void)
 {
-	char name[128];
+	char name[PATH_MAX];
 
-	clear_folder();
-	expect_refused_always(folder, EISDIR);
-	snprintf(name, sizeof(name), "%s/", folder);
+	files_empty(files_directory);
+	expect_refused_always(files_directory, EISDIR);
+	files_beside(name, "");
 	expect_refused(name, 0, EISDIR);
-	snprintf(name, sizeof(name), "%s/none/", folder);
+	files_beside(name, "none/");
 	expect_refused(name, SH_CREATE, ENOENT);
-	CU_ASSERT_EQUAL(count_files(), 0);
+	CU_ASSERT_EQUAL(files_count(), 0);
 }
 
 /* Every length at which something begins or ends. */
 static void test_lengths(void)
 {
-	uint64_t b = heap_superblock_b_offset(MAX_BYTES, DEFAULT_THREAD_SLOTS + 1);
+	uint64_t b = files_copy_b_offset();
 	uint64_t lengths[] = { 1, 7, 199, 200, 4096, SUPERBLOCK_STRIDE - 1, SUPERBLOCK_STRIDE,
 		SUPERBLOCK_STRIDE + RUNNING_BYTES, b - 1, b, b + 199, b + 200,
 		b + SUPERBLOCK_STRIDE, b + SUPERBLOCK_STRIDE + 4096, 0, 0 };
 
-	make_heap();
-	lengths[14] = length_of(path) / 2;
-	lengths[15] = length_of(path) - 8192;
+	files_make_closed(BLOCK_BYTES);
+	lengths[14] = length_of(files_path) / 2;
+	lengths[15] = length_of(files_path) - 8192;
 	for (size_t i = 0; i < LENGTH_OF(lengths); i++) {
-		make_heap();
-		CU_ASSERT_EQUAL(truncate(path, (off_t)lengths[i]), 0);
-		expect_refused(path, 0, SH_EBADHEAP);
-		expect_refused(path, SH_RDONLY, SH_EBADHEAP);
-		expect_refused(path, SH_CREATE, SH_EBADHEAP);
-		CU_ASSERT_EQUAL(length_of(path), lengths[i]);
+		files_make_closed(BLOCK_BYTES);
+		CU_ASSERT_EQUAL(truncate(files_path, (off_t)lengths[i]), 0);
+		expect_refused(files_path, 0, SH_EBADHEAP);
+		expect_refused(files_path, SH_RDONLY, SH_EBADHEAP);
+		expect_refused(files_path, SH_CREATE, SH_EBADHEAP);
+		CU_ASSERT_EQUAL(length_of(files_path), lengths[i]);
 	}
 }
 
@@ -286,22 +148,6 @@ static void change_roots(struct superblock *superblock)
 	superblock->root_count *= 2;
 }
 
-static void rewrite_superblock(void (*change)(struct superblock *superblock))
-{
-	uint64_t bytes = heap_header_bytes(MAX_BYTES, DEFAULT_THREAD_SLOTS + 1);
-	int fd = open(path, O_RDWR);
-	char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	struct superblock superblock;
-	int copies;
-
-	CU_ASSERT_FATAL(base != MAP_FAILED);
-	CU_ASSERT_EQUAL_FATAL(superblock_read(base, bytes, &superblock, &copies), 0);
-	change(&superblock);
-	superblock_write(base, &superblock);
-	munmap(base, bytes);
-	close(fd);
-}
-
 static void test_other_builds(void)
 {
 	static void (*const changes[])(struct superblock * superblock) = { change_format,
@@ -310,11 +156,11 @@ static void test_other_builds(void)
 	for (size_t i = 0; i < LENGTH_OF(changes); i++) {
 		uint64_t before;
 
-		make_heap();
-		rewrite_superblock(changes[i]);
-		before = digest(path);
-		expect_refused_always(path, SH_EVERSION);
-		CU_ASSERT_EQUAL(digest(path), before);
+		files_make_closed(BLOCK_BYTES);
+		files_rewrite_superblock(changes[i]);
+		before = digest_of(files_path);
+		expect_refused_always(files_path, SH_EVERSION);
+		CU_ASSERT_EQUAL(digest_of(files_path), before);
 	}
 }
 
@@ -323,40 +169,45 @@ static void test_other_builds(void)
 /* Copies the first `bytes` of the file `from` over the beginning of the heap. */
 static void overlay(const char *from, uint64_t bytes)
 {
-	CU_ASSERT_TRUE(run_command("dd if=%s of=%s bs=%llu count=1 conv=notrunc status=none", from,
-		path, (unsigned long long)bytes));
+	int fd = open(from, O_RDONLY);
+	char *head = malloc(bytes);
+
+	CU_ASSERT_FATAL(head != NULL && pread(fd, head, bytes, 0) == (ssize_t)bytes);
+	poke(files_path, 0, head, bytes);
+	free(head);
+	close(fd);
 }
 
 /* Copied from front to back, and opened when everything was copied that says when it was written. */
 static void test_mixture_of_clean_files(void)
 {
-	char before[128];
+	char before[PATH_MAX];
 	uint64_t bytes;
 
-	make_heap();
-	snprintf(before, sizeof(before), "%s/before", folder);
-	copy(path, before);
-	expect_good();
-	bytes = heap_header_bytes(MAX_BYTES, DEFAULT_THREAD_SLOTS + 1) + ARENA_HEAD_BYTES;
+	files_make_closed(BLOCK_BYTES);
+	files_beside(before, "before");
+	copy_file(files_path, before);
+	files_expect_opens(BLOCK_BYTES);
+	bytes = heap_header_bytes(FILES_MAX_BYTES, DEFAULT_THREAD_SLOTS + 1) + ARENA_HEAD_BYTES;
 	overlay(before, (bytes + 4095) / 4096 * 4096);
-	unlink(control);
-	expect_refused(path, 0, SH_ETORN);
-	expect_refused(path, SH_RDONLY, EROFS);
+	unlink(files_control);
+	expect_refused(files_path, 0, SH_ETORN);
+	expect_refused(files_path, SH_RDONLY, EROFS);
 	/* The whole of it is a clean file. */
-	CU_ASSERT_EQUAL(rename(before, path), 0);
-	expect_good();
+	CU_ASSERT_EQUAL(rename(before, files_path), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
 static void test_end_copy_cut_off(void)
 {
-	make_heap();
-	CU_ASSERT_EQUAL(truncate(path, (off_t)(length_of(path) - 4096)), 0);
-	expect_refused(path, SH_RDONLY, EROFS);
+	files_make_closed(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(truncate(files_path, (off_t)(length_of(files_path) - 4096)), 0);
+	expect_refused(files_path, SH_RDONLY, EROFS);
 	/* The control file proves that nothing else happened. */
-	expect_good();
-	CU_ASSERT_EQUAL(truncate(path, (off_t)(length_of(path) - 4096)), 0);
-	unlink(control);
-	expect_refused(path, 0, SH_ETORN);
+	files_expect_opens(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(truncate(files_path, (off_t)(length_of(files_path) - 4096)), 0);
+	unlink(files_control);
+	expect_refused(files_path, 0, SH_ETORN);
 }
 
 /* While the heap is in use what is behind its last chunk reads as zeros. */
@@ -368,14 +219,14 @@ static void test_end_copy_is_wiped(void)
 	struct sh_heap *heap;
 	int fd;
 
-	make_heap();
-	fd = open(path, O_RDONLY);
+	files_make_closed(BLOCK_BYTES);
+	fd = open(files_path, O_RDONLY);
 	CU_ASSERT_EQUAL(pread(fd, &superblock, sizeof(superblock), 0), (ssize_t)sizeof(superblock));
 	CU_ASSERT_NOT_EQUAL_FATAL(superblock.end_copy, 0);
 	CU_ASSERT_EQUAL(pread(fd, found, sizeof(found), (off_t)superblock.end_copy),
 		(ssize_t)sizeof(found));
 	CU_ASSERT_EQUAL(memcmp(found, &superblock, sizeof(found)), 0);
-	CU_ASSERT_EQUAL_FATAL(open_at(path, 0, &heap), 0);
+	CU_ASSERT_EQUAL_FATAL(files_open_at(files_path, 0, &heap), 0);
 	CU_ASSERT_EQUAL(pread(fd, found, sizeof(found), (off_t)superblock.end_copy),
 		(ssize_t)sizeof(found));
 	CU_ASSERT_EQUAL(memcmp(found, zeros, sizeof(found)), 0);
@@ -404,7 +255,8 @@ static void look_at_sync(const void *address, size_t bytes)
 	sync_seen.bytes = bytes;
 	memcpy(&sync_seen.first, address, sizeof(sync_seen.first));
 	fd = open(sync_seen.watched, O_RDONLY);
-	sync_seen.end_copy_whole = pread(fd, &end, sizeof(end), (off_t)(length_of(path) - 4096)) ==
+	sync_seen.end_copy_whole =
+		pread(fd, &end, sizeof(end), (off_t)(length_of(files_path) - 4096)) ==
 			(ssize_t)sizeof(end) &&
 		end.magic == SUPERBLOCK_MAGIC && end.clean == 1;
 	close(fd);
@@ -423,9 +275,9 @@ static void test_mark_is_synced_first(void)
 {
 	struct sh_heap *heap;
 
-	make_heap();
-	sync_seen.watched = path;
-	CU_ASSERT_EQUAL(open_at(path, 0, &heap), 0);
+	files_make_closed(BLOCK_BYTES);
+	sync_seen.watched = files_path;
+	CU_ASSERT_EQUAL(files_open_at(files_path, 0, &heap), 0);
 	sync_seen.watched = NULL;
 	CU_ASSERT_EQUAL(sync_seen.calls, 1);
 	CU_ASSERT(sync_seen.bytes >= sizeof(struct superblock));
@@ -446,24 +298,25 @@ static bool is_root(void)
 	return false;
 }
 
-static void open_as_nobody(void)
+static void open_as_nobody(void *unused)
 {
 	struct sh_heap *heap;
 
-	require(setgid(65534) == 0 && setuid(65534) == 0, __LINE__);
-	require(open_at(path, 0, &heap) == EACCES, __LINE__);
-	require(open_at(path, SH_SALVAGE, &heap) == EACCES, __LINE__);
-	require(open_at(path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0, __LINE__);
+	(void)unused;
+	REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
+	REQUIRE(files_open_at(files_path, 0, &heap) == EACCES);
+	REQUIRE(files_open_at(files_path, SH_SALVAGE, &heap) == EACCES);
+	REQUIRE(files_open_at(files_path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0);
 }
 
 static void test_read_only_file(void)
 {
 	if (!is_root())
 		return;
-	make_heap();
-	CU_ASSERT_EQUAL(chmod(path, 0444), 0);
-	CU_ASSERT_EQUAL(run(open_as_nobody), 0);
-	expect_good();
+	files_make_closed(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(chmod(files_path, 0444), 0);
+	CU_ASSERT_EQUAL(files_run(open_as_nobody, NULL), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* The heap file may be written, but there is no place for a control file. */
@@ -473,42 +326,40 @@ static void test_read_only_folder(void)
 
 	if (!is_root())
 		return;
-	make_heap();
-	before = digest(path);
-	CU_ASSERT_EQUAL(chmod(path, 0666), 0);
-	CU_ASSERT_EQUAL(run(open_as_nobody), 0);
-	CU_ASSERT_EQUAL(digest(path), before);
-	CU_ASSERT_EQUAL(count_files(), 2);
-	expect_good();
+	files_make_closed(BLOCK_BYTES);
+	before = digest_of(files_path);
+	CU_ASSERT_EQUAL(chmod(files_path, 0666), 0);
+	CU_ASSERT_EQUAL(files_run(open_as_nobody, NULL), 0);
+	CU_ASSERT_EQUAL(digest_of(files_path), before);
+	CU_ASSERT_EQUAL(files_count(), 2);
+	files_expect_opens(BLOCK_BYTES);
 }
 
-static void open_on_read_only_mount(void)
+static void open_on_read_only_mount(void *unused)
 {
 	struct sh_heap *heap;
-	char name[128];
+	char name[PATH_MAX];
 
-	snprintf(name, sizeof(name), "%s/other", folder);
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-		mount(folder, folder, NULL, MS_BIND, NULL) != 0 ||
-		mount("none", folder, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0)
-		_exit(77);
-	require(open_at(path, 0, &heap) == EROFS, __LINE__);
-	require(open_at(name, SH_CREATE, &heap) == EROFS, __LINE__);
-	require(open_at(path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0, __LINE__);
+	(void)unused;
+	files_beside(name, "other");
+	if (!mounts_own() || mount(files_directory, files_directory, NULL, MS_BIND, NULL) != 0 ||
+		mount("none", files_directory, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0)
+		_exit(FILES_SKIP);
+	REQUIRE(files_open_at(files_path, 0, &heap) == EROFS);
+	REQUIRE(files_open_at(name, SH_CREATE, &heap) == EROFS);
+	REQUIRE(files_open_at(files_path, SH_RDONLY, &heap) == 0 && sh_close(heap) == 0);
 }
 
 static void test_read_only_mount(void)
 {
 	int status;
 
-	make_heap();
-	status = run(open_on_read_only_mount);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-		printf("SKIPPED, cannot mount: ");
+	files_make_closed(BLOCK_BYTES);
+	status = files_run(open_on_read_only_mount, NULL);
+	if (files_skipped(status, "cannot mount"))
 		return;
-	}
 	CU_ASSERT_EQUAL(status, 0);
-	expect_good();
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* --- file systems that lack something ------------------------------------------------------ */
@@ -536,79 +387,81 @@ static bool forbid(unsigned number, unsigned argument, unsigned low, unsigned hi
 static void expect_not_supported(void)
 {
 	struct sh_heap *heap;
-	char name[128];
+	char name[PATH_MAX];
 
-	snprintf(name, sizeof(name), "%s/other", folder);
-	require(open_at(name, SH_CREATE, &heap) == ENOTSUP, __LINE__);
-	require(access(name, F_OK) != 0, __LINE__);
-	require(open_at(path, 0, &heap) == ENOTSUP, __LINE__);
+	files_beside(name, "other");
+	REQUIRE(files_open_at(name, SH_CREATE, &heap) == ENOTSUP);
+	REQUIRE(access(name, F_OK) != 0);
+	REQUIRE(files_open_at(files_path, 0, &heap) == ENOTSUP);
 }
 
-static void open_without_locks(void)
+static void open_without_locks(void *unused)
 {
 	struct sh_heap *heap;
 
+	(void)unused;
 	if (!forbid(SYS_fcntl, 1, F_OFD_GETLK, F_OFD_SETLKW, EINVAL))
-		_exit(77);
-	require(open_at(path, SH_RDONLY, &heap) == ENOTSUP, __LINE__);
-	require(open_at(path, 0, &heap) == ENOTSUP, __LINE__);
+		_exit(FILES_SKIP);
+	REQUIRE(files_open_at(files_path, SH_RDONLY, &heap) == ENOTSUP);
+	REQUIRE(files_open_at(files_path, 0, &heap) == ENOTSUP);
 }
 
-static void open_without_lock_server(void)
+static void open_without_lock_server(void *unused)
 {
 	struct sh_heap *heap;
 
+	(void)unused;
 	if (!forbid(SYS_fcntl, 1, F_OFD_GETLK, F_OFD_SETLKW, ENOLCK))
-		_exit(77);
-	require(open_at(path, 0, &heap) == ENOTSUP, __LINE__);
+		_exit(FILES_SKIP);
+	REQUIRE(files_open_at(files_path, 0, &heap) == ENOTSUP);
 }
 
-static void open_without_fallocate(void)
+static void open_without_fallocate(void *unused)
 {
+	(void)unused;
 	if (!forbid(SYS_fallocate, 1, 0, 0, EOPNOTSUPP))
-		_exit(77);
+		_exit(FILES_SKIP);
 	expect_not_supported();
 }
 
 static void test_lacking_file_systems(void)
 {
-	static void (*const lacks[])(void) = { open_without_locks, open_without_lock_server,
+	static void (*const lacks[])(void *unused) = { open_without_locks, open_without_lock_server,
 		open_without_fallocate };
 
-	make_heap();
+	files_make_closed(BLOCK_BYTES);
 	for (size_t i = 0; i < LENGTH_OF(lacks); i++) {
-		uint64_t before = digest(path);
-		int status = run(lacks[i]);
+		uint64_t before = digest_of(files_path);
+		int status = files_run(lacks[i], NULL);
 
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-			printf("SKIPPED, no seccomp filters: ");
+		if (files_skipped(status, "no seccomp filters"))
 			return;
-		}
 		CU_ASSERT_EQUAL(status, 0);
-		CU_ASSERT_EQUAL(digest(path), before);
-		CU_ASSERT_EQUAL(count_files(), 2);
+		CU_ASSERT_EQUAL(digest_of(files_path), before);
+		CU_ASSERT_EQUAL(files_count(), 2);
 	}
-	expect_good();
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* A file system without files that have no name: the older way to make a heap. */
-static void create_with_a_name(void)
+static void create_with_a_name(void *unused)
 {
 	unsigned nameless = O_TMPFILE | O_RDWR | O_CLOEXEC;
 	struct sh_heap *heap;
-	char name[128];
+	char name[PATH_MAX];
 	int fd;
 
+	(void)unused;
 	if (!forbid(SYS_openat, 2, nameless, nameless, EOPNOTSUPP))
-		_exit(77);
-	snprintf(name, sizeof(name), "%s.spanheap-new", path);
+		_exit(FILES_SKIP);
+	files_beside(name, "heap.spanheap-new");
 	/* What a creator left that was killed. */
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	require(fd >= 0 && write(fd, "half", 4) == 4 && close(fd) == 0, __LINE__);
-	require(open_at(path, SH_CREATE | SH_EXCL, &heap) == 0, __LINE__);
-	require(sh_close(heap) == 0, __LINE__);
-	require(access(name, F_OK) != 0, __LINE__);
-	require(open_at(path, SH_CREATE | SH_EXCL, &heap) == EEXIST, __LINE__);
+	REQUIRE(fd >= 0 && write(fd, "half", 4) == 4 && close(fd) == 0);
+	REQUIRE(files_open_at(files_path, SH_CREATE | SH_EXCL, &heap) == 0);
+	REQUIRE(sh_close(heap) == 0);
+	REQUIRE(access(name, F_OK) != 0);
+	REQUIRE(files_open_at(files_path, SH_CREATE | SH_EXCL, &heap) == EEXIST);
 }
 
 static void test_create_with_a_name(void)
@@ -616,15 +469,13 @@ static void test_create_with_a_name(void)
 	struct sh_heap *heap;
 	int status;
 
-	clear_folder();
-	status = run(create_with_a_name);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-		printf("SKIPPED, no seccomp filters: ");
+	files_empty(files_directory);
+	status = files_run(create_with_a_name, NULL);
+	if (files_skipped(status, "no seccomp filters"))
 		return;
-	}
 	CU_ASSERT_EQUAL(status, 0);
-	CU_ASSERT_EQUAL(count_files(), 2);
-	CU_ASSERT_EQUAL(open_at(path, 0, &heap), 0);
+	CU_ASSERT_EQUAL(files_count(), 2);
+	CU_ASSERT_EQUAL(files_open_at(files_path, 0, &heap), 0);
 	if (heap != NULL)
 		CU_ASSERT_EQUAL(sh_close(heap), 0);
 }
@@ -637,122 +488,119 @@ static void test_control_file_rights(void)
 	struct stat status;
 	mode_t mask;
 
-	make_heap();
-	CU_ASSERT_EQUAL(chmod(path, 0664), 0);
+	files_make_closed(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(chmod(files_path, 0664), 0);
 	mask = umask(0077);
-	CU_ASSERT_EQUAL(open_at(path, 0, &heap), 0);
+	CU_ASSERT_EQUAL(files_open_at(files_path, 0, &heap), 0);
 	umask(mask);
-	CU_ASSERT_EQUAL(stat(control, &status), 0);
+	CU_ASSERT_EQUAL(stat(files_control, &status), 0);
 	CU_ASSERT_EQUAL(status.st_mode & 07777, 0664);
 	CU_ASSERT_EQUAL(sh_close(heap), 0);
 	if (!is_root())
 		return;
-	CU_ASSERT_EQUAL(chown(path, 65534, 65534), 0);
-	expect_good();
-	CU_ASSERT_EQUAL(stat(control, &status), 0);
+	CU_ASSERT_EQUAL(chown(files_path, 65534, 65534), 0);
+	files_expect_opens(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(stat(files_control, &status), 0);
 	CU_ASSERT(status.st_uid == 65534 && status.st_gid == 65534);
 }
 
 /* Others may write it than may write the heap. */
 static void test_wide_control_file(void)
 {
-	make_heap();
-	CU_ASSERT(WIFSIGNALED(run(die_with_heap_open)));
-	CU_ASSERT_EQUAL(chmod(control, 0602), 0);
-	expect_refused(path, 0, SH_ECONTROL);
-	CU_ASSERT_EQUAL(chmod(control, 0660), 0);
-	expect_refused(path, 0, SH_ECONTROL);
+	files_make_closed(BLOCK_BYTES);
+	CU_ASSERT(WIFSIGNALED(files_run(files_die_inside, NULL)));
+	CU_ASSERT_EQUAL(chmod(files_control, 0602), 0);
+	expect_refused(files_path, 0, SH_ECONTROL);
+	CU_ASSERT_EQUAL(chmod(files_control, 0660), 0);
+	expect_refused(files_path, 0, SH_ECONTROL);
 	if (geteuid() == 0) {
-		CU_ASSERT_EQUAL(chmod(control, 0600), 0);
-		CU_ASSERT_EQUAL(chown(control, 65534, 0), 0);
-		expect_refused(path, 0, SH_ECONTROL);
-		CU_ASSERT_EQUAL(chown(control, 0, 0), 0);
+		CU_ASSERT_EQUAL(chmod(files_control, 0600), 0);
+		CU_ASSERT_EQUAL(chown(files_control, 65534, 0), 0);
+		expect_refused(files_path, 0, SH_ECONTROL);
+		CU_ASSERT_EQUAL(chown(files_control, 0, 0), 0);
 	}
-	CU_ASSERT_EQUAL(chmod(control, 0400), 0);
-	expect_good();
+	CU_ASSERT_EQUAL(chmod(files_control, 0400), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* Links, folders and leftovers where the control file should be. */
 static void test_control_file_in_the_way(void)
 {
-	char victim[128];
-	char left[160];
+	char victim[PATH_MAX];
+	char left[PATH_MAX + 8];
 	uint64_t before;
 
-	make_heap();
-	snprintf(victim, sizeof(victim), "%s/victim", folder);
-	snprintf(left, sizeof(left), "%s.new", control);
-	copy(path, victim);
-	before = digest(victim);
-	unlink(control);
-	CU_ASSERT_EQUAL(symlink(victim, control), 0);
+	files_make_closed(BLOCK_BYTES);
+	files_beside(victim, "victim");
+	files_beside(left, "heap-shm.new");
+	copy_file(files_path, victim);
+	before = digest_of(victim);
+	unlink(files_control);
+	CU_ASSERT_EQUAL(symlink(victim, files_control), 0);
 	CU_ASSERT_EQUAL(symlink(victim, left), 0);
-	expect_good();
-	CU_ASSERT_EQUAL(digest(victim), before);
+	files_expect_opens(BLOCK_BYTES);
+	CU_ASSERT_EQUAL(digest_of(victim), before);
 	CU_ASSERT_EQUAL(access(left, F_OK), -1);
-	unlink(control);
-	CU_ASSERT_EQUAL(mkdir(control, 0700), 0);
-	expect_refused(path, 0, EISDIR);
-	rmdir(control);
-	CU_ASSERT_EQUAL(mkfifo(control, 0600), 0);
-	expect_good();
+	unlink(files_control);
+	CU_ASSERT_EQUAL(mkdir(files_control, 0700), 0);
+	expect_refused(files_path, 0, EISDIR);
+	rmdir(files_control);
+	CU_ASSERT_EQUAL(mkfifo(files_control, 0600), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* Copies of both files, side by side: of a heap in use they may be torn. */
 static void test_copies_of_both_files(void)
 {
-	char other[128];
-	char other_control[160];
+	char other[PATH_MAX];
+	char other_control[PATH_MAX + 8];
 
-	make_heap();
-	CU_ASSERT(WIFSIGNALED(run(die_with_heap_open)));
-	snprintf(other, sizeof(other), "%s/other", folder);
-	snprintf(other_control, sizeof(other_control), "%s-shm", other);
-	copy(path, other);
-	copy(control, other_control);
+	files_make_closed(BLOCK_BYTES);
+	CU_ASSERT(WIFSIGNALED(files_run(files_die_inside, NULL)));
+	files_beside(other, "other");
+	files_beside(other_control, "other-shm");
+	copy_file(files_path, other);
+	copy_file(files_control, other_control);
 	expect_refused(other, 0, SH_ETORN);
 	/* Moved, they are the same files. */
-	CU_ASSERT_EQUAL(rename(path, other), 0);
-	CU_ASSERT_EQUAL(rename(control, other_control), 0);
-	CU_ASSERT_EQUAL(rename(other, path), 0);
-	CU_ASSERT_EQUAL(rename(other_control, control), 0);
-	expect_good();
+	CU_ASSERT_EQUAL(rename(files_path, other), 0);
+	CU_ASSERT_EQUAL(rename(files_control, other_control), 0);
+	CU_ASSERT_EQUAL(rename(other, files_path), 0);
+	CU_ASSERT_EQUAL(rename(other_control, files_control), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
-static void allocate_in_child(struct sh_heap *heap)
+static void allocate(void *heap)
 {
-	int status = -1;
-	pid_t child = fork();
-
-	if (child == 0)
-		_exit(sh_alloc(heap, 1000) != 0 && sh_close(heap) == 0 ? 0 : 1);
-	require(waitpid(child, &status, 0) == child && status == 0, __LINE__);
+	REQUIRE(sh_alloc(heap, 1000) != 0);
+	REQUIRE(sh_close(heap) == 0);
 }
 
 /* By somebody who keeps no descriptions in reserve. */
-static void fork_without_control_file(void)
+static void fork_without_control_file(void *unused)
 {
 	struct sh_heap *heap;
 
-	require(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0), __LINE__);
-	require(open_at(path, 0, &heap) == 0, __LINE__);
-	require(unlink(control) == 0, __LINE__);
-	allocate_in_child(heap);
-	require(sh_close(heap) == 0, __LINE__);
+	(void)unused;
+	REQUIRE(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0));
+	REQUIRE(files_open_at(files_path, 0, &heap) == 0);
+	REQUIRE(unlink(files_control) == 0);
+	REQUIRE(files_run(allocate, heap) == 0);
+	REQUIRE(sh_close(heap) == 0);
 }
 
 /* A child attaches by the files that its parent has open, whatever their names lead to. */
 static void test_fork_without_control_file(void)
 {
-	make_heap();
+	files_make_closed(BLOCK_BYTES);
 	if (geteuid() == 0) {
-		CU_ASSERT_EQUAL(chown(path, 65534, 65534), 0);
-		CU_ASSERT_EQUAL(chown(folder, 65534, 65534), 0);
+		CU_ASSERT_EQUAL(chown(files_path, 65534, 65534), 0);
+		CU_ASSERT_EQUAL(chown(files_directory, 65534, 65534), 0);
 	}
-	CU_ASSERT_EQUAL(run(fork_without_control_file), 0);
+	CU_ASSERT_EQUAL(files_run(fork_without_control_file, NULL), 0);
 	if (geteuid() == 0)
-		CU_ASSERT_EQUAL(chown(folder, 0, 0), 0);
-	expect_good();
+		CU_ASSERT_EQUAL(chown(files_directory, 0, 0), 0);
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* --- a lock that is kept ------------------------------------------------------------------- */
@@ -766,40 +614,39 @@ static bool has_tables_of_threads(void)
 #endif
 }
 
-static void keep_through_closefrom(void)
+static void keep_through_closefrom(void *unused)
 {
 	struct lock_holder holder;
 	bool held;
 	int fd;
 
+	(void)unused;
 	if (!has_tables_of_threads())
-		_exit(77);
-	fd = open(path, O_RDWR);
-	require(byte_lock_set(fd, BYTE_LOCK_EXCLUSIVE, BYTE_PROBE) == 0, __LINE__);
-	require(lock_holder_keep(&holder, fd, false) == 0, __LINE__);
-	require(holder.keeper != NULL, __LINE__);
-	require(close_range(3, ~0u, 0) == 0, __LINE__);
-	fd = open(path, O_RDWR);
-	require(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && held, __LINE__);
+		_exit(FILES_SKIP);
+	fd = open(files_path, O_RDWR);
+	REQUIRE(byte_lock_set(fd, BYTE_LOCK_EXCLUSIVE, BYTE_PROBE) == 0);
+	REQUIRE(lock_holder_keep(&holder, fd, false) == 0);
+	REQUIRE(holder.keeper != NULL);
+	REQUIRE(close_range(3, ~0u, 0) == 0);
+	fd = open(files_path, O_RDWR);
+	REQUIRE(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && held);
 	if (fork() == 0) {
 		lock_holder_forget(&holder);
 		_exit(0);
 	}
 	wait(NULL);
-	require(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && held, __LINE__);
+	REQUIRE(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && held);
 	lock_holder_drop(&holder);
-	require(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && !held, __LINE__);
+	REQUIRE(byte_lock_test(fd, BYTE_PROBE, &held) == 0 && !held);
 }
 
 static void test_kept_lock(void)
 {
 	int status;
 
-	make_heap();
-	status = run(keep_through_closefrom);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		printf("SKIPPED, no descriptor table for a thread: ");
-	else
+	files_make_closed(BLOCK_BYTES);
+	status = files_run(keep_through_closefrom, NULL);
+	if (!files_skipped(status, "no descriptor table for a thread"))
 		CU_ASSERT_EQUAL(status, 0);
 }
 
@@ -819,13 +666,13 @@ struct two_heaps {
 static struct two_heaps open_two(void)
 {
 	struct two_heaps two = { .heap = NULL };
-	char name[128];
+	char name[PATH_MAX];
 	sh_off off;
 
-	make_heap();
-	snprintf(name, sizeof(name), "%s/other", folder);
-	CU_ASSERT_EQUAL_FATAL(open_at(path, 0, &two.heap), 0);
-	CU_ASSERT_EQUAL_FATAL(open_at(name, SH_CREATE, &two.other), 0);
+	files_make_closed(BLOCK_BYTES);
+	files_beside(name, "other");
+	CU_ASSERT_EQUAL_FATAL(files_open_at(files_path, 0, &two.heap), 0);
+	CU_ASSERT_EQUAL_FATAL(files_open_at(name, SH_CREATE, &two.other), 0);
 	for (unsigned i = 0; i < 300; i++)
 		two.foreign = sh_alloc(two.other, 30 * PAGE_BYTES);
 	CU_ASSERT_NOT_EQUAL(two.foreign, 0);
@@ -854,7 +701,8 @@ static void expect_wrong_ones_refused(const struct two_heaps *two, struct sh_txn
 	size_t size)
 {
 	const sh_off wrong[] = { off + 1, off + 8, off - 8, off + size / 2 + 1, two->foreign, 8,
-		SUPERBLOCK_STRIDE, MAX_BYTES - 16, MAX_BYTES, UINT64_MAX, UINT64_MAX - 15 };
+		SUPERBLOCK_STRIDE, FILES_MAX_BYTES - 16, FILES_MAX_BYTES, UINT64_MAX,
+		UINT64_MAX - 15 };
 
 	for (size_t i = 0; i < LENGTH_OF(wrong); i++)
 		expect_all_refuse(two, txn, wrong[i], SH_EBADPTR);
@@ -914,27 +762,15 @@ static void test_wrong_frees(void)
 	}
 	CU_ASSERT_EQUAL(sh_close(two.other), 0);
 	CU_ASSERT_EQUAL(sh_close(two.heap), 0);
-	expect_good();
+	files_expect_opens(BLOCK_BYTES);
 }
 
 /* --- */
 
-static int make_folder(void)
+/* Others may look for files there. */
+static int enter(void)
 {
-	const char *parent = getenv("TMPDIR");
-
-	snprintf(folder, sizeof(folder), "%s/spanheap-open-XXXXXX",
-		parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-	if (mkdtemp(folder) == NULL || chmod(folder, 0755) != 0)
-		return -1;
-	snprintf(path, sizeof(path), "%s/heap", folder);
-	snprintf(control, sizeof(control), "%s-shm", path);
-	return 0;
-}
-
-static int remove_folder(void)
-{
-	return run_command("rm -rf %s", folder) ? 0 : -1;
+	return files_enter_disk() != 0 || chmod(files_directory, 0755) != 0 ? -1 : 0;
 }
 
 static CU_TestInfo tests[] = {
@@ -965,8 +801,8 @@ int test_open_register(void)
 {
 	CU_SuiteInfo suites[] = {
 		{ .pName = "open",
-			.pInitFunc = make_folder,
-			.pCleanupFunc = remove_folder,
+			.pInitFunc = enter,
+			.pCleanupFunc = files_leave,
 			.pTests = tests },
 		CU_SUITE_INFO_NULL,
 	};

@@ -2,13 +2,13 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "heap/heap_layout.h"
+#include "tests/content.h"
 #include "tests/fixture.h"
 #include "tests/heap_files.h"
 #include "tests/tool_runner.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,8 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char shm_path[PATH_MAX]; /* the control file beside the heap file */
-static char one_dir[PATH_MAX];  /* two for control files */
+static char one_dir[PATH_MAX]; /* two for control files */
 static char other_dir[PATH_MAX];
 
 static int enter(void)
@@ -27,27 +26,15 @@ static int enter(void)
 
 	if (files_enter() != 0 || mkdtemp(name) == NULL)
 		return -1;
-	files_beside(shm_path, "heap-shm");
 	snprintf(one_dir, sizeof(one_dir), "%s/one", name);
 	snprintf(other_dir, sizeof(other_dir), "%s/other", name);
 	return mkdir(one_dir, 0700) != 0 || mkdir(other_dir, 0700) != 0;
 }
 
-static void empty(const char *directory)
-{
-	DIR *entries = opendir(directory);
-	struct dirent *entry;
-
-	while (entries != NULL && (entry = readdir(entries)) != NULL)
-		unlinkat(dirfd(entries), entry->d_name, 0);
-	if (entries != NULL)
-		closedir(entries);
-}
-
 static int leave(void)
 {
-	empty(one_dir);
-	empty(other_dir);
+	files_empty(one_dir);
+	files_empty(other_dir);
 	rmdir(one_dir);
 	rmdir(other_dir);
 	*strrchr(one_dir, '/') = '\0';
@@ -96,21 +83,12 @@ static struct sh_heap *new_in(const char *directory)
 {
 	struct sh_options options = in(directory);
 
-	empty(one_dir);
-	empty(other_dir);
+	files_empty(one_dir);
+	files_empty(other_dir);
 	return files_new_with(&options);
 }
 
 /* --- control_dir --------------------------------------------------------------------------- */
-
-static void die_inside(void *unused)
-{
-	struct sh_heap *heap = files_child_open(0);
-
-	(void)unused;
-	REQUIRE(sh_root_set(heap, "died", sh_alloc(heap, 10)) == 0);
-	files_die();
-}
 
 static void use_and_leave(void *unused)
 {
@@ -139,14 +117,14 @@ static void test_found_by_all(void)
 	char path[PATH_MAX];
 	sh_off off;
 
-	CU_ASSERT_FALSE(is_there(shm_path));
+	CU_ASSERT_FALSE(is_there(files_control));
 	CU_ASSERT_EQUAL(files_in(one_dir, path), 1);
 	CU_ASSERT_EQUAL(files_run(use_and_leave, NULL), 0);
 	CU_ASSERT_EQUAL(sh_root_get(heap, "came", &off), 0);
 	CU_ASSERT_EQUAL(files_run(use_with_other_option, NULL), 0);
 	CU_ASSERT_EQUAL(sh_root_get(heap, "other", &off), 0);
 	CU_ASSERT_EQUAL(files_in(other_dir, path), 0);
-	CU_ASSERT_FALSE(is_there(shm_path));
+	CU_ASSERT_FALSE(is_there(files_control));
 	/* It grows there, too. */
 	CU_ASSERT_NOT_EQUAL(sh_alloc(heap, 2 * CHUNK_BYTES), 0);
 	files_expect_good(heap);
@@ -162,16 +140,16 @@ static void test_recovered_where_it_was(void)
 
 	files_close(heap);
 	for (int i = 0; i < 3; i++) {
-		/* Begins a run in one_dir, which die_inside() joins and survives. */
+		/* Begins a run in one_dir, which files_die_inside() joins and survives. */
 		CU_ASSERT_EQUAL_FATAL(open_in(one_dir, 0, &heap), 0);
-		CU_ASSERT_EQUAL(files_run(die_inside, NULL), SIGKILL);
+		CU_ASSERT_EQUAL(files_run(files_die_inside, NULL), SIGKILL);
 		files_close(heap);
 	}
 	CU_ASSERT_EQUAL(files_in(one_dir, path), 1);
 	CU_ASSERT_EQUAL_FATAL(open_in(NULL, 0, &heap), 0);
 	CU_ASSERT_EQUAL(sh_root_get(heap, "died", &off), 0);
 	/* It was clean, and who begins chooses. */
-	CU_ASSERT_TRUE(is_there(shm_path));
+	CU_ASSERT_TRUE(is_there(files_control));
 	files_close(heap);
 }
 
@@ -203,7 +181,7 @@ static void test_recovery(void)
 		/* The run goes on, and so does its control file. */
 		CU_ASSERT_EQUAL(files_in(one_dir, path), 1);
 		CU_ASSERT_EQUAL(files_in(other_dir, path), 0);
-		CU_ASSERT_FALSE(is_there(shm_path));
+		CU_ASSERT_FALSE(is_there(files_control));
 		EXPECT(0, "info", files_path);
 		files_close(heap);
 	}
@@ -254,20 +232,12 @@ static void test_moved(void)
 	files_close(heap);
 	/* Torn for good: SH_SALVAGE begins a run, and chooses. */
 	CU_ASSERT_EQUAL(files_run(die_in_a_run_of_its_own, one_dir), SIGKILL);
-	empty(one_dir);
-	empty(other_dir);
+	files_empty(one_dir);
+	files_empty(other_dir);
 	CU_ASSERT_EQUAL(open_in(other_dir, 0, &heap), SH_ETORN);
 	CU_ASSERT_EQUAL(open_in(other_dir, SH_SALVAGE, &heap), 0);
 	CU_ASSERT_EQUAL(files_in(other_dir, path), 1);
 	files_close(heap);
-}
-
-static void copy_file(const char *from, const char *to)
-{
-	char command[3 * PATH_MAX];
-
-	snprintf(command, sizeof(command), "cp --sparse=always '%.1000s' '%.1000s'", from, to);
-	CU_ASSERT_EQUAL(system(command), 0);
 }
 
 /* Copies have the heap's id, and control files of their own. */
@@ -310,7 +280,7 @@ static void test_bad_directories(void)
 	CU_ASSERT_EQUAL(open_in(longest, 0, &heap), 0);
 	files_close(heap);
 	CU_ASSERT_EQUAL(open_in("", 0, &heap), 0);
-	CU_ASSERT_TRUE(is_there(shm_path));
+	CU_ASSERT_TRUE(is_there(files_control));
 	files_close(heap);
 }
 

@@ -19,7 +19,7 @@
 struct world {
 	_Alignas(64) char control[CONTROL_HEADER_BYTES + 64 + SLOTS * sizeof(struct thread_slot)];
 	struct control_header *header;
-	struct rcu rcu;
+	struct heap heap; /* nothing of it but `rcu` is laid */
 	struct system system;
 	int order_error;
 	unsigned orders;
@@ -47,7 +47,7 @@ static void futex_wait(void *context, const uint32_t *word, uint32_t expected, u
 {
 	struct world *world = context;
 
-	CU_ASSERT_PTR_EQUAL(word, (const void *)&world->rcu.words->waiting);
+	CU_ASSERT_PTR_EQUAL(word, (const void *)&world->heap.rcu.words->waiting);
 	CU_ASSERT_EQUAL(expected, 1);
 	CU_ASSERT_TRUE(limit_ns > 0);
 	world->now_ns += limit_ns;
@@ -77,32 +77,32 @@ static struct world *world_of(bool fences)
 		.now_ns = now_ns,
 		.order_all = order_all,
 	};
-	rcu_view_init(&world.rcu, world.control, PROCESSES);
-	rcu_lay(&world.rcu, fences);
+	rcu_view_init(&world.heap.rcu, world.control, PROCESSES);
+	rcu_lay(&world.heap.rcu, fences);
 	for (uint32_t slot = 0; slot < SLOTS; slot++)
-		atomic_store(&world.rcu.slots[slot].owner, tag_make(slot, 1));
+		atomic_store(&world.heap.rcu.slots[slot].owner, tag_make(slot, 1));
 	return &world;
 }
 
 static struct sh_section enrolled(struct world *world, uint32_t slot)
 {
-	rcu_enroll(&world->rcu, slot);
-	return rcu_section(&world->rcu, slot);
+	rcu_enroll(&world->heap.rcu, slot);
+	return heap_section(&world->heap, slot);
 }
 
 static enum rcu_state poll(struct world *world, uint64_t tag)
 {
-	return rcu_poll(&world->rcu, &world->system, tag, NULL);
+	return rcu_poll(&world->heap.rcu, &world->system, tag, NULL);
 }
 
 static void test_nobody_reads(void)
 {
 	struct world *world = world_of(false);
-	uint64_t tag = rcu_tag(&world->rcu);
+	uint64_t tag = rcu_tag(&world->heap.rcu);
 
-	CU_ASSERT_FALSE(rcu_is_over(&world->rcu, tag));
+	CU_ASSERT_FALSE(rcu_is_over(&world->heap.rcu, tag));
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
-	CU_ASSERT_TRUE(rcu_is_over(&world->rcu, tag));
+	CU_ASSERT_TRUE(rcu_is_over(&world->heap.rcu, tag));
 	/* Nothing to order: no reader was there. */
 	CU_ASSERT_EQUAL(world->orders, 0);
 }
@@ -115,16 +115,16 @@ static void test_section_holds(uint32_t slot)
 	uint64_t tag;
 
 	sh_section_enter(&section);
-	tag = rcu_tag(&world->rcu);
-	CU_ASSERT_TRUE(rcu_is_reading(&world->rcu, slot));
-	CU_ASSERT_EQUAL(rcu_poll(&world->rcu, &world->system, tag, &holder), RCU_HELD);
+	tag = rcu_tag(&world->heap.rcu);
+	CU_ASSERT_TRUE(rcu_is_reading(&world->heap.rcu, slot));
+	CU_ASSERT_EQUAL(rcu_poll(&world->heap.rcu, &world->system, tag, &holder), RCU_HELD);
 	CU_ASSERT_EQUAL(holder, slot);
 	CU_ASSERT_EQUAL(world->orders, 1);
 	/* One order_all() is enough, however often one looks. */
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
 	CU_ASSERT_EQUAL(world->orders, 1);
 	sh_section_leave(&section);
-	CU_ASSERT_FALSE(rcu_is_reading(&world->rcu, slot));
+	CU_ASSERT_FALSE(rcu_is_reading(&world->heap.rcu, slot));
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
 	CU_ASSERT_EQUAL(world->orders, 1);
 }
@@ -144,13 +144,13 @@ static void test_later_section_does_not_hold(void)
 	uint64_t tag;
 
 	sh_section_enter(&old);
-	tag = rcu_tag(&world->rcu);
+	tag = rcu_tag(&world->heap.rcu);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
 	sh_section_enter(&later);
 	sh_section_leave(&old);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
 	/* What is unlinked now, the later one may have found. */
-	CU_ASSERT_EQUAL(poll(world, rcu_tag(&world->rcu)), RCU_HELD);
+	CU_ASSERT_EQUAL(poll(world, rcu_tag(&world->heap.rcu)), RCU_HELD);
 	sh_section_leave(&later);
 }
 
@@ -162,7 +162,7 @@ static void test_nesting(void)
 
 	sh_section_enter(&section);
 	sh_section_enter(&section);
-	tag = rcu_tag(&world->rcu);
+	tag = rcu_tag(&world->heap.rcu);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
 	sh_section_leave(&section);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
@@ -178,12 +178,12 @@ static void test_tag_after_grace_period(void)
 {
 	struct world *world = world_of(false);
 	struct sh_section section = enrolled(world, FIRST);
-	uint64_t before = rcu_tag(&world->rcu);
+	uint64_t before = rcu_tag(&world->heap.rcu);
 	uint64_t after;
 
 	CU_ASSERT_EQUAL(poll(world, before), RCU_OVER);
-	after = rcu_tag(&world->rcu);
-	CU_ASSERT_FALSE(rcu_is_over(&world->rcu, after));
+	after = rcu_tag(&world->heap.rcu);
+	CU_ASSERT_FALSE(rcu_is_over(&world->heap.rcu, after));
 	sh_section_enter(&section);
 	CU_ASSERT_EQUAL(poll(world, before), RCU_OVER);
 	CU_ASSERT_EQUAL(poll(world, after), RCU_HELD);
@@ -197,11 +197,11 @@ static void test_withdrawn(void)
 	uint64_t tag;
 
 	sh_section_enter(&section);
-	tag = rcu_tag(&world->rcu);
+	tag = rcu_tag(&world->heap.rcu);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
-	rcu_withdraw(&world->rcu, LAST);
+	rcu_withdraw(&world->heap.rcu, LAST);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
-	CU_ASSERT_EQUAL(atomic_load(&world->rcu.readers[LAST / 64]), 0);
+	CU_ASSERT_EQUAL(atomic_load(&world->heap.rcu.readers[LAST / 64]), 0);
 }
 
 static void test_fences(void)
@@ -212,7 +212,7 @@ static void test_fences(void)
 
 	CU_ASSERT_EQUAL(section.fences, 1);
 	sh_section_enter(&section);
-	tag = rcu_tag(&world->rcu);
+	tag = rcu_tag(&world->heap.rcu);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
 	sh_section_leave(&section);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
@@ -222,14 +222,14 @@ static void test_fences(void)
 static void test_order_fails(void)
 {
 	struct world *world = world_of(false);
-	uint64_t tag = rcu_tag(&world->rcu);
+	uint64_t tag = rcu_tag(&world->heap.rcu);
 
 	enrolled(world, FIRST);
 	world->order_error = EPERM;
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_FAILED);
-	CU_ASSERT_FALSE(rcu_is_over(&world->rcu, tag));
-	CU_ASSERT_NOT_EQUAL(rcu_wait(&world->rcu, &world->system, tag, NULL, NULL), 0);
-	CU_ASSERT_FALSE(rcu_is_over(&world->rcu, tag));
+	CU_ASSERT_FALSE(rcu_is_over(&world->heap.rcu, tag));
+	CU_ASSERT_NOT_EQUAL(rcu_wait(&world->heap.rcu, &world->system, tag, NULL, NULL), 0);
+	CU_ASSERT_FALSE(rcu_is_over(&world->heap.rcu, tag));
 	/* It did not count as begun. */
 	world->order_error = 0;
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
@@ -243,16 +243,16 @@ static void test_wrap(void)
 	uint64_t last = UINT64_C(0xffffffffffff);
 	uint64_t tag;
 
-	atomic_store(&world->rcu.words->epoch, last << SECTION_NESTING_BITS | 1);
-	atomic_store(&world->rcu.words->fenced, last);
-	atomic_store(&world->rcu.words->completed, last);
+	atomic_store(&world->heap.rcu.words->begun, last << SECTION_NESTING_BITS);
+	atomic_store(&world->heap.rcu.words->fenced, last << SECTION_NESTING_BITS | 1);
+	atomic_store(&world->heap.rcu.words->completed, last << SECTION_NESTING_BITS);
 	sh_section_enter(&section);
-	tag = rcu_tag(&world->rcu);
+	tag = rcu_tag(&world->heap.rcu);
 	CU_ASSERT_EQUAL(tag, last);
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_HELD);
 	sh_section_leave(&section);
 	sh_section_enter(&section);
-	CU_ASSERT_TRUE(rcu_is_reading(&world->rcu, FIRST));
+	CU_ASSERT_TRUE(rcu_is_reading(&world->heap.rcu, FIRST));
 	CU_ASSERT_EQUAL(poll(world, tag), RCU_OVER);
 	sh_section_leave(&section);
 }
@@ -272,10 +272,12 @@ static void test_wait(void)
 	waited_for = enrolled(world, MIDDLE);
 	sh_section_enter(&waited_for);
 	world->meanwhile = leave_at_third;
-	CU_ASSERT_EQUAL(rcu_wait(&world->rcu, &world->system, rcu_tag(&world->rcu), NULL, NULL), 0);
+	CU_ASSERT_EQUAL(rcu_wait(&world->heap.rcu, &world->system, rcu_tag(&world->heap.rcu), NULL,
+				NULL),
+		0);
 	CU_ASSERT_EQUAL(world->waits, 3);
 	/* Since when it held the others up is known. */
-	CU_ASSERT_EQUAL(atomic_load(&world->rcu.slots[MIDDLE].held_ns), 5);
+	CU_ASSERT_EQUAL(atomic_load(&world->heap.rcu.slots[MIDDLE].held_ns), 5);
 }
 
 static void settle(void *argument, uint32_t slot)
@@ -284,7 +286,7 @@ static void settle(void *argument, uint32_t slot)
 
 	CU_ASSERT_EQUAL(slot, MIDDLE);
 	world->settled++;
-	rcu_withdraw(&world->rcu, slot);
+	rcu_withdraw(&world->heap.rcu, slot);
 }
 
 static void test_dead_reader(void)
@@ -294,7 +296,8 @@ static void test_dead_reader(void)
 
 	sh_section_enter(&section);
 	world->dead = tag_make(MIDDLE, 1);
-	CU_ASSERT_EQUAL(rcu_wait(&world->rcu, &world->system, rcu_tag(&world->rcu), settle, world),
+	CU_ASSERT_EQUAL(rcu_wait(&world->heap.rcu, &world->system, rcu_tag(&world->heap.rcu),
+				settle, world),
 		0);
 	CU_ASSERT_EQUAL(world->settled, 1);
 }
@@ -313,7 +316,8 @@ static void test_reader_dies(void)
 
 	sh_section_enter(&section);
 	world->meanwhile = kill_at_third;
-	CU_ASSERT_EQUAL(rcu_wait(&world->rcu, &world->system, rcu_tag(&world->rcu), settle, world),
+	CU_ASSERT_EQUAL(rcu_wait(&world->heap.rcu, &world->system, rcu_tag(&world->heap.rcu),
+				settle, world),
 		0);
 	CU_ASSERT_EQUAL(world->settled, 1);
 	CU_ASSERT_EQUAL(world->waits, 3);

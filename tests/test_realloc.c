@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define LARGE_BYTES (SMALL_MAX_BYTES + 3 * PAGE_BYTES)
 
@@ -194,28 +192,10 @@ static void test_beside_a_transaction(void)
 
 /* --- sh_realloc_to() ----------------------------------------------------------------------- */
 
-/* A block with a word, named by the root "word". */
-static sh_off *new_word(struct sh_heap *heap)
-{
-	sh_off off = sh_alloc_ex(heap, 64, 0, SH_ZERO);
-
-	CU_ASSERT_EQUAL_FATAL(sh_root_set(heap, "word", off), 0);
-	return sh_ptr(heap, off);
-}
-
-static sh_off *find_word(struct sh_heap *heap)
-{
-	sh_off off;
-
-	if (sh_root_get(heap, "word", &off) != 0)
-		abort();
-	return sh_ptr(heap, off);
-}
-
 static void test_to(void)
 {
 	struct sh_heap *heap = files_new();
-	sh_off *word = new_word(heap);
+	sh_off *word = files_new_words(heap);
 	sh_off bad = 12345;
 	sh_off off = sh_realloc_to(heap, word, 100);
 
@@ -246,7 +226,7 @@ static void resize_for_ever(void *argument)
 {
 	struct sh_heap *heap = files_child_open(0);
 	struct random random = { .state = (uint64_t)(uintptr_t)argument };
-	sh_off *word = find_word(heap);
+	sh_off *word = files_find_words(heap);
 
 	for (;;) {
 		size_t size = 16 + (size_t)random_below(&random, 2 * LARGE_BYTES);
@@ -261,7 +241,7 @@ static void test_to_loses_nothing(void)
 {
 	struct random random = random_seeded("realloc_to loses nothing");
 	struct sh_heap *heap = files_new();
-	sh_off *word = new_word(heap);
+	sh_off *word = files_new_words(heap);
 
 	CU_ASSERT_FATAL(sh_realloc_to(heap, word, 16) != 0);
 	paint(heap, *word, 16, 1);
@@ -284,16 +264,16 @@ static void test_to_loses_nothing(void)
 static void test_read_only(void)
 {
 	struct sh_heap *heap = files_new();
-	sh_off *word = new_word(heap);
+	sh_off *word = files_new_words(heap);
 	sh_off off = sh_alloc_to(heap, word, 100, 0);
 
 	files_close(heap);
 	heap = files_open(SH_RDONLY);
 	CU_ASSERT_EQUAL(sh_realloc(heap, off, 200), 0);
 	CU_ASSERT_EQUAL(errno, EROFS);
-	CU_ASSERT_EQUAL(sh_realloc_to(heap, find_word(heap), 200), 0);
+	CU_ASSERT_EQUAL(sh_realloc_to(heap, files_find_words(heap), 200), 0);
 	CU_ASSERT_EQUAL(errno, EROFS);
-	CU_ASSERT_EQUAL(*find_word(heap), off);
+	CU_ASSERT_EQUAL(*files_find_words(heap), off);
 	files_close(heap);
 }
 

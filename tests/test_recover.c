@@ -110,6 +110,24 @@ static char *copy_image(const struct fixture *f, uint64_t bytes)
 	return copy;
 }
 
+/* The heap file is as it was when it was copied; frees the copy. */
+static void expect_same_image(const struct fixture *f, char *before, uint64_t bytes)
+{
+	char *now = copy_image(f, bytes);
+
+	CU_ASSERT_EQUAL(memcmp(before, now, bytes), 0);
+	free(before);
+	free(now);
+}
+
+/* Fills the heap, and leaves nothing with its threads. */
+static void fill_and_give_back(struct fixture *f, struct random *random, unsigned steps)
+{
+	fill(f, random, steps);
+	for (unsigned i = 0; i < THREADS; i++)
+		fixture_give_back(&f->threads[i]);
+}
+
 static void test_twice_the_same(void)
 {
 	struct random random = random_seeded("recovered twice");
@@ -118,7 +136,6 @@ static void test_twice_the_same(void)
 	uint64_t spans;
 	uint64_t free_pages;
 	char *once;
-	char *twice;
 
 	fill(f, &random, 500);
 	leave_logs(f);
@@ -136,10 +153,7 @@ static void test_twice_the_same(void)
 	CU_ASSERT_EQUAL(f->image.thread.counts.operations_undone, 0);
 	CU_ASSERT_EQUAL(f->image.recovery.spans, spans);
 	CU_ASSERT_EQUAL(fixture_free_pages(f), free_pages);
-	twice = copy_image(f, bytes);
-	CU_ASSERT_EQUAL(memcmp(once, twice, bytes), 0);
-	free(once);
-	free(twice);
+	expect_same_image(f, once, bytes);
 	fixture_attach(f, 0);
 	fixture_expect_good(f);
 	fixture_close(f);
@@ -152,18 +166,12 @@ static void test_clean_is_left_alone(void)
 	struct fixture *f = fixture_open(1, THREADS);
 	uint64_t bytes;
 	char *before;
-	char *after;
 
-	fill(f, &random, 300);
-	for (unsigned i = 0; i < THREADS; i++)
-		fixture_give_back(&f->threads[i]);
+	fill_and_give_back(f, &random, 300);
 	bytes = atomic_load(&f->backed_end);
 	before = copy_image(f, bytes);
 	CU_ASSERT_EQUAL(fixture_reopen(f, 0), 0);
-	after = copy_image(f, bytes);
-	CU_ASSERT_EQUAL(memcmp(before, after, bytes), 0);
-	free(before);
-	free(after);
+	expect_same_image(f, before, bytes);
 	fixture_close(f);
 }
 
@@ -176,9 +184,7 @@ static void test_free_pages_derived(void)
 	uint64_t *words;
 	uint64_t bytes;
 
-	fill(f, &random, 2000);
-	for (unsigned i = 0; i < THREADS; i++)
-		fixture_give_back(&f->threads[i]);
+	fill_and_give_back(f, &random, 2000);
 	bytes = (atomic_load(&f->heap->published[0]) << CHUNK_PAGES_SHIFT) / 8;
 	pages = fixture_free_pages(f);
 	words = malloc(bytes);

@@ -166,16 +166,24 @@ static void retire(void *argument)
 	retired++;
 }
 
+/* The intent to give the root "a", which is 16, the value 48. */
+static struct log_entry pinned(struct thread *thread, struct name name)
+{
+	struct log_entry entry = { .kind = LOG_ROOT, .after = 48 };
+
+	CU_ASSERT_EQUAL(set(thread, name, 16), 0);
+	CU_ASSERT_EQUAL(root_pin(thread, name.words, &entry.where), 0);
+	return entry;
+}
+
 /* Applied once, also when a death repeats it; and never over a later change. */
 static void test_apply_once(void)
 {
 	struct fixture *f = fixture_open(1, 1);
 	struct thread *thread = &f->threads[0];
 	struct name name = named("a");
-	struct log_entry entry = { .kind = LOG_ROOT, .after = 48 };
+	struct log_entry entry = pinned(thread, name);
 
-	CU_ASSERT_EQUAL(set(thread, name, 16), 0);
-	CU_ASSERT_EQUAL(root_pin(thread, name.words, &entry.where), 0);
 	retired = 0;
 	root_apply(thread, &entry, retire, thread->log);
 	CU_ASSERT_EQUAL(get(f, name), 48);
@@ -192,10 +200,8 @@ static void test_apply_noted(void)
 	struct fixture *f = fixture_open(1, 1);
 	struct thread *thread = &f->threads[0];
 	struct name name = named("a");
-	struct log_entry entry = { .kind = LOG_ROOT, .after = 48 };
+	struct log_entry entry = pinned(thread, name);
 
-	CU_ASSERT_EQUAL(set(thread, name, 16), 0);
-	CU_ASSERT_EQUAL(root_pin(thread, name.words, &entry.where), 0);
 	entry.before = atomic_load(&f->heap->roots[entry.where].sequence) + 1;
 	root_apply(thread, &entry, retire, thread->log);
 	CU_ASSERT_EQUAL(get(f, name), 48);

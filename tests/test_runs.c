@@ -1,93 +1,39 @@
 /* test_runs.c -- page runs and reserved space through the public functions, on a file
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "heap/heap.h"
 #include "tests/fixture.h"
+#include "tests/heap_files.h"
+#include "tests/places.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <spanheap.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MAX_BYTES (UINT64_C(4) << ARENA_BYTES_SHIFT)
 
-static char directory[200];
-static char path[256];
-
-static int use(const char *parent)
-{
-	snprintf(directory, sizeof(directory), "%s/spanheap-runs-XXXXXX", parent);
-	if (mkdtemp(directory) == NULL)
-		return -1;
-	snprintf(path, sizeof(path), "%s/heap", directory);
-	return 0;
-}
-
-static int use_disk(void)
-{
-	const char *parent = getenv("TMPDIR");
-
-	return use(parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-}
-
-static int use_memory(void)
-{
-	return use("/dev/shm");
-}
-
-static void remove_heap(void)
-{
-	char control[300];
-
-	snprintf(control, sizeof(control), "%s-shm", path);
-	unlink(control);
-	unlink(path);
-}
-
-static int leave(void)
-{
-	remove_heap();
-	return rmdir(directory);
-}
-
-static struct sh_heap *open_heap(unsigned flags)
-{
-	struct sh_options options = SH_OPTIONS_INIT;
-	struct sh_heap *heap = NULL;
-
-	options.max_size = MAX_BYTES;
-	CU_ASSERT_EQUAL_FATAL(sh_open(path, flags, &options, &heap), 0);
-	return heap;
-}
-
 static struct sh_heap *new_heap(void)
 {
-	remove_heap();
-	return open_heap(SH_CREATE | SH_EXCL);
+	struct sh_options options = files_options();
+
+	options.max_size = MAX_BYTES;
+	return files_new_with(&options);
 }
 
-static void expect_good(struct sh_heap *heap)
-{
-	uint64_t problems = 0;
-
-	CU_ASSERT_EQUAL(sh_check(heap, 0, NULL, NULL, &problems), 0);
-	CU_ASSERT_EQUAL(problems, 0);
-}
-
+/* The heap and its control file are all that is left. */
 static void close_good(struct sh_heap *heap)
 {
-	expect_good(heap);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
+	files_expect_good(heap);
+	files_close(heap);
+	CU_ASSERT_EQUAL(files_count(), 2);
 }
 
 static uint64_t disk_bytes(void)
 {
 	struct stat status;
 
-	CU_ASSERT_EQUAL(stat(path, &status), 0);
+	CU_ASSERT_EQUAL(stat(files_path, &status), 0);
 	return (uint64_t)status.st_blocks * 512;
 }
 
@@ -118,15 +64,6 @@ static struct shown walk(struct sh_heap *heap)
 	return shown;
 }
 
-static int count_block(const struct sh_block *block, void *argument)
-{
-	uint64_t *count = argument;
-
-	(void)block;
-	++*count;
-	return 0;
-}
-
 static bool is_filled(const struct sh_heap *heap, sh_off off, uint64_t bytes, int with)
 {
 	const char *at = sh_ptr(heap, off);
@@ -143,15 +80,13 @@ static void test_pages(void)
 {
 	struct sh_heap *heap = new_heap();
 	sh_off off = sh_pages_alloc(heap, 10, SH_IO);
-	uint64_t blocks = 0;
 
 	CU_ASSERT_NOT_EQUAL_FATAL(off, 0);
 	CU_ASSERT_EQUAL(off % PAGE_BYTES, 0);
 	memset(sh_ptr(heap, off), 1, 10 * PAGE_BYTES);
 	CU_ASSERT_EQUAL(sh_free(heap, off), SH_EBADPTR);
 	CU_ASSERT_EQUAL(sh_usable_size(heap, off), 0);
-	CU_ASSERT_EQUAL(sh_walk(heap, count_block, &blocks), 0);
-	CU_ASSERT_EQUAL(blocks, 0);
+	CU_ASSERT_EQUAL(files_live_blocks(heap), 0);
 	CU_ASSERT_EQUAL(walk(heap).pages, 10);
 	CU_ASSERT_EQUAL(walk(heap).flags, SH_IO);
 	CU_ASSERT_EQUAL(sh_pages_free(heap, off + 2 * PAGE_BYTES, 3), 0);
@@ -188,8 +123,8 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(sh_pages_free(heap, UINT64_MAX - PAGE_BYTES + 1, 1), SH_EBADPTR);
 	CU_ASSERT_EQUAL(sh_pages_free(heap, off, SIZE_MAX), SH_EBADPTR);
 	CU_ASSERT_EQUAL(walk(heap).pages, 4);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
-	heap = open_heap(SH_RDONLY);
+	files_close(heap);
+	heap = files_open(SH_RDONLY);
 	errno = 0;
 	CU_ASSERT_EQUAL(sh_pages_alloc(heap, 1, 0), 0);
 	CU_ASSERT_EQUAL(errno, EROFS);
@@ -197,7 +132,7 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(sh_reserve(heap, 1), EROFS);
 	CU_ASSERT_EQUAL(walk(heap).pages, 4);
 	CU_ASSERT_EQUAL(sh_usable_size(heap, off), 0);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
+	files_close(heap);
 }
 
 static void test_huge(void)
@@ -215,20 +150,23 @@ static void test_huge(void)
 	close_good(heap);
 }
 
+static void die_with_a_run(void *argument)
+{
+	struct sh_heap *heap = argument;
+	sh_off off = sh_pages_alloc(heap, 6, SH_IO);
+
+	REQUIRE(off != 0);
+	memset(sh_ptr(heap, off), 7, 6 * PAGE_BYTES);
+	files_die();
+}
+
 /* A run stays when its holder is killed, as it was and listed as a target of I/O. */
 static void test_killed(void)
 {
 	struct sh_heap *heap = new_heap();
-	pid_t child = fork();
 	struct shown shown;
 
-	if (child == 0) {
-		sh_off off = sh_pages_alloc(heap, 6, SH_IO);
-
-		memset(sh_ptr(heap, off), 7, 6 * PAGE_BYTES);
-		kill(getpid(), SIGKILL);
-	}
-	waitpid(child, NULL, 0);
+	CU_ASSERT_EQUAL(files_run(die_with_a_run, heap), SIGKILL);
 	CU_ASSERT_EQUAL(sh_reap(heap, NULL), 0);
 	shown = walk(heap);
 	CU_ASSERT_EQUAL(shown.runs, 1);
@@ -245,8 +183,8 @@ static void test_reopened(void)
 	sh_off off = sh_pages_alloc(heap, 6, SH_IO);
 
 	memset(sh_ptr(heap, off), 7, 6 * PAGE_BYTES);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
-	heap = open_heap(0);
+	files_close(heap);
+	heap = files_open(0);
 	CU_ASSERT_EQUAL(walk(heap).pages, 6);
 	CU_ASSERT_TRUE(is_filled(heap, off, 6 * PAGE_BYTES, 7));
 	CU_ASSERT_EQUAL(sh_pages_free(heap, off, 6), 0);
@@ -321,16 +259,16 @@ static void test_arenas(void)
 	CU_ASSERT_EQUAL(sh_txn_begin(heap, 0, &txn), 0);
 	CU_ASSERT_EQUAL(sh_txn_store(txn, sh_ptr(heap, word), 7), 0);
 	CU_ASSERT_EQUAL(sh_txn_commit(txn), 0);
-	CU_ASSERT_EQUAL(sh_close(heap), 0);
-	heap = open_heap(0);
+	files_close(heap);
+	heap = files_open(0);
 	CU_ASSERT_EQUAL(*(uint64_t *)sh_ptr(heap, word), 7);
 	CU_ASSERT(sh_usable_size(heap, off) >= ARENA_BYTES + 100);
-	expect_good(heap);
+	files_expect_good(heap);
 	CU_ASSERT_TRUE(disk_bytes() >= ARENA_BYTES);
 	CU_ASSERT_EQUAL(sh_free(heap, off), 0);
 	/* What lay in the first arena stays. */
 	CU_ASSERT_TRUE(disk_bytes() <= before + ARENA_BYTES);
-	expect_good(heap);
+	files_expect_good(heap);
 	off = sh_pages_alloc(heap, ARENA_PAGES, SH_ZERO);
 	CU_ASSERT_NOT_EQUAL_FATAL(off, 0);
 	CU_ASSERT_EQUAL(sh_pages_free(heap, off, ARENA_PAGES - 1), ENOTSUP);
@@ -352,17 +290,5 @@ static CU_TestInfo tests[] = {
 
 int test_runs_register(void)
 {
-	CU_SuiteInfo suites[] = {
-		{ .pName = "page runs, on disk",
-			.pInitFunc = use_disk,
-			.pCleanupFunc = leave,
-			.pTests = tests },
-		{ .pName = "page runs, in memory",
-			.pInitFunc = use_memory,
-			.pCleanupFunc = leave,
-			.pTests = tests },
-		CU_SUITE_INFO_NULL,
-	};
-
-	return CU_register_suites(suites) == CUE_SUCCESS ? 0 : -1;
+	return places_register("page runs", tests, NULL);
 }

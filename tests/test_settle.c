@@ -180,6 +180,23 @@ static void expect_back(struct scene *s)
 	expect_settled(s);
 }
 
+/* Each way, from every stage of what the dead did last. */
+static void each_stage(unsigned last, void (*play)(unsigned stage, enum way way))
+{
+	for (unsigned stage = 0; stage <= last; stage++)
+		for (unsigned way = 0; way < WAYS; way++)
+			play(stage, (enum way)way);
+}
+
+/* Each way, committed or not. */
+static void each_end(void (*play)(enum log_state state, enum way way))
+{
+	for (unsigned way = 0; way < WAYS; way++) {
+		play(LOG_COMMITTED, (enum way)way);
+		play(LOG_OPEN, (enum way)way);
+	}
+}
+
 /* Each way, whoever's block is freed. */
 static void each_way(void (*play)(struct scene *s, enum way way))
 {
@@ -494,9 +511,7 @@ static void play_free_large(unsigned stage, enum way way)
 
 static void test_free_large(void)
 {
-	for (unsigned stage = 0; stage <= LARGE_STAGES; stage++)
-		for (unsigned way = 0; way < WAYS; way++)
-			play_free_large(stage, (enum way)way);
+	each_stage(LARGE_STAGES, play_free_large);
 }
 
 /* Another thread freed the block first (the user's error): it is not freed twice. */
@@ -547,10 +562,7 @@ static void play_many_large(enum log_state state, enum way way)
 
 static void test_many_large(void)
 {
-	for (unsigned way = 0; way < WAYS; way++) {
-		play_many_large(LOG_COMMITTED, (enum way)way);
-		play_many_large(LOG_OPEN, (enum way)way);
-	}
+	each_end(play_many_large);
 }
 
 /* --- allocations under way ------------------------------------------------------------------- */
@@ -602,9 +614,7 @@ static void play_alloc_large(unsigned stage, enum way way)
 
 static void test_alloc_large(void)
 {
-	for (unsigned stage = 0; stage <= 3; stage++)
-		for (unsigned way = 0; way < WAYS; way++)
-			play_alloc_large(stage, (enum way)way);
+	each_stage(3, play_alloc_large);
 }
 
 /* Rollback of a large block that died in it, at every stage. */
@@ -627,9 +637,7 @@ static void play_rollback_large(unsigned stage, enum way way)
 
 static void test_rollback_large(void)
 {
-	for (unsigned stage = 0; stage <= LARGE_STAGES; stage++)
-		for (unsigned way = 0; way < WAYS; way++)
-			play_rollback_large(stage, (enum way)way);
+	each_stage(LARGE_STAGES, play_rollback_large);
 }
 
 /* --- extensions ------------------------------------------------------------------------------ */
@@ -666,10 +674,7 @@ static void play_long_log(enum log_state state, enum way way)
 
 static void test_long_log(void)
 {
-	for (unsigned way = 0; way < WAYS; way++) {
-		play_long_log(LOG_COMMITTED, (enum way)way);
-		play_long_log(LOG_OPEN, (enum way)way);
-	}
+	each_end(play_long_log);
 }
 
 /* An extension in the making: prepared; named; with its head bit; with its intent closed. */
@@ -697,9 +702,7 @@ static void play_extension(unsigned stage, enum way way)
 static void test_extension(void)
 {
 	/* With a head bit and no name is no state: the name comes first. */
-	for (unsigned stage = 0; stage <= 3; stage++)
-		for (unsigned way = 0; way < WAYS; way++)
-			play_extension(stage, (enum way)way);
+	each_stage(3, play_extension);
 }
 
 /* An extension that goes back after the log is EMPTY. */
@@ -731,9 +734,7 @@ static void play_release_extension(unsigned stage, enum way way)
 
 static void test_release_extension(void)
 {
-	for (unsigned stage = 0; stage <= 4; stage++)
-		for (unsigned way = 0; way < WAYS; way++)
-			play_release_extension(stage, (enum way)way);
+	each_stage(4, play_release_extension);
 }
 
 /* --- reapers --------------------------------------------------------------------------------- */

@@ -45,7 +45,7 @@ static struct sh_stats count(const struct fixture *f)
 {
 	struct sh_stats stats = SH_STATS_INIT;
 
-	stats_count(f->heap, &stats);
+	stats_count(f->heap, NULL, &stats);
 	expect_sums(&stats);
 	return stats;
 }

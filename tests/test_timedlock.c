@@ -6,27 +6,19 @@
 #include "tests/heap_files.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 
 #define MS UINT64_C(1000000)
 
-/* A block of zeros, whose first 16 bytes are a mutex, named by the root "mutex". */
+/* The words of the heap begin with a mutex. */
 static struct sh_mutex *new_mutex(struct sh_heap *heap)
 {
-	sh_off off = sh_alloc_ex(heap, 64, 0, SH_ZERO);
-
-	CU_ASSERT_EQUAL_FATAL(sh_root_set(heap, "mutex", off), 0);
-	return sh_ptr(heap, off);
+	return (struct sh_mutex *)(void *)files_new_words(heap);
 }
 
 static struct sh_mutex *find_mutex(struct sh_heap *heap)
 {
-	sh_off off;
-
-	if (sh_root_get(heap, "mutex", &off) != 0)
-		return NULL;
-	return sh_ptr(heap, off);
+	return (struct sh_mutex *)(void *)files_find_words(heap);
 }
 
 static uint64_t *word_behind(struct sh_mutex *mutex)

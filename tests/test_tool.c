@@ -13,6 +13,7 @@
 #include "heap/transaction.h"
 #include "recovery/superblock.h"
 #include "shm/byte_lock.h"
+#include "tests/content.h"
 #include "tests/tool_runner.h"
 
 #include <errno.h>
@@ -201,14 +202,6 @@ static void test_no_regular_file(void)
 	unlink(PATH);
 }
 
-static void write_file(const char *content, size_t bytes)
-{
-	int fd = open(PATH, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-
-	CU_ASSERT_EQUAL(write(fd, content, bytes), (ssize_t)bytes);
-	close(fd);
-}
-
 static void test_no_heap(void)
 {
 	static uint64_t noise[100000 / 8];
@@ -216,11 +209,11 @@ static void test_no_heap(void)
 
 	for (size_t i = 0; i < LENGTH_OF(noise); i++)
 		noise[i] = random_next(&random);
-	write_file("", 0);
+	write_file(PATH, "", 0);
 	expect_all(DAMAGED, PATH);
-	write_file("x", 1);
+	write_file(PATH, "x", 1);
 	expect_all(DAMAGED, PATH);
-	write_file((const char *)noise, sizeof(noise));
+	write_file(PATH, noise, sizeof(noise));
 	expect_all(DAMAGED, PATH);
 	/* Sparse, and larger than memory. */
 	CU_ASSERT_EQUAL(truncate(PATH, (off_t)1 << 38), 0);
@@ -239,7 +232,8 @@ static void test_other_build(void)
 	CU_ASSERT_EQUAL(superblock_read(f->image.base, f->image.bytes, &superblock, &copies), 0);
 	superblock.format_version++;
 	superblock_write(f->image.base, &superblock);
-	write_file(f->image.base, heap_header_bytes(f->heap->max_bytes, f->heap->thread_slots));
+	write_file(PATH, f->image.base,
+		heap_header_bytes(f->heap->max_bytes, f->heap->thread_slots));
 	run = RUN("info", PATH);
 	CU_ASSERT_EQUAL(run.status, ERROR);
 	CU_ASSERT_PTR_NOT_NULL(strstr(run.err, "format version"));

@@ -352,31 +352,3 @@ uint64_t write_image(struct fixture *f, enum left_behind left)
 		write_control(f, &superblock);
 	return end;
 }
-
-void poke(const char *path, uint64_t offset, const void *bytes, uint64_t count)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || pwrite(fd, bytes, count, (off_t)offset) != (ssize_t)count)
-		abort();
-	close(fd);
-}
-
-uint64_t digest_of(const char *path)
-{
-	uint64_t digest = UINT64_C(0xcbf29ce484222325);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t words[512];
-	ssize_t got;
-
-	if (fd < 0)
-		return 0;
-	while ((got = read(fd, words, sizeof(words))) > 0) {
-		memset((char *)words + got, 0, sizeof(words) - (size_t)got);
-		for (size_t i = 0; i < LENGTH_OF(words); i++)
-			digest = (digest ^ words[i]) * UINT64_C(0x100000001b3);
-		digest ^= (uint64_t)got;
-	}
-	close(fd);
-	return digest;
-}

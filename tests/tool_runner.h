@@ -63,10 +63,4 @@ enum left_behind {
 /* Writes the fixture's heap file, sparsely, to runner_path. Returns its length. */
 uint64_t write_image(struct fixture *f, enum left_behind left);
 
-/* Overwrites bytes of a file in place. */
-void poke(const char *path, uint64_t offset, const void *bytes, uint64_t count);
-
-/* A number that any change to the file's content changes. */
-uint64_t digest_of(const char *path);
-
 #endif

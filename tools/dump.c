@@ -126,7 +126,7 @@ bool dump_arenas(struct dump *dump)
 		return false;
 	for (uint64_t arena = 0; arena < arenas; arena++)
 		sums.of[arena].covered = first_page(dump->heap, arena);
-	check_each_span(dump->heap, sum_visit, &sums);
+	check_each_span(dump->heap, NULL, sum_visit, &sums);
 	print_table(&dump->printer, "arenas", "arenas", columns, 10);
 	for (uint64_t arena = 0; arena < arenas; arena++)
 		if (arena_wanted(dump, arena))

@@ -6,15 +6,9 @@
 
 /* --- one span ------------------------------------------------------------------------------ */
 
-static uint64_t live_bits(const struct heap *heap, const struct span_look *look, unsigned word)
+static uint64_t live_of(const struct heap *heap, const struct span_look *look, unsigned word)
 {
-	/* freed first: heap/object.h. */
-	uint64_t freed =
-		atomic_load_explicit(span_freed(heap, look->head, word), memory_order_acquire);
-	uint64_t allocated =
-		atomic_load_explicit(span_allocated(heap, look->head, word), memory_order_acquire);
-
-	return allocated & ~freed & span_word_mask(look->size_class, word);
+	return span_live(heap, look->head, word) & span_word_mask(look->size_class, word);
 }
 
 static struct span_look look_once(const struct heap *heap, uint64_t head)
@@ -34,7 +28,7 @@ static struct span_look look_once(const struct heap *heap, uint64_t head)
 	}
 	look.size_class = span_size_class(heap, look.record.span_class);
 	for (unsigned word = 0; word < look.size_class->words; word++)
-		look.used += page_bits_count(live_bits(heap, &look, word));
+		look.used += page_bits_count(live_of(heap, &look, word));
 	return look;
 }
 
@@ -198,7 +192,7 @@ void dump_spans(struct dump *dump)
 	};
 
 	print_table(&dump->printer, "spans", "spans", columns, 11);
-	check_each_span(dump->heap, span_visit, dump);
+	check_each_span(dump->heap, NULL, span_visit, dump);
 	print_table_end(&dump->printer);
 }
 
@@ -221,7 +215,7 @@ static void print_objects(struct dump *dump, const struct span_look *look)
 	const struct size_class *size_class = look->size_class;
 
 	for (unsigned word = 0; word < size_class->words; word++) {
-		uint64_t live = live_bits(dump->heap, look, word);
+		uint64_t live = live_of(dump->heap, look, word);
 
 		for (; live != 0; live &= live - 1)
 			print_block(dump, look,
@@ -239,7 +233,7 @@ static int block_visit(void *argument, uint64_t head)
 		return 0;
 	if (look.size_class != NULL)
 		print_objects(dump, &look);
-	else if (look.record.purpose == SPAN_LARGE)
+	else if (look.record.purpose == SPAN_LARGE && span_large_is_live(dump->heap, head))
 		print_block(dump, &look, page_offset(head));
 	return 0;
 }
@@ -253,6 +247,6 @@ void dump_blocks(struct dump *dump)
 	};
 
 	print_table(&dump->printer, "blocks", "live blocks", columns, 3);
-	check_each_span(dump->heap, block_visit, dump);
+	check_each_span(dump->heap, NULL, block_visit, dump);
 	print_table_end(&dump->printer);
 }

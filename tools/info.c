@@ -83,7 +83,7 @@ static void print_runs(const struct view *view, struct printer *printer)
 	struct heap heap = view->heap;
 	struct run_sum sum = { .runs = 0 };
 
-	walk_manual(&heap, sum_run, &sum);
+	walk_manual(&heap, NULL, sum_run, &sum);
 	print_group(printer, "page_runs", "page runs");
 	print_number(printer, "runs", "runs", sum.runs);
 	print_number(printer, "pages", "pages", sum.pages);

@@ -4,9 +4,60 @@
 
 #include "tools/view.h"
 
-#include <stdio.h>
+#include <stddef.h>
+#include <string.h>
 
-/* --- pages --------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------- */
+
+/* A field of the statistics; its name is the key. */
+struct row {
+	const char *key;
+	const char *label;
+	size_t offset;
+	void (*print)(struct printer *printer, const char *key, const char *label, uint64_t number);
+};
+
+/* Macros for the sake of the field's name. */
+#define BYTES(field, label) #field, label, offsetof(struct sh_stats, field), print_bytes
+#define NUMBER(field, label) #field, label, offsetof(struct sh_stats, field), print_number
+#define COUNT_OF(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static const struct row disk_rows[] = {
+	{ BYTES(max_bytes, "largest size") },
+	{ BYTES(metadata_bytes, "metadata") },
+	{ BYTES(data_bytes, "data") },
+};
+
+static const struct row data_rows[] = {
+	{ NUMBER(arenas, "arenas") },
+	{ BYTES(small_span_bytes, "spans of small blocks") },
+	{ BYTES(large_span_bytes, "large blocks") },
+	{ BYTES(manual_bytes, "manual runs") },
+	{ BYTES(log_bytes, "logs") },
+	{ BYTES(damaged_bytes, "damaged") },
+	{ BYTES(free_bytes, "free") },
+	{ NUMBER(free_runs, "free, in pieces") },
+	{ BYTES(largest_free_bytes, "largest free run") },
+};
+
+static const struct row block_rows[] = {
+	{ NUMBER(small_blocks, "small blocks") },
+	{ BYTES(small_block_bytes, "in small blocks") },
+	{ NUMBER(large_blocks, "large blocks") },
+	{ BYTES(large_block_bytes, "in large blocks") },
+	{ NUMBER(manual_runs, "manual runs") },
+};
+
+static void print_rows(const struct sh_stats *stats, struct printer *printer,
+	const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t number;
+
+		memcpy(&number, (const char *)stats + rows[i].offset, sizeof(number));
+		rows[i].print(printer, rows[i].key, rows[i].label, number);
+	}
+}
 
 static void print_disk(const struct view *view, const struct sh_stats *stats,
 	struct printer *printer)
@@ -14,9 +65,7 @@ static void print_disk(const struct view *view, const struct sh_stats *stats,
 	print_group(printer, "disk", "disk");
 	print_bytes(printer, "file_bytes", "file", view->input.bytes);
 	print_bytes(printer, "disk_bytes", "file, on disk", view->input.disk_bytes);
-	print_bytes(printer, "max_bytes", "largest size", stats->max_bytes);
-	print_bytes(printer, "metadata_bytes", "metadata", stats->metadata_bytes);
-	print_bytes(printer, "data_bytes", "data", stats->data_bytes);
+	print_rows(stats, printer, disk_rows, COUNT_OF(disk_rows));
 	print_share(printer, "metadata_ppm", "metadata of both", stats->metadata_bytes,
 		stats->metadata_bytes + stats->data_bytes);
 	print_group_end(printer);
@@ -25,21 +74,11 @@ static void print_disk(const struct view *view, const struct sh_stats *stats,
 static void print_data(const struct sh_stats *stats, struct printer *printer)
 {
 	print_group(printer, "data", "data");
-	print_number(printer, "arenas", "arenas", stats->arenas);
-	print_bytes(printer, "small_span_bytes", "spans of small blocks", stats->small_span_bytes);
-	print_bytes(printer, "large_span_bytes", "large blocks", stats->large_span_bytes);
-	print_bytes(printer, "manual_bytes", "manual runs", stats->manual_bytes);
-	print_bytes(printer, "log_bytes", "logs", stats->log_bytes);
-	print_bytes(printer, "damaged_bytes", "damaged", stats->damaged_bytes);
-	print_bytes(printer, "free_bytes", "free", stats->free_bytes);
-	print_number(printer, "free_runs", "free, in pieces", stats->free_runs);
-	print_bytes(printer, "largest_free_bytes", "largest free run", stats->largest_free_bytes);
+	print_rows(stats, printer, data_rows, COUNT_OF(data_rows));
 	print_share(printer, "fragmentation_ppm", "free outside of it",
 		stats->free_bytes - stats->largest_free_bytes, stats->free_bytes);
 	print_group_end(printer);
 }
-
-/* --- blocks -------------------------------------------------------------------------------- */
 
 static void print_blocks(const struct sh_stats *stats, struct printer *printer)
 {
@@ -47,16 +86,14 @@ static void print_blocks(const struct sh_stats *stats, struct printer *printer)
 	uint64_t block_bytes = stats->small_block_bytes + stats->large_block_bytes;
 
 	print_group(printer, "blocks", "blocks");
-	print_number(printer, "small_blocks", "small blocks", stats->small_blocks);
-	print_bytes(printer, "small_block_bytes", "in small blocks", stats->small_block_bytes);
-	print_number(printer, "large_blocks", "large blocks", stats->large_blocks);
-	print_bytes(printer, "large_block_bytes", "in large blocks", stats->large_block_bytes);
-	print_number(printer, "manual_runs", "manual runs", stats->manual_runs);
+	print_rows(stats, printer, block_rows, COUNT_OF(block_rows));
 	print_share(printer, "unused_ppm", "of their spans unused", span_bytes - block_bytes,
 		span_bytes);
 	print_number(printer, "open_transactions", "open transactions", stats->open_transactions);
 	print_group_end(printer);
 }
+
+/* --- size classes -------------------------------------------------------------------------- */
 
 static void print_classes(const struct sh_stats *stats, struct printer *printer)
 {
@@ -98,7 +135,7 @@ static enum status open_and_count(struct view *view, struct sh_stats *stats, con
 
 	for (int i = 1; status == STATUS_FINE; i++) {
 		*stats = (struct sh_stats)SH_STATS_INIT;
-		stats_count(&view->heap, stats);
+		stats_count(&view->heap, NULL, stats);
 		if (stats->damaged_bytes == 0 || i == STAT_TRIES || !view_moves(view))
 			break;
 		view_close(view);

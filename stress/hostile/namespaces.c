@@ -15,14 +15,11 @@
 /* The first process of a namespace of its own: pid 1, thread id 1. Returns its id out here. */
 static pid_t start_as_pid_1(body_fn *body, void *argument)
 {
-	pid_t child;
-
 	need_root();
 	if (unshare(CLONE_NEWPID) != 0)
 		skip("no pid namespaces: %s", strerror(errno));
 	/* From here on every child of ours is the first of the new namespace, or inside it. */
-	child = start(body, argument);
-	return child;
+	return start(body, argument);
 }
 
 /* What makes namespaces, so that each player gets a fresh one. */
@@ -99,41 +96,48 @@ static char *heap_for(const char *place)
 	return path;
 }
 
-void run_equal_pids_holder_dies(void)
-{
-	char *path = heap_for(place_plain());
-	struct player one = { holder, path, 0 };
-	struct player two = { waiter, path, 1 };
-	pid_t holds = start_player(&one);
+/* Two players of one heap, and the processes that wait for them. */
+struct pair {
+	char *path;
+	struct player one; /* has the mutex */
+	struct player two; /* waits for it */
+	pid_t holds;
 	pid_t waits;
+};
 
+static void start_pair(struct pair *pair)
+{
+	pair->path = heap_for(place_plain());
+	pair->one = (struct player){ holder, pair->path, 0 };
+	pair->two = (struct player){ waiter, pair->path, 1 };
+	pair->holds = start_player(&pair->one);
 	wait_for(1, 1);
-	waits = start_player(&two);
+	pair->waits = start_player(&pair->two);
 	wait_for(2, 1);
 	EXPECT(stays_below(2, 2, 100));
-	kill_player(&one, holds);
+}
+
+void run_equal_pids_holder_dies(void)
+{
+	struct pair pair;
+
+	start_pair(&pair);
+	kill_player(&pair.one, pair.holds);
 	wait_for(2, 2);
-	finish_well(waits);
-	check_file(path);
+	finish_well(pair.waits);
+	check_file(pair.path);
 	tell("both were pid 1; the waiter got the mutex with SH_EOWNERDIED");
 }
 
 void run_equal_pids_waiter_dies(void)
 {
-	char *path = heap_for(place_plain());
-	struct player one = { holder, path, 0 };
-	struct player two = { waiter, path, 1 };
+	struct pair pair;
 	struct sh_reap_report report;
 	struct sh_heap *heap;
-	pid_t holds = start_player(&one);
-	pid_t waits;
 
-	wait_for(1, 1);
-	waits = start_player(&two);
-	wait_for(2, 1);
-	EXPECT(stays_below(2, 2, 100));
-	kill_player(&two, waits);
-	heap = open_heap(path, 0);
+	start_pair(&pair);
+	kill_player(&pair.two, pair.waits);
+	heap = open_heap(pair.path, 0);
 	EXPECT_EQUAL(sh_reap(heap, &report), 0);
 	EXPECT_EQUAL(sh_mutex_trylock(heap, &bank_of(heap)->mutex), EBUSY);
 	reach(1, 2);
@@ -141,10 +145,10 @@ void run_equal_pids_waiter_dies(void)
 	EXPECT_EQUAL(sh_mutex_trylock(heap, &bank_of(heap)->mutex), 0);
 	EXPECT_EQUAL(sh_mutex_unlock(heap, &bank_of(heap)->mutex), 0);
 	reach(1, 4);
-	finish_well(holds);
+	finish_well(pair.holds);
 	check_heap_content(heap);
 	close_heap(heap);
-	EXPECT(is_clean(path));
+	EXPECT(is_clean(pair.path));
 	tell("both were pid 1; the waiter's death left the holder its mutex");
 }
 

@@ -65,6 +65,7 @@ struct held plan_block(struct actor *actor, uint32_t step)
 		.size = pick_size(&actor->random),
 		.id = (uint64_t)(seat_number(actor->seat) + 1) << 56 |
 			(record_sequence(actor->seat) + 1) << 8 | step,
+		.kind = random_once_in(&actor->random, 8) ? SH_NOSCAN : 0,
 	};
 }
 
@@ -133,6 +134,7 @@ void begin_step(struct actor *actor, enum operation operation, struct step step)
 
 	record->operation = operation;
 	record->aborts = false;
+	record->detached = false;
 	record->step_count = 1;
 	record->steps[0] = step;
 	record_begin(actor->seat);

@@ -67,7 +67,21 @@ static inline void end(struct actor *actor, enum outcome outcome)
 /* Does one operation that chance picks. */
 void operation_any(struct actor *actor);
 
-/* A transaction: most are short, some of hundreds of log entries, one in six aborts. */
+/* sh_realloc() of a block that the seat holds, sh_realloc_to() of a directory word. */
+void operation_realloc(struct actor *actor);
+void operation_realloc_to(struct actor *actor);
+
+/* Page runs of the seat: allocates one; frees one, or a part; some adjacent ones, or parts; looks for all
+ * of them; tries what must be refused. */
+void operation_pages_alloc(struct actor *actor);
+void operation_pages_free(struct actor *actor);
+void operation_pages_free_several(struct actor *actor);
+void operation_pages_walk(struct actor *actor);
+void operation_pages_refused(struct actor *actor);
+
+/* A transaction: most are short, some of hundreds of log entries, one in six aborts. One in four is
+ * detached, and may have been begun by a thread that has ended since. One in twelve runs beside a detached
+ * one that aborts. */
 void operation_transaction(struct actor *actor);
 
 /* A transaction that takes all the space that is left, and aborts. */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/kill/model.h"
 
+#include "stress/kill/runs.h"
 #include "stress/kill/tally.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #define DENSE_WORDS 1024u
 #define SPARSE_STEP 61u
 
-static uint64_t pattern_word(uint64_t id, uint64_t word)
+uint64_t pattern_word(uint64_t id, uint64_t word)
 {
 	return (id + word) * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -34,15 +35,22 @@ void pattern_fill(struct sh_heap *heap, const struct held *block)
 	content[words - 1] = pattern_word(block->id, words - 1);
 }
 
+bool pattern_kept(struct sh_heap *heap, const struct held *before, const struct held *now)
+{
+	const uint64_t *content = sh_ptr(heap, now->off);
+	uint64_t words = before->size / sizeof(*content);
+	uint64_t kept = now->size / sizeof(*content);
+
+	for (uint64_t i = 0; i < words && i < kept; i += pattern_step(words))
+		if (content[i] != pattern_word(before->id, i))
+			return false;
+	return words == 0 || words > kept ||
+		content[words - 1] == pattern_word(before->id, words - 1);
+}
+
 bool pattern_holds(struct sh_heap *heap, const struct held *block)
 {
-	const uint64_t *content = sh_ptr(heap, block->off);
-	uint64_t words = block->size / sizeof(*content);
-
-	for (uint64_t i = 0; i < words; i += pattern_step(words))
-		if (content[i] != pattern_word(block->id, i))
-			return false;
-	return content[words - 1] == pattern_word(block->id, words - 1);
+	return pattern_kept(heap, block, block);
 }
 
 uint64_t data_value(uint64_t sequence, uint32_t step, uint64_t word)
@@ -89,18 +97,19 @@ static void clear_entry(const struct step *step, uint64_t who)
 		holder_make(holder, who));
 }
 
-static void fill_entry(struct sh_heap *heap, const struct seat *seat, const struct step *step)
+static void fill_entry(struct sh_heap *heap, const struct seat *seat, const struct step *step,
+	uint64_t holder)
 {
 	struct entry *entry = &shared->entries[step->at];
 	uint64_t off = atomic_load(&seat->record.result);
 
 	/* Filled already, and perhaps passed on since. */
-	if (atomic_load(&entry->holder) == step->holder)
+	if (atomic_load(&entry->holder) == holder)
 		return;
 	entry->block = step->block;
 	entry->block.off = off;
 	pattern_fill(heap, &entry->block);
-	atomic_store(&entry->holder, step->holder);
+	atomic_store(&entry->holder, holder);
 }
 
 /* The block that word `at` names, as the step planned it. */
@@ -120,6 +129,7 @@ static void apply_step(struct sh_heap *heap, struct seat *seat, uint32_t index)
 	switch (step->kind) {
 	case STEP_ALLOC:
 	case STEP_REPLACE:
+	case STEP_RESIZE_TO:
 		seat->published[step->at] = published_by(heap, seat, step);
 		break;
 	case STEP_FREE:
@@ -143,6 +153,8 @@ static void apply_step(struct sh_heap *heap, struct seat *seat, uint32_t index)
 	case STEP_ROOT:
 		seat->root = step->count;
 		break;
+	case STEP_RESIZE:
+	case STEP_RUN:
 	case STEP_TEMPORARY:
 	case STEP_FILL:
 		break;
@@ -155,10 +167,18 @@ static void apply_done(struct sh_heap *heap, struct seat *seat)
 
 	switch (record->operation) {
 	case OPERATION_ALLOC:
-		fill_entry(heap, seat, &record->steps[0]);
+		fill_entry(heap, seat, &record->steps[0], record->steps[0].holder);
+		return;
+	case OPERATION_REALLOC:
+		fill_entry(heap, seat, &record->steps[0],
+			holder_next(record->steps[0].holder, seat_number(seat)));
 		return;
 	case OPERATION_FREE:
 		clear_entry(&record->steps[0], HOLDER_NOBODY);
+		return;
+	case OPERATION_PAGES_ALLOC:
+	case OPERATION_PAGES_FREE:
+		runs_apply(heap, seat);
 		return;
 	case OPERATION_TRANSACTION:
 		seat->version = record_sequence(seat);
@@ -169,12 +189,13 @@ static void apply_done(struct sh_heap *heap, struct seat *seat)
 	for (uint32_t i = 0; i < record->step_count; i++)
 		apply_step(heap, seat, i);
 	/* Nobody filled it before it was published. */
-	if (record->operation == OPERATION_ALLOC_TO)
+	if (record->operation == OPERATION_ALLOC_TO || record->operation == OPERATION_REALLOC_TO)
 		pattern_fill(heap, &seat->published[record->steps[0].at]);
 }
 
 static void note_leak(struct seat *seat)
 {
+	const struct step *step = &seat->record.steps[0];
 	uint64_t sequence = record_sequence(seat);
 	uint64_t count = seat->leak_count;
 
@@ -185,16 +206,34 @@ static void note_leak(struct seat *seat)
 			seat_number(seat));
 		return;
 	}
-	seat->leaks[count] = (struct leak){ sequence, seat->record.steps[0].block.size };
+	seat->leaks[count] = (struct leak){
+		.sequence = sequence,
+		.size = step->block.size,
+		.align = step->align,
+		.kind = step->block.kind,
+		.entry = step->kind == STEP_RESIZE ? step->at : NO_ENTRY,
+		.id = step->block.id,
+	};
 	seat->leak_count = count + 1;
 }
 
 static void apply_doubt(struct seat *seat)
 {
-	if (seat->record.operation == OPERATION_FREE)
-		clear_entry(&seat->record.steps[0], HOLDER_DOUBT);
-	else
+	switch (seat->record.operation) {
+	case OPERATION_REALLOC:
 		note_leak(seat);
+		clear_entry(&seat->record.steps[0], HOLDER_DOUBT);
+		break;
+	case OPERATION_FREE:
+		clear_entry(&seat->record.steps[0], HOLDER_DOUBT);
+		break;
+	case OPERATION_PAGES_ALLOC:
+	case OPERATION_PAGES_FREE:
+		runs_doubt(seat);
+		break;
+	default:
+		note_leak(seat);
+	}
 }
 
 static void apply(struct sh_heap *heap, struct seat *seat)
@@ -235,6 +274,23 @@ void record_end(struct sh_heap *heap, struct seat *seat, enum outcome outcome)
 
 /* --- finding out --------------------------------------------------------------------------- */
 
+void expect_resized(struct sh_heap *heap, const struct seat *seat, sh_off off, const char *call)
+{
+	const struct step *step = &seat->record.steps[0];
+	struct held now = step->block;
+
+	now.off = off;
+	if (sh_usable_size(heap, off) >= now.size && pattern_kept(heap, &step->before, &now))
+		return;
+	fail(CHECK_CALLS,
+		"seat %u: %s of %#llx from %llu to %llu bytes, id %#llx, made %#llx, with %zu bytes"
+		" or another content",
+		seat_number(seat), call, (unsigned long long)step->before.off,
+		(unsigned long long)step->before.size, (unsigned long long)now.size,
+		(unsigned long long)step->before.id, (unsigned long long)off,
+		sh_usable_size(heap, off));
+}
+
 static enum outcome decide_word(struct sh_heap *heap, const struct seat *seat, bool frees)
 {
 	uint32_t at = seat->record.steps[0].at;
@@ -247,6 +303,30 @@ static enum outcome decide_word(struct sh_heap *heap, const struct seat *seat, b
 		fail(CHECK_TAKE_OVERS,
 			"seat %u: a death in sh_free_from() left %#llx in a word that held %#llx",
 			seat_number(seat), (unsigned long long)now, (unsigned long long)before);
+	return OUTCOME_DONE;
+}
+
+/* Of a block that the word still names, a length that is too short for what it was says that it shrank
+ * in place; one that grew may as well be as it was. */
+static enum outcome decide_resize_to(struct sh_heap *heap, const struct seat *seat)
+{
+	const struct step *step = &seat->record.steps[0];
+	struct held now = published_by(heap, seat, step);
+
+	if (now.off == step->before.off &&
+		(now.off == 0 || sh_usable_size(heap, now.off) >= step->before.size))
+		return OUTCOME_NOTHING;
+	expect_resized(heap, seat, now.off, "sh_realloc_to");
+	return OUTCOME_DONE;
+}
+
+static enum outcome decide_resize(struct sh_heap *heap, const struct seat *seat)
+{
+	sh_off off = atomic_load(&seat->record.result);
+
+	if (off == 0)
+		return OUTCOME_DOUBT;
+	expect_resized(heap, seat, off, "sh_realloc");
 	return OUTCOME_DONE;
 }
 
@@ -282,10 +362,16 @@ static enum outcome decide(struct sh_heap *heap, const struct seat *seat)
 {
 	switch (seat->record.operation) {
 	case OPERATION_ALLOC:
+	case OPERATION_PAGES_ALLOC:
 		return atomic_load(&seat->record.result) != 0 ? OUTCOME_DONE : OUTCOME_DOUBT;
 	case OPERATION_FREE:
 	case OPERATION_CHURN:
+	case OPERATION_PAGES_FREE:
 		return OUTCOME_DOUBT;
+	case OPERATION_REALLOC:
+		return decide_resize(heap, seat);
+	case OPERATION_REALLOC_TO:
+		return decide_resize_to(heap, seat);
 	case OPERATION_ALLOC_TO:
 		return decide_word(heap, seat, false);
 	case OPERATION_FREE_FROM:
@@ -323,6 +409,18 @@ static bool versions_agree(struct sh_heap *heap, const struct seat *seat)
 		"seat %u: transaction %llu by what it stored, %llu by what it wrote, not %llu",
 		seat_number(seat), (unsigned long long)directory->stored,
 		(unsigned long long)directory->written, (unsigned long long)seat->version);
+	return false;
+}
+
+/* Transactions that abort, and any that die, put it back. */
+static bool scratch_agrees(struct sh_heap *heap, const struct seat *seat)
+{
+	uint64_t scratch = seat_directory(heap, seat)->scratch;
+
+	if (scratch == 0)
+		return true;
+	fail(CHECK_TAKE_OVERS, "seat %u: %#llx stands, which no transaction committed",
+		seat_number(seat), (unsigned long long)scratch);
 	return false;
 }
 
@@ -375,8 +473,8 @@ static bool root_agrees(struct sh_heap *heap, const struct seat *seat)
 
 void seat_verify(struct sh_heap *heap, const struct seat *seat)
 {
-	bool agrees =
-		versions_agree(heap, seat) && data_agree(heap, seat) && root_agrees(heap, seat);
+	bool agrees = versions_agree(heap, seat) && scratch_agrees(heap, seat) &&
+		data_agree(heap, seat) && root_agrees(heap, seat);
 
 	for (unsigned at = 0; agrees && at < DIRECTORY_WORDS; at++)
 		agrees = word_agrees(heap, seat, at);

@@ -9,11 +9,18 @@
 
 /* --- content of blocks --------------------------------------------------------------------- */
 
+/* What a word of a block or run holds. */
+uint64_t pattern_word(uint64_t id, uint64_t word);
+
 /* Writes the content that the block's id determines. Of a big block, a part of the words. */
 void pattern_fill(struct sh_heap *heap, const struct held *block);
 
 /* Whether the content is that still: nobody else was given a byte of it. */
 bool pattern_holds(struct sh_heap *heap, const struct held *block);
+
+/* Whether `now` begins with the content of `before`, up to the smaller of both sizes. A `before` of size 0
+ * had none. */
+bool pattern_kept(struct sh_heap *heap, const struct held *before, const struct held *now);
 
 /* --- records ------------------------------------------------------------------------------- */
 
@@ -41,6 +48,9 @@ static inline bool record_unsettled(const struct seat *seat)
 }
 
 /* --- what the heap must say ---------------------------------------------------------------- */
+
+/* The block at `off` is what the resize that the seat is at was to make, before anybody wrote to it. */
+void expect_resized(struct sh_heap *heap, const struct seat *seat, sh_off off, const char *call);
 
 /* The value of a data word that step number `step` of a transaction writes. */
 uint64_t data_value(uint64_t sequence, uint32_t step, uint64_t word);

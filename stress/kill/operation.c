@@ -2,17 +2,34 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/kill/actor.h"
 
+#include "heap/geometry.h"
+
 #include <errno.h>
 
 #define CHURN_RUNS 40
 #define CHURN_BYTES (UINT64_C(600) << 10)
+#define LEAST_ALIGN UINT64_C(32)
+#define SMALL_ALIGNS 6u
 
 /* --- single calls -------------------------------------------------------------------------- */
 
-static void call_alloc(struct actor *actor)
+static void expect_aligned(const struct actor *actor, sh_off off, uint64_t align)
+{
+	if (off % (align != 0 ? align : 16) != 0)
+		fail(CHECK_CALLS, "seat %u: block %#llx is not aligned to %llu",
+			seat_number(actor->seat), (unsigned long long)off,
+			(unsigned long long)align);
+}
+
+static void alloc(struct actor *actor, uint64_t align)
 {
 	uint32_t at = find_empty(actor);
-	struct step step = { .kind = STEP_ALLOC, .at = at, .block = plan_block(actor, 0) };
+	struct step step = {
+		.kind = STEP_ALLOC,
+		.at = at,
+		.align = align,
+		.block = plan_block(actor, 0),
+	};
 	sh_off off;
 
 	if (at == ENTRIES)
@@ -20,11 +37,31 @@ static void call_alloc(struct actor *actor)
 	step.holder =
 		holder_next(atomic_load(&shared->entries[at].holder), seat_number(actor->seat));
 	begin_step(actor, OPERATION_ALLOC, step);
-	off = sh_alloc(actor->heap, step.block.size);
+	off = step.align == 0 && step.block.kind == 0
+		? sh_alloc(actor->heap, step.block.size)
+		: sh_alloc_ex(actor->heap, step.block.size, step.align, step.block.kind);
 	atomic_store(&actor->seat->record.result, off);
 	if (off == 0)
 		expect_ok(actor, errno, "sh_alloc");
+	expect_aligned(actor, off, align);
 	end(actor, off != 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
+}
+
+static void call_alloc(struct actor *actor)
+{
+	alloc(actor, 0);
+}
+
+/* Most of them to more than a page, up to the largest alignment: these take whole pages. */
+static void call_alloc_aligned(struct actor *actor)
+{
+	uint64_t align = HUGE_BYTES;
+
+	if (random_once_in(&actor->random, 3))
+		align = LEAST_ALIGN << random_below(&actor->random, SMALL_ALIGNS);
+	while (align > 2 * PAGE_BYTES && !random_once_in(&actor->random, 4))
+		align /= 2;
+	alloc(actor, align);
 }
 
 static void call_free(struct actor *actor)
@@ -81,7 +118,7 @@ static void call_alloc_to(struct actor *actor)
 		return;
 	begin_step(actor, OPERATION_ALLOC_TO, step);
 	off = sh_alloc_to(actor->heap, &seat_directory(actor->heap, actor->seat)->block[at],
-		step.block.size, 0);
+		step.block.size, step.block.kind);
 	if (off == 0)
 		expect_ok(actor, errno, "sh_alloc_to");
 	end(actor, off != 0 ? OUTCOME_DONE : OUTCOME_NOTHING);
@@ -154,21 +191,29 @@ static const struct {
 	uint64_t weight;
 	void (*run)(struct actor *actor);
 } mix[] = {
-	{ 1800, call_alloc },
-	{ 1800, call_free },
-	{ 900, call_give },
-	{ 900, call_alloc_to },
-	{ 900, call_free_from },
-	{ 2300, operation_transaction },
-	{ 500, call_root },
-	{ 400, call_churn },
-	{ 200, call_refused },
+	{ 1300, call_alloc },
+	{ 500, call_alloc_aligned },
+	{ 1500, call_free },
+	{ 2000, operation_realloc },
+	{ 700, call_give },
+	{ 700, call_alloc_to },
+	{ 700, call_free_from },
+	{ 2000, operation_realloc_to },
+	{ 1000, operation_transaction },
+	{ 400, call_root },
+	{ 600, call_churn },
+	{ 300, operation_pages_alloc },
+	{ 2500, operation_pages_free },
+	{ 2500, operation_pages_free_several },
+	{ 50, operation_pages_walk },
+	{ 50, operation_pages_refused },
+	{ 150, call_refused },
 	{ 200, call_verify },
 	{ 99, call_reap },
 	{ 1, operation_fill },
 };
 
-#define MIX_WEIGHTS 10000u
+#define MIX_WEIGHTS 17250u
 
 void operation_any(struct actor *actor)
 {

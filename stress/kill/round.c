@@ -3,10 +3,12 @@
  *
  * Every block that sh_walk() shows is the model's, or one of those for which a death leaves two
  * answers: a block whose holder died inside sh_free(), or one that its caller never learned of, at
- * most one for each death inside sh_alloc(). */
+ * most one for each death inside sh_alloc(). After a death inside sh_realloc() the old block is there,
+ * the new one with the same content, or both; never none. */
 #include "stress/kill/round.h"
 
 #include "stress/kill/model.h"
+#include "stress/kill/runs.h"
 #include "stress/kill/tally.h"
 
 #include <stdarg.h>
@@ -36,9 +38,15 @@ static void expect(struct comparison *comparison, struct held block)
 		comparison->expected[comparison->expected_count++] = block;
 }
 
+/* A block that was laid out at the beginning. */
+static void expect_laid(struct comparison *comparison, sh_off off, uint64_t size)
+{
+	expect(comparison, (struct held){ .off = off, .size = size });
+}
+
 static void expect_seat(struct comparison *comparison, const struct seat *seat)
 {
-	expect(comparison, (struct held){ seat->directory, sizeof(struct directory), 0 });
+	expect_laid(comparison, seat->directory, sizeof(struct directory));
 	for (unsigned at = 0; at < DIRECTORY_WORDS; at++)
 		expect(comparison, seat->published[at]);
 }
@@ -56,7 +64,7 @@ static void expect_all(struct comparison *comparison)
 	for (unsigned seat = 0; seat < SEATS; seat++)
 		expect_seat(comparison, &shared->seats[seat]);
 	for (unsigned pair = 0; pair < PAIRS; pair++)
-		expect(comparison, (struct held){ shared->pairs[pair], sizeof(struct pair), 0 });
+		expect_laid(comparison, shared->pairs[pair], sizeof(struct pair));
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		uint64_t who = atomic_load(&shared->entries[i].holder) & 255;
 
@@ -93,7 +101,7 @@ static int show(const struct sh_block *block, void *argument)
 	bool more = comparison->next < comparison->expected_count;
 
 	if (block->off < comparison->end)
-		disagree(comparison, &(struct held){ block->off, block->size, 0 },
+		disagree(comparison, &(struct held){ .off = block->off, .size = block->size },
 			"overlaps the block before it, which ends at %#llx",
 			(unsigned long long)comparison->end);
 	comparison->end = block->off + block->size;
@@ -109,12 +117,23 @@ static int show(const struct sh_block *block, void *argument)
 	comparison->next++;
 	if (block->size < expected->size)
 		disagree(comparison, expected, "has %zu usable bytes only", block->size);
+	else if (block->kind != expected->kind)
+		disagree(comparison, expected, "is of kind %#x, not %#x", block->kind,
+			expected->kind);
 	else if (expected->id != 0 && !pattern_holds(comparison->heap, expected))
 		disagree(comparison, expected, "its content changed");
 	return 0;
 }
 
 /* --- blocks with two answers --------------------------------------------------------------- */
+
+/* A block that is there after all is its home seat's again. */
+static void return_home(uint32_t at)
+{
+	_Atomic uint64_t *holder = &shared->entries[at].holder;
+
+	atomic_store(holder, holder_of_seat(atomic_load(holder), at / ENTRIES_PER_SEAT));
+}
 
 /* The entry of the block, if its holder died while freeing it. It is its home seat's again. */
 static bool claim_doubtful(struct sh_heap *heap, const struct sh_block *block)
@@ -124,22 +143,27 @@ static bool claim_doubtful(struct sh_heap *heap, const struct sh_block *block)
 		uint64_t holder = atomic_load(&entry->holder);
 
 		if ((holder & 255) == HOLDER_DOUBT && entry->block.off == block->off &&
-			entry->block.size <= block->size && pattern_holds(heap, &entry->block)) {
-			atomic_store(&entry->holder, holder_of_seat(holder, i / ENTRIES_PER_SEAT));
+			entry->block.kind == block->kind && entry->block.size <= block->size &&
+			pattern_holds(heap, &entry->block)) {
+			return_home(i);
 			return true;
 		}
 	}
 	return false;
 }
 
-/* What a request for `asked` bytes leads to; 0 when there is no room to try it. */
-static size_t usable_of(struct sh_heap *heap, uint64_t asked)
+/* Whether the request led to the block: the same request now leads to one of that size. When there is no
+ * room to try it, no more than half of the block may be lost. */
+static bool fits(struct sh_heap *heap, const struct leak *leak, const struct sh_block *block)
 {
-	sh_off off = sh_alloc(heap, asked);
+	sh_off off = sh_alloc_ex(heap, leak->size, leak->align, leak->kind);
 	size_t usable = off == 0 ? 0 : sh_usable_size(heap, off);
+	uint64_t most = 2 * (leak->size > leak->align ? leak->size : leak->align);
 
 	sh_free(heap, off);
-	return usable;
+	if (block->kind != leak->kind || (leak->align != 0 && block->off % leak->align != 0))
+		return false;
+	return off == 0 ? block->size >= leak->size && block->size <= most : block->size == usable;
 }
 
 static bool claim_leak(struct sh_heap *heap, const struct sh_block *block)
@@ -148,7 +172,7 @@ static bool claim_leak(struct sh_heap *heap, const struct sh_block *block)
 		struct seat *dead = &shared->seats[seat];
 
 		for (uint64_t i = 0; i < dead->leak_count; i++)
-			if (usable_of(heap, dead->leaks[i].size) == block->size) {
+			if (fits(heap, &dead->leaks[i], block)) {
 				dead->leaks[i] = dead->leaks[--dead->leak_count];
 				return true;
 			}
@@ -158,7 +182,7 @@ static bool claim_leak(struct sh_heap *heap, const struct sh_block *block)
 
 static void settle_extra(struct comparison *comparison, const struct sh_block *block)
 {
-	const struct held shown = { block->off, block->size, 0 };
+	const struct held shown = { .off = block->off, .size = block->size };
 	int error;
 
 	if (claim_doubtful(comparison->heap, block))
@@ -172,6 +196,83 @@ static void settle_extra(struct comparison *comparison, const struct sh_block *b
 	if (error != 0)
 		disagree(comparison, &shown, "leaked, and sh_free() says %s", sh_strerror(error));
 }
+
+/* --- deaths inside sh_realloc() ------------------------------------------------------------- */
+
+static void take_extra(struct comparison *comparison, size_t index)
+{
+	comparison->extra[index] = comparison->extra[--comparison->extra_count];
+}
+
+/* The old block, perhaps with its new length: it is what it was, up to the smaller one. */
+static bool claim_old(struct comparison *comparison, const struct leak *leak)
+{
+	struct held *old = &shared->entries[leak->entry].block;
+	struct held kept = *old;
+
+	if (leak->size < kept.size)
+		kept.size = leak->size;
+	for (size_t i = 0; i < comparison->extra_count; i++) {
+		const struct sh_block *block = &comparison->extra[i];
+
+		if (block->off != old->off || block->size < kept.size || block->kind != old->kind ||
+			!pattern_kept(comparison->heap, old, &kept))
+			continue;
+		take_extra(comparison, i);
+		*old = kept;
+		pattern_fill(comparison->heap, old);
+		return true;
+	}
+	return false;
+}
+
+/* The new block, which has all of the content if the old one is gone. */
+static bool claim_new(struct comparison *comparison, const struct leak *leak)
+{
+	struct held *old = &shared->entries[leak->entry].block;
+
+	for (size_t i = 0; i < comparison->extra_count; i++) {
+		const struct sh_block *block = &comparison->extra[i];
+		const struct held made = { block->off, leak->size, leak->id, leak->kind };
+
+		if (block->size < leak->size || !pattern_kept(comparison->heap, old, &made) ||
+			!fits(comparison->heap, leak, block))
+			continue;
+		take_extra(comparison, i);
+		*old = made;
+		pattern_fill(comparison->heap, old);
+		return true;
+	}
+	return false;
+}
+
+/* Returns whether the new block may be there as well, and nobody knows of it. */
+static bool settle_resize(struct comparison *comparison, const struct leak *leak)
+{
+	bool has_old = claim_old(comparison, leak);
+
+	if (has_old)
+		atomic_fetch_add(&shared->resizes_old, 1);
+	else if (claim_new(comparison, leak))
+		atomic_fetch_add(&shared->resizes_new, 1);
+	else
+		disagree(comparison, &shared->entries[leak->entry].block,
+			"lost in sh_realloc() to %llu bytes", (unsigned long long)leak->size);
+	return_home(leak->entry);
+	return has_old;
+}
+
+static void settle_resizes(struct comparison *comparison, struct seat *seat)
+{
+	uint64_t left = 0;
+
+	for (uint64_t i = 0; i < seat->leak_count && comparison->agrees; i++)
+		if (seat->leaks[i].entry == NO_ENTRY || settle_resize(comparison, &seat->leaks[i]))
+			seat->leaks[left++] = seat->leaks[i];
+	seat->leak_count = left;
+}
+
+/* --- all blocks ---------------------------------------------------------------------------- */
 
 /* What was not shown does not exist. */
 static void close_doubts(void)
@@ -196,6 +297,8 @@ static void compare_blocks(struct sh_heap *heap)
 	sh_walk(heap, show, &comparison);
 	if (comparison.agrees && comparison.next < comparison.expected_count)
 		disagree(&comparison, &comparison.expected[comparison.next], "lost");
+	for (unsigned seat = 0; comparison.agrees && seat < SEATS; seat++)
+		settle_resizes(&comparison, &shared->seats[seat]);
 	for (size_t i = 0; comparison.agrees && i < comparison.extra_count; i++)
 		settle_extra(&comparison, &comparison.extra[i]);
 	close_doubts();
@@ -262,6 +365,7 @@ void round_run(struct sh_heap *heap)
 			settle_seat(heap, &shared->seats[seat]);
 	if (failed())
 		return;
+	runs_compare(heap);
 	compare_blocks(heap);
 	for (unsigned pair = 0; pair < PAIRS; pair++)
 		compare_pair(heap, pair);

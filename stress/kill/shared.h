@@ -29,6 +29,7 @@
 #define PAIRS 3u
 #define STEPS (2 * DIRECTORY_WORDS)
 #define LEAKS 64u
+#define RUNS_PER_SEAT 24u
 
 /* --- in the heap --------------------------------------------------------------------------- */
 
@@ -38,6 +39,7 @@ struct directory {
 	struct sh_mutex mutex;
 	uint64_t stored;  /* sequence of the last committed transaction, by sh_txn_store() */
 	uint64_t written; /* the same, by sh_txn_write() */
+	uint64_t scratch; /* 0; edited by detached transactions that abort */
 	uint64_t data[DATA_WORDS];
 	sh_off block[DIRECTORY_WORDS];
 };
@@ -57,6 +59,23 @@ struct held {
 	sh_off off;
 	uint64_t size;
 	uint64_t id;
+	unsigned kind; /* SH_NOSCAN or 0 */
+};
+
+/* Model. A page run, as sh_pages_walk() must show it; off 0: none. Its content follows from `id` and
+ * `first`, which counts its first page within the run as it was allocated. Written by the occupant of the
+ * seat that holds it.
+ *
+ * freed_by: 0, or the sequence of the sh_pages_free() in which its holder died, and which may have freed
+ * some of its pages, cut it, or joined it with others of the same sequence. Nobody touches it before the
+ * next round has found out. */
+struct run {
+	sh_off off;
+	uint64_t npages;
+	unsigned flags; /* SH_IO, SH_HUGE */
+	uint64_t id;
+	uint64_t first;
+	uint64_t freed_by;
 };
 
 /* The holder of an entry: a generation and a seat. */
@@ -96,11 +115,15 @@ enum operation {
 	OPERATION_NONE,
 	OPERATION_ALLOC,
 	OPERATION_FREE,
+	OPERATION_REALLOC,
 	OPERATION_ALLOC_TO,
 	OPERATION_FREE_FROM,
+	OPERATION_REALLOC_TO,
 	OPERATION_CHURN, /* allocates and frees `steps[0].block` again and again */
 	OPERATION_ROOT,
 	OPERATION_TRANSACTION,
+	OPERATION_PAGES_ALLOC,
+	OPERATION_PAGES_FREE, /* of record.freed; a step for each run that it changes */
 };
 
 enum step_kind {
@@ -109,12 +132,15 @@ enum step_kind {
 	STEP_REPLACE,   /* the block of word `at`, by a new one */
 	STEP_ADOPT,     /* `block` of entry `at`, published in word `word` */
 	STEP_DROP,      /* `block` of entry `at` is freed */
+	STEP_RESIZE,    /* `before` of entry `at` becomes `block` */
+	STEP_RESIZE_TO, /* `before` of word `at` becomes `block` */
 	STEP_TEMPORARY, /* a new block, freed by the same transaction */
 	STEP_FILL,      /* new blocks until there is no space */
 	STEP_ADD,   /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
 	STEP_WRITE, /* the same by sh_txn_write() */
 	STEP_PAIR,  /* pair `at` becomes one more; `count` is what the seat has added then */
 	STEP_ROOT,  /* the seat's root becomes `count` */
+	STEP_RUN,   /* run `at` of the seat becomes `run` */
 };
 
 /* Model. */
@@ -124,7 +150,16 @@ struct step {
 	uint32_t word;
 	uint64_t count;
 	uint64_t holder; /* of the entry, when the step was planned */
+	uint64_t align;  /* that sh_alloc_ex() was asked for; 0: none */
 	struct held block;
+	struct held before;
+	struct run run;
+};
+
+/* Model. Pages that one call frees. */
+struct range {
+	sh_off off;
+	uint64_t npages;
 };
 
 enum outcome { OUTCOME_NOTHING = 0, OUTCOME_DONE = 1, OUTCOME_DOUBT = 2 };
@@ -134,7 +169,8 @@ enum outcome { OUTCOME_NOTHING = 0, OUTCOME_DONE = 1, OUTCOME_DOUBT = 2 };
  * intent: the operation begins; everything below but `result` was written before.
  * outcome: sequence << 2 | enum outcome.
  * applied: the model says what the outcome says.
- * result: of sh_alloc(), stored as soon as it returned; 0 before. */
+ * result: of a call that returns an offset to nobody but its caller, stored as soon as it returned; 0
+ * before. */
 struct record {
 	_Atomic uint64_t intent;
 	_Atomic uint64_t outcome;
@@ -142,14 +178,31 @@ struct record {
 	_Atomic uint64_t result;
 	enum operation operation;
 	bool aborts;
+	bool detached; /* the transaction is one of no thread */
 	uint32_t step_count;
+	struct range freed;
 	struct step steps[STEPS];
 };
 
-/* Model. A block that a death inside sh_alloc() may have leaked. */
+#define NO_ENTRY UINT32_MAX
+
+/* Model. A block that a death inside sh_alloc() may have leaked. Or inside sh_realloc() of the block of
+ * `entry`: this one, that one or both are there. */
 struct leak {
 	uint64_t sequence;
 	uint64_t size;
+	uint64_t align;
+	unsigned kind;
+	uint32_t entry; /* NO_ENTRY: none */
+	uint64_t id;    /* of the block that sh_realloc() was to make */
+};
+
+/* Model. Page runs of a death: one that sh_pages_alloc() may have left (off 0), or a range that
+ * sh_pages_free() has freed or not. */
+struct run_doubt {
+	uint64_t sequence;
+	struct range range;
+	unsigned flags; /* that sh_pages_alloc() was asked for */
 };
 
 enum activity { ACTIVITY_NONE, ACTIVITY_RUNNING, ACTIVITY_PARKED };
@@ -162,6 +215,8 @@ struct seat {
 	struct record record;
 	uint64_t leak_count;
 	struct leak leaks[LEAKS];
+	uint64_t run_doubt_count;
+	struct run_doubt run_doubts[LEAKS];
 	/* --- what the heap must say */
 	sh_off directory;
 	uint64_t version; /* of directory.stored and directory.written */
@@ -169,6 +224,7 @@ struct seat {
 	uint64_t data[DATA_WORDS];
 	struct held published[DIRECTORY_WORDS];
 	uint64_t added[PAIRS];
+	struct run runs[RUNS_PER_SEAT];
 };
 
 /* What the reports of reaping and recovery add up to. */
@@ -182,6 +238,29 @@ struct reported {
 		inside; /* deaths for which a report shows that there was something to do */
 };
 
+/* What a thread dies in, as far as it counts by itself. */
+enum death {
+	DEATH_NONE,
+	DEATH_ALLOC,
+	DEATH_ALLOC_ALIGNED,
+	DEATH_FREE,
+	DEATH_REALLOC_SMALL, /* from small to small */
+	DEATH_REALLOC_LARGE,
+	DEATH_ALLOC_TO,
+	DEATH_FREE_FROM,
+	DEATH_REALLOC_TO_SMALL,
+	DEATH_REALLOC_TO_LARGE,
+	DEATH_CHURN,
+	DEATH_ROOT,
+	DEATH_TRANSACTION,
+	DEATH_DETACHED,
+	DEATH_PAGES_ALLOC,
+	DEATH_PAGES_FREE_ALL, /* of one run */
+	DEATH_PAGES_FREE_PART,
+	DEATH_PAGES_FREE_SEVERAL, /* or parts of several */
+	DEATHS,
+};
+
 enum check {
 	CHECK_KILLS,
 	CHECK_INSIDE_JOURNALS,
@@ -190,9 +269,11 @@ enum check {
 	CHECK_ROLLED_FORWARD,
 	CHECK_FINISHED,
 	CHECK_UNDONE,
+	CHECK_DEATHS,
 	CHECK_CALLS,
 	CHECK_TAKE_OVERS,
 	CHECK_MODEL,
+	CHECK_RUNS,
 	CHECK_HEAP_QUIET,
 	CHECK_HEAP_BUSY,
 	CHECK_REOPENS,
@@ -217,8 +298,14 @@ struct shared {
 	_Atomic uint64_t generations[WORKERS];
 	_Atomic uint64_t kills;
 	_Atomic uint64_t kills_inside;
-	_Atomic uint64_t doubts; /* deaths whose outcome the heap had to tell */
+	_Atomic uint64_t doubts;         /* deaths whose outcome the heap had to tell */
+	_Atomic uint64_t deaths[DEATHS]; /* of threads; supervisor */
 	_Atomic uint64_t leaks;
+	_Atomic uint64_t resizes_old; /* deaths in sh_realloc() that left the old block */
+	_Atomic uint64_t resizes_new; /* and those that left the new one alone */
+	_Atomic uint64_t leaked_runs;
+	_Atomic uint64_t freed_runs; /* doubtful frees of runs that had been done */
+	_Atomic uint64_t whole_runs; /* and those that had not */
 	_Atomic uint64_t reopens;
 	_Atomic uint64_t operations;
 	_Atomic uint64_t out_of_memory;

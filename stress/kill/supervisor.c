@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/kill/supervisor.h"
 
+#include "stress/kill/deaths.h"
 #include "stress/kill/model.h"
 #include "stress/kill/round.h"
 #include "stress/kill/target.h"
@@ -101,6 +102,12 @@ static void vacate(struct seat *seat)
 	atomic_store(&seat->activity, ACTIVITY_NONE);
 }
 
+static void count_death(const struct seat *seat)
+{
+	if (atomic_load(&seat->activity) != ACTIVITY_NONE)
+		deaths_count(seat);
+}
+
 static void count_kill(bool inside)
 {
 	atomic_fetch_add(&shared->kills, 1);
@@ -121,6 +128,8 @@ static void bury(struct supervisor *supervisor, unsigned worker, bool killed)
 			(unsigned)status);
 	if (killed) {
 		count_kill(died_inside(seat) || died_inside(helper));
+		count_death(seat);
+		count_death(helper);
 		supervisor->unreaped++;
 	}
 	vacate(seat);
@@ -398,7 +407,7 @@ static bool seen_enough(void)
 		atomic_load(&reported->operations_undone) > 0 &&
 		atomic_load(&reported->inside) >= 100 &&
 		atomic_load(&reported->inside) * 10 >= kills &&
-		atomic_load(&shared->kills_inside) * 4 >= kills;
+		atomic_load(&shared->kills_inside) * 4 >= kills && deaths_enough();
 }
 
 static bool finished(const struct supervisor *supervisor)

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIN_BYTES (UINT64_C(64) << 20)
+#define MIN_BYTES (UINT64_C(80) << 20)
 #define STEP_BYTES (UINT64_C(16) << 20)
 #define STEPS_MORE 4
 

@@ -3,9 +3,14 @@
 #include "stress/kill/actor.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define LONG_ODDS 12u
 #define ABORT_ODDS 6u
+#define DETACHED_ODDS 4u
+#define BYSTANDER_ODDS 12u
+#define OTHER_THREAD_ODDS 16u
+#define BYSTANDER_BLOCKS 4u
 #define FILL_BYTES (UINT64_C(256) << 10)
 
 /* --- planning transactions ----------------------------------------------------------------- */
@@ -127,6 +132,7 @@ static void plan(struct actor *actor, bool is_long)
 
 	record->operation = OPERATION_TRANSACTION;
 	record->aborts = random_once_in(&actor->random, ABORT_ODDS);
+	record->detached = random_once_in(&actor->random, DETACHED_ODDS);
 	record->step_count = 0;
 	for (uint32_t word = 0; is_long && word < DIRECTORY_WORDS; word++)
 		plan_word(actor, word);
@@ -138,14 +144,15 @@ static void plan(struct actor *actor, bool is_long)
 
 static int run_alloc(struct actor *actor, struct sh_txn *txn, struct held *block)
 {
-	block->off = sh_txn_alloc(txn, block->size, 0);
+	block->off = sh_txn_alloc(txn, block->size, block->kind);
 	if (block->off == 0)
 		return errno;
 	pattern_fill(actor->heap, block);
 	return 0;
 }
 
-/* Frees a block that nobody changed, and cannot be freed twice. */
+/* Frees a block that nobody changed, and cannot be freed twice. Of a detached transaction sh_free() does
+ * not know. */
 static int run_free(struct actor *actor, struct sh_txn *txn, const struct held *block)
 {
 	int error;
@@ -155,8 +162,9 @@ static int run_free(struct actor *actor, struct sh_txn *txn, const struct held *
 	if (error == 0 && random_once_in(&actor->random, 8)) {
 		expect_error(actor, sh_txn_free(txn, block->off, 0), SH_EDOUBLEFREE,
 			"sh_txn_free of a freed block");
-		expect_error(actor, sh_free(actor->heap, block->off), SH_EDOUBLEFREE,
-			"sh_free of a block that the transaction frees");
+		if (!actor->seat->record.detached)
+			expect_error(actor, sh_free(actor->heap, block->off), SH_EDOUBLEFREE,
+				"sh_free of a block that the transaction frees");
 	}
 	return error;
 }
@@ -311,28 +319,113 @@ static void lock_pair(struct actor *actor, struct pair *pair)
 			error == 0 ? "from the living" : "from the dead");
 }
 
+static int begin(struct actor *actor, struct sh_txn **txn)
+{
+	unsigned flags = actor->seat->record.detached ? SH_DETACHED : 0;
+
+	return expect_ok(actor, sh_txn_begin(actor->heap, flags, txn), "sh_txn_begin");
+}
+
 /* Commits, unless the plan or an error says otherwise. Returns what came of it. */
-static enum outcome run_transaction(struct actor *actor)
+static enum outcome finish(struct actor *actor, struct sh_txn *txn, int error)
+{
+	if (error == 0 && !actor->seat->record.aborts)
+		return expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0 ? OUTCOME_DONE
+										  : OUTCOME_NOTHING;
+	if (txn != NULL)
+		sh_txn_abort(txn);
+	return OUTCOME_NOTHING;
+}
+
+/* --- detached transactions ----------------------------------------------------------------- */
+
+/* Stack. What another thread does of a transaction: all but its end. */
+struct errand {
+	struct actor *actor;
+	struct sh_txn *txn; /* written by the other thread */
+	int error;          /* the same */
+};
+
+static void *errand_main(void *argument)
+{
+	struct errand *errand = argument;
+
+	errand->error = begin(errand->actor, &errand->txn);
+	if (errand->error == 0)
+		errand->error = run_steps(errand->actor, errand->txn);
+	return NULL;
+}
+
+/* Begins a detached transaction and does its steps, in a thread that is gone when it is to end. */
+static int run_elsewhere(struct actor *actor, struct sh_txn **txn)
+{
+	struct errand errand = { .actor = actor };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, errand_main, &errand) != 0)
+		return EAGAIN;
+	pthread_join(thread, NULL);
+	*txn = errand.txn;
+	return errand.error;
+}
+
+/* Begins a detached transaction that nobody will see anything of: it edits a word and has blocks of its
+ * own, one of which it frees. NULL when there is no space. */
+static struct sh_txn *begin_bystander(struct actor *actor)
+{
+	uint64_t *scratch = &seat_directory(actor->heap, actor->seat)->scratch;
+	struct sh_txn *txn;
+	int error = sh_txn_begin(actor->heap, SH_DETACHED, &txn);
+
+	if (expect_ok(actor, error, "sh_txn_begin of a bystander") != 0)
+		return NULL;
+	error = sh_txn_add(txn, scratch, sizeof(*scratch));
+	if (error == 0)
+		*scratch = record_sequence(actor->seat);
+	for (uint32_t i = 0; i < BYSTANDER_BLOCKS && error == 0; i++) {
+		struct held block = plan_block(actor, STEPS + i);
+
+		error = i == 0 ? run_temporary(actor, txn, block) : run_alloc(actor, txn, &block);
+	}
+	expect_ok(actor, error, "a bystander's edits and blocks");
+	return txn;
+}
+
+/* --- whole transactions -------------------------------------------------------------------- */
+
+/* Begins and does the steps. A thread of its own takes no part in locks: they belong to threads. */
+static int run_open(struct actor *actor, struct sh_txn **txn)
 {
 	struct pair *pair = planned_pair(actor);
 	bool lock_first = random_once_in(&actor->random, 2);
-	enum outcome outcome = OUTCOME_NOTHING;
-	struct sh_txn *txn;
+	bool elsewhere =
+		actor->seat->record.detached && random_once_in(&actor->random, OTHER_THREAD_ODDS);
 	int error;
 
-	if (pair != NULL && lock_first)
+	*txn = NULL;
+	if (pair != NULL && (lock_first || elsewhere))
 		lock_pair(actor, pair);
-	error = expect_ok(actor, sh_txn_begin(actor->heap, 0, &txn), "sh_txn_begin");
+	if (elsewhere)
+		return run_elsewhere(actor, txn);
+	error = begin(actor, txn);
 	if (pair != NULL && !lock_first)
 		lock_pair(actor, pair);
-	if (error == 0)
-		error = run_steps(actor, txn);
-	if (error == 0 && !actor->seat->record.aborts)
-		outcome = expect_ok(actor, sh_txn_commit(txn), "sh_txn_commit") == 0
-			? OUTCOME_DONE
-			: OUTCOME_NOTHING;
-	else if (txn != NULL)
-		sh_txn_abort(txn);
+	return error == 0 ? run_steps(actor, *txn) : error;
+}
+
+/* Returns what came of it. */
+static enum outcome run_transaction(struct actor *actor)
+{
+	struct pair *pair = planned_pair(actor);
+	struct sh_txn *bystander =
+		random_once_in(&actor->random, BYSTANDER_ODDS) ? begin_bystander(actor) : NULL;
+	enum outcome outcome;
+	struct sh_txn *txn;
+	int error = run_open(actor, &txn);
+
+	outcome = finish(actor, txn, error);
+	if (bystander != NULL)
+		sh_txn_abort(bystander);
 	if (pair != NULL)
 		expect_ok(actor, sh_mutex_unlock(actor->heap, &pair->mutex), "sh_mutex_unlock");
 	return outcome;

@@ -544,8 +544,8 @@ static const char *check_promises(struct heap *heap)
 		sum.least_pages += blocks.least_pages;
 		sum.most_pages += blocks.most_pages;
 	}
-	walk_heap(heap, count_block, &live);
-	walk_manual(heap, count_pages, &pages);
+	walk_heap(heap, NULL, count_block, &live);
+	walk_manual(heap, NULL, count_pages, &pages);
 	broken = check_count("blocks are live", live, sum.least, sum.most);
 	return broken != NULL
 		? broken

@@ -2,10 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/model/world.h"
 
+#include "heap/deferred.h"
 #include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/owned.h"
 #include "heap/pages.h"
+#include "heap/parked.h"
 #include "heap/root.h"
 #include "heap/span.h"
 #include "recovery/reap.h"
@@ -1395,6 +1397,141 @@ static uint64_t run_detached_mutex(struct world *world, unsigned process)
 	return broken;
 }
 
+/* --- readers and deferred frees --------------------------------------------------------------- */
+
+static uint64_t run_defer(struct world *world, unsigned process)
+{
+	return (uint64_t)deferred_free(thread_of(world, process), kept(world, process, 0));
+}
+
+/* One drain copies the batch, the next one applies it. */
+static uint64_t run_defer_drain(struct world *world, unsigned process)
+{
+	uint64_t error = run_defer(world, process);
+
+	deferred_drain(thread_of(world, process));
+	deferred_drain(thread_of(world, process));
+	return error;
+}
+
+/* A block of the process's own is in limbo already. */
+static void prepare_deferred(struct world *world, unsigned process)
+{
+	prepare_own_block(world, process);
+	world_must(deferred_free(thread_of(world, process), kept(world, process, 0)) == 0, process);
+}
+
+/* What was drained is collected and given out. */
+static uint64_t run_drain_allocate(struct world *world, unsigned process)
+{
+	deferred_drain(thread_of(world, process));
+	deferred_drain(thread_of(world, process));
+	return run_allocate(world, process);
+}
+
+/* The batch waits: a first drain has copied it. */
+static void prepare_batch(struct world *world, unsigned process)
+{
+	prepare_deferred(world, process);
+	deferred_drain(thread_of(world, process));
+}
+
+static uint64_t run_commit_deferred(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	struct heap *heap = &world->image.heap;
+	uint64_t word = kept(world, process, 1);
+	uint64_t off;
+	int error;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
+	transaction_free_deferred(transaction, kept(world, process, 0));
+	transaction_store(transaction, word, off);
+	transaction_add(transaction, word + 8, 8);
+	*word_of(heap, word + 8) = 1;
+	transaction_commit(transaction);
+	deferred_drain(thread_of(world, process));
+	return off;
+}
+
+/* Drains what may be half done, of which the log must not free more than once. */
+static uint64_t run_commit_deferred_free(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+
+	transaction_begin(transaction, thread_of(world, process));
+	transaction_free_deferred(transaction, kept(world, process, 0));
+	transaction_commit(transaction);
+	return 0;
+}
+
+static bool is_live_small(const struct heap *heap, uint64_t off)
+{
+	struct block block;
+
+	return block_find(heap, off, &block) == 0 && block.bit != 0 && block_is_live(&block);
+}
+
+/* Whether the small block's bits say that it may not be given out. */
+static bool is_held(const struct heap *heap, uint64_t off)
+{
+	struct block block;
+
+	return block_find(heap, off, &block) == 0 && block.bit != 0 &&
+		(atomic_load(span_freed(heap, block.head, block.word)) & block.bit) == 0 &&
+		(atomic_load(span_allocated(heap, block.head, block.word)) & block.bit) != 0;
+}
+
+/* Finds the other's block in a section, and looks whether it stays what it was until the end. Then frees
+ * its own, drains, and allocates. 1: it did not. */
+static uint64_t run_read_defer(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	struct thread *thread = thread_of(world, process);
+	uint64_t theirs = kept(world, 1 - process, 0);
+	bool broken;
+
+	thread_begin_reading(thread);
+	broken = is_live_small(heap, theirs) && !is_held(heap, theirs);
+	thread_end_reading(thread);
+	run_defer_drain(world, process);
+	return broken;
+}
+
+/* The same of the record of the other's large block, whose pages become a span of objects. */
+static uint64_t run_read_reuse(struct world *world, unsigned process)
+{
+	struct heap *heap = &world->image.heap;
+	struct thread *thread = thread_of(world, process);
+	uint64_t head = kept(world, 1 - process, 0) >> PAGE_SHIFT;
+	struct span_record record;
+	bool broken;
+	int error;
+
+	thread_begin_reading(thread);
+	record = span_record_read(heap, head);
+	broken = span_record_stands(heap, head, &record) &&
+		span_record_read(heap, head).generation != record.generation;
+	thread_end_reading(thread);
+	object_free(thread, kept(world, process, 0));
+	pages_give_back(thread);
+	parked_release(thread);
+	span_create(thread, other_class(), &error);
+	return broken;
+}
+
+static const char *promise_unbroken(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	blocks->least = world_progress(world, process) == NOT_STARTED ? 1 : 0;
+	blocks->most = world_progress(world, process) == DONE ? 0 : 1;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "what a reader found changed before the end of its section"
+		: NULL;
+}
+
 /* Of a pair the later one in the table is prepared first, as process 0. So what leaves listed spans,
  * which other preparations would claim, comes early. */
 const struct operation operations[] = {
@@ -1492,6 +1629,29 @@ const struct operation operations[] = {
 		promise_part_reused },
 	{ "free the same run", 0, TWIN, prepare_same_manual, run_free_manual,
 		promise_manual_freed_once },
+	{ "defer own block", 0, VARIANT, prepare_own_block, run_defer, promise_freed },
+	{ "defer another owner's block, drain", 0, ORDINARY, prepare_others_block, run_defer_drain,
+		promise_freed },
+	{ "defer unowned block, drain", 0, VARIANT, prepare_unowned_block, run_defer_drain,
+		promise_freed },
+	{ "defer large block, drain", 0, VARIANT, prepare_free_large, run_defer_drain,
+		promise_freed },
+	{ "drain, allocate", 0, VARIANT, prepare_deferred, run_drain_allocate, promise_allocated },
+	{ "apply a batch, allocate", 0, VARIANT, prepare_batch, run_drain_allocate,
+		promise_allocated },
+	{ "defer the same block", 0, TWIN, prepare_same_block, run_defer_drain,
+		promise_freed_once },
+	{ "defer the same large block", 0, TWIN, prepare_same_large, run_defer_drain,
+		promise_freed_once },
+	{ "commit deferred", 0, VARIANT, prepare_transaction_others, run_commit_deferred,
+		promise_commit },
+	{ "commit deferred, unowned", 0, VARIANT, prepare_unowned_block, run_commit_deferred_free,
+		promise_freed },
+	{ "commit deferred large", 0, VARIANT, prepare_free_large, run_commit_deferred_free,
+		promise_freed },
+	{ "read, defer, drain", 0, TWIN, prepare_own_block, run_read_defer, promise_unbroken },
+	{ "read, free large, reuse", 0, TWIN, prepare_free_large, run_read_reuse,
+		promise_unbroken },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);
