@@ -139,6 +139,30 @@ int close_handle(struct sh_heap *heap)
 	return drop_handle(heap) ? close_last(heap) : 0;
 }
 
+/* Takes table_lock_open(): from then on nobody else changes the number of handles. 0, or EBUSY: the last
+ * handle, and not idle. */
+static int begin_closing(struct sh_heap *heap)
+{
+	const struct flavor_calls *flavor;
+	bool drained = false;
+	int error = 0;
+
+	table_lock_open();
+	while (error == 0 && heap->handles == 1) {
+		if (heap->readers != NULL || detached_any_open(heap))
+			return EBUSY;
+		flavor = atomic_load_explicit(&heap->flavor, memory_order_relaxed);
+		if (flavor == NULL || (drained && flavor->release(heap)))
+			return 0;
+		/* What is queued may call anything. */
+		table_unlock_open();
+		error = flavor->drain(heap);
+		drained = true;
+		table_lock_open();
+	}
+	return error;
+}
+
 int sh_close(struct sh_heap *heap)
 {
 	struct thread_state *state = thread_find(heap);
@@ -146,11 +170,9 @@ int sh_close(struct sh_heap *heap)
 
 	if (state != NULL && (state->txn.open || read_is_reading(heap)))
 		return EBUSY;
-	table_lock_open();
-	/* Nobody else changes the number of handles meanwhile. */
-	error = heap->handles == 1 && (heap->readers != NULL || detached_any_open(heap))
-		? EBUSY
-		: close_handle(heap);
+	error = begin_closing(heap);
+	if (error == 0)
+		error = close_handle(heap);
 	table_unlock_open();
 	return error;
 }

@@ -21,6 +21,15 @@
 
 struct thread_state;
 
+/* What closing a heap asks of its flavor of liburcu (api/urcu.c, which a build may leave out).
+ *
+ * drain: does what is queued, and ends the thread for that. 0, or EBUSY: the caller cannot wait.
+ * release: lets go of the heap; false: something is queued, or somebody is at it. Never waits. */
+struct flavor_calls {
+	int (*drain)(struct sh_heap *heap);
+	bool (*release)(struct sh_heap *heap);
+};
+
 /* How many ended detached transactions a process keeps per heap, slots and all. */
 #define DETACHED_IDLE 8u
 
@@ -50,6 +59,7 @@ struct sh_heap {
 	struct reap_counts counts; /* of the recovery or reaping at open */
 	uint64_t recovery_ns;
 	_Atomic(struct thread_state *) idle[DETACHED_IDLE]; /* see api/detached.h */
+	_Atomic(const struct flavor_calls *) flavor;        /* NULL: it has none */
 	/* --- under table_lock() */
 	struct sh_heap *next;
 	unsigned handles;

@@ -6,7 +6,7 @@
 
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t thread_left = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct sh_heap *heaps;
 static struct presence *presences;
 
@@ -30,21 +30,31 @@ void table_unlock(void)
 	pthread_mutex_unlock(&table_mutex);
 }
 
+void table_wait(void)
+{
+	pthread_cond_wait(&changed, &table_mutex);
+}
+
+void table_wake(void)
+{
+	pthread_cond_broadcast(&changed);
+}
+
 void table_wait_for_leaving(struct sh_heap *heap)
 {
 	while (heap->leaving != 0)
-		pthread_cond_wait(&thread_left, &table_mutex);
+		table_wait();
 }
 
 void table_left(struct sh_heap *heap)
 {
 	heap->leaving--;
-	pthread_cond_broadcast(&thread_left);
+	table_wake();
 }
 
 void table_forget_waiters(void)
 {
-	pthread_cond_init(&thread_left, NULL);
+	pthread_cond_init(&changed, NULL);
 }
 
 void table_add(struct sh_heap *heap)

@@ -13,6 +13,10 @@ void table_unlock_open(void);
 void table_lock(void);
 void table_unlock(void);
 
+/* Waits, under table_lock(), for table_wake(); may return at any time. */
+void table_wait(void);
+void table_wake(void);
+
 /* Waits, under table_lock(), until no thread is leaving the heap; and says that one has left. */
 void table_wait_for_leaving(struct sh_heap *heap);
 void table_left(struct sh_heap *heap);

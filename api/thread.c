@@ -202,12 +202,12 @@ static void leave_parked(struct thread_state *state)
 	free(state);
 }
 
+/* The caller sets `heap` to NULL next. */
 static void park(struct thread_state *state)
 {
 	read_forget(state, atomic_load_explicit(&state->heap, memory_order_relaxed));
 	thread_give_back(state);
 	presence_park(state->presence, state->thread.slot);
-	atomic_store_explicit(&state->heap, NULL, memory_order_relaxed);
 }
 
 /* The heap that the state's thread is leaving, kept open until table_left(); NULL when parked. */
@@ -216,6 +216,8 @@ static struct sh_heap *begin_leaving(struct thread_state *state)
 	struct sh_heap *heap;
 
 	table_lock();
+	while (state->parking)
+		table_wait();
 	heap = atomic_load_explicit(&state->heap, memory_order_relaxed);
 	if (heap != NULL) {
 		unlink_from_heap(heap, state);
@@ -231,6 +233,7 @@ static void leave(struct thread_state *state)
 
 	if (heap != NULL) {
 		park(state);
+		atomic_store_explicit(&state->heap, NULL, memory_order_relaxed);
 		table_lock();
 		table_left(heap);
 		table_unlock();
@@ -259,18 +262,31 @@ static void thread_end(void *unused)
 		leave(thread_states);
 }
 
+/* Parks another thread's slot, under table_lock(), which is let go of meanwhile. The thread may be at
+ * its end: it waits for `parking`. */
+static void park_for(struct thread_state *state)
+{
+	state->parking = true;
+	table_unlock();
+	park(state);
+	table_lock();
+	state->parking = false;
+	/* Last: from here on the state is its thread's to free. */
+	atomic_store_explicit(&state->heap, NULL, memory_order_relaxed);
+	table_wake();
+}
+
 void thread_leave_all(struct sh_heap *heap)
 {
 	table_lock();
-	table_wait_for_leaving(heap);
 	while (heap->threads != NULL) {
 		struct thread_state *state = heap->threads;
 
 		heap->threads = state->next_of_heap;
-		table_unlock();
-		park(state);
-		table_lock();
+		park_for(state);
 	}
+	/* Threads at their end that were quicker. */
+	table_wait_for_leaving(heap);
 	table_unlock();
 	leave_all_parked();
 }

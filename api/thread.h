@@ -22,9 +22,11 @@ struct sh_txn {
 /* Process. One thread, or one detached transaction, on one heap.
  *
  * heap: NULL: parked. Written by the thread, or by the closer, who runs when the thread is idle.
+ * parking: the closer is at it. Under table_lock().
  * next_of_thread: the thread's own. next_of_heap: under table_lock(). */
 struct thread_state {
 	_Atomic(struct sh_heap *) heap;
+	bool parking;
 	struct sh_txn txn;
 	struct thread thread;
 	struct presence *presence;

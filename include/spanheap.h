@@ -179,7 +179,8 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * file and marks it clean.
  *
  * Every offset and mutex stays what it is; pointers into the mapping become invalid. No other
- * thread of the process may be inside a call on this heap, or use its pointers, from here on.
+ * thread of the process may be inside a call on this heap, or use its pointers, from here on. With
+ * callbacks on the heap's flavor of liburcu (spanheap_urcu.h) it waits for a grace period and calls them.
  *
  * Errors: EBUSY (the calling thread has an open transaction or is in a read section, or, for the last
  * handle, a detached transaction or an sh_reader is open), EIO (the sync failed: the heap is
@@ -433,14 +434,15 @@ static inline void sh_section_enter(const struct sh_section *section)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Ends it. */
+/* Ends it. Outside of one, where a fork child is that was made inside, it does nothing. */
 static inline void sh_section_leave(const struct sh_section *section)
 {
 	uint64_t *own = section->word;
 	uint64_t word = __atomic_load_n(own, __ATOMIC_RELAXED);
 
 	if ((word & 0xffff) != 1) {
-		__atomic_store_n(own, word - 1, __ATOMIC_RELAXED);
+		if ((word & 0xffff) != 0)
+			__atomic_store_n(own, word - 1, __ATOMIC_RELAXED);
 		return;
 	}
 	/* release: who sees the section ended reuses after all that it read. */

@@ -406,3 +406,8 @@ void files_wait_for(uint32_t step)
 	while (atomic_load(step_reached) < step)
 		usleep(200);
 }
+
+bool files_has_reached(uint32_t step)
+{
+	return atomic_load(step_reached) >= step;
+}

@@ -133,5 +133,6 @@ void files_reset_steps(void);
 void files_reach(uint32_t step);
 void files_reach_next(void);
 void files_wait_for(uint32_t step);
+bool files_has_reached(uint32_t step);
 
 #endif

@@ -30,6 +30,7 @@ int test_page_index_register(void);
 int test_pages_register(void);
 int test_parked_register(void);
 int test_rcu_register(void);
+int test_read_register(void);
 int test_deferred_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
@@ -47,6 +48,7 @@ int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
 int test_transaction_register(void);
+int test_urcu_register(void);
 int test_txn_register(void);
 
 /* A file of tests: its suites are registered by one function. */
@@ -94,6 +96,10 @@ static const struct file files[] = {
 	{ "timedlock", test_timedlock_register },
 	{ "stats", test_stats_register },
 	{ "detached", test_detached_register },
+	{ "read", test_read_register },
+#ifdef TEST_URCU
+	{ "urcu", test_urcu_register },
+#endif
 	{ "tool", test_tool_register },
 };
 
