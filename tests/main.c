@@ -34,7 +34,7 @@ int test_read_register(void);
 int test_deferred_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
-int test_reading_register(void);
+int test_looking_register(void);
 int test_root_register(void);
 int test_run_register(void);
 int test_settle_register(void);
@@ -88,7 +88,7 @@ static const struct file files[] = {
 	{ "blocks", test_blocks_register },
 	{ "txn", test_txn_register },
 	{ "mutex", test_mutex_register },
-	{ "reading", test_reading_register },
+	{ "looking", test_looking_register },
 	{ "limits", test_limits_register },
 	{ "open", test_open_register },
 	{ "options", test_options_register },

@@ -1,4 +1,4 @@
-/* test_reading.c -- who only reads: SH_RDONLY, sh_walk(), sh_check()
+/* test_looking.c -- who only reads: SH_RDONLY, sh_walk(), sh_check()
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "heap/heap.h"
@@ -169,7 +169,7 @@ static CU_TestInfo tests[] = {
 	CU_TEST_INFO_NULL,
 };
 
-int test_reading_register(void)
+int test_looking_register(void)
 {
 	return places_register("reading", tests, NULL);
 }
