@@ -1,0 +1,31 @@
+/* memory.c -- how much space the heap takes, over time
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "memory.h"
+
+#include "process.h"
+
+static void space_raise(struct space *worst, const struct space *now)
+{
+	if (now->in_use > worst->in_use)
+		worst->in_use = now->in_use;
+	if (now->file > worst->file)
+		worst->file = now->file;
+}
+
+void memory_look(struct memory *memory, struct sh_heap *heap)
+{
+	struct sh_stats stats = SH_STATS_INIT;
+
+	must(sh_stats(heap, &stats), "sh_stats");
+	memory->now.in_use = stats.data_bytes - stats.free_bytes;
+	memory->now.file = stats.file_bytes;
+	space_raise(now_ns() < memory->warm_ns ? &memory->warm_up : &memory->later, &memory->now);
+}
+
+uint64_t memory_count_blocks(struct sh_heap *heap)
+{
+	struct sh_stats stats = SH_STATS_INIT;
+
+	must(sh_stats(heap, &stats), "sh_stats");
+	return stats.small_blocks + stats.large_blocks;
+}
