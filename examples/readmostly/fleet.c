@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { STOP_ONE_IN = 4, REAP_ONE_IN = 2 };
+enum { STOP_ONE_IN = 4, WRITER_ONE_IN = 2, REAP_ONE_IN = 2, AIM_MAX_US = 3000 };
 
 static void member_start(struct fleet *fleet, unsigned i)
 {
@@ -85,14 +85,7 @@ static void fleet_reap(struct fleet *fleet)
 	struct sh_reap_report report;
 
 	must(sh_reap(fleet->heap, &report), "sh_reap");
-	fleet->fate.rolled_back += report.rolled_back;
-	fleet->fate.rolled_forward += report.rolled_forward;
-}
-
-void fleet_end_writers(struct fleet *fleet)
-{
-	members_kill(fleet, fleet->readers, fleet->readers + fleet->writers);
-	fleet_reap(fleet);
+	ledger_note_settled(fleet->ledger, &report);
 }
 
 void fleet_end(struct fleet *fleet)
@@ -134,16 +127,36 @@ static void ended_replace(struct fleet *fleet)
 			member_start(fleet, i);
 }
 
+/* A writer rests most of the time; what is to be seen are deaths at work. Where in its work it dies,
+ * nobody chooses. */
+static void writer_await_burst(const struct fleet *fleet, unsigned slot)
+{
+	const uint64_t *inside = &fleet->ledger->writer[slot].inside;
+	uint64_t late_ns = now_ns() + AIM_MAX_US * 1000;
+
+	while (__atomic_load_n(inside, __ATOMIC_RELAXED) == 0 && now_ns() < late_ns)
+		;
+}
+
 /* Kills one of those who are there, and starts another in its place. Half of the time nobody is told:
  * whoever needs what the dead had must find out alone. */
 static void member_replace(struct fleet *fleet, unsigned i)
 {
 	if (fleet->member[i].pid == 0)
 		return;
+	if (i >= fleet->readers)
+		writer_await_burst(fleet, i - fleet->readers);
 	members_kill(fleet, i, i + 1);
 	if (chance_one_in(&fleet->chance, REAP_ONE_IN))
 		fleet_reap(fleet);
 	member_start(fleet, i);
+}
+
+static unsigned victim_choose(struct fleet *fleet)
+{
+	if (chance_one_in(&fleet->chance, WRITER_ONE_IN))
+		return fleet->readers + (unsigned)chance_below(&fleet->chance, fleet->writers);
+	return (unsigned)chance_below(&fleet->chance, fleet->readers);
 }
 
 void fleet_harass(struct fleet *fleet)
@@ -153,6 +166,5 @@ void fleet_harass(struct fleet *fleet)
 	if (chance_one_in(&fleet->chance, STOP_ONE_IN))
 		reader_stop(fleet, (unsigned)chance_below(&fleet->chance, fleet->readers));
 	else
-		member_replace(fleet,
-			(unsigned)chance_below(&fleet->chance, fleet->readers + fleet->writers));
+		member_replace(fleet, victim_choose(fleet));
 }

@@ -25,8 +25,6 @@ struct fate {
 	uint64_t stops;
 	uint64_t stops_inside; /* in a read section */
 	uint64_t ended;        /* by themselves, which they never should */
-	uint64_t rolled_back;  /* transactions of the dead that this process settled */
-	uint64_t rolled_forward;
 };
 
 /* Process. Member i is reader i, or from `readers` on writer i - readers. */
@@ -43,9 +41,6 @@ struct fleet {
 
 void fleet_start_readers(struct fleet *fleet);
 void fleet_start_writers(struct fleet *fleet);
-
-/* Kills all writers, and cleans up after them. */
-void fleet_end_writers(struct fleet *fleet);
 
 /* Kills all who live, the stopped ones too, and waits until the last is gone. */
 void fleet_end(struct fleet *fleet);

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "ledger.h"
 
-#include "chance.h"
 #include "process.h"
 
 #include <errno.h>
@@ -36,6 +35,13 @@ void ledger_create(const char *path, unsigned writers)
 		fail("%s: %s", path, strerror(errno));
 	close(fd);
 	ledger_map(path)->keys = (uint64_t)writers * RANGE_KEYS;
+}
+
+uint64_t ledger_choose(struct chance *chance, uint64_t range)
+{
+	uint64_t keys = chance_one_in(chance, 2) ? HOT_KEYS : RANGE_KEYS;
+
+	return range * RANGE_KEYS + chance_below(chance, keys);
 }
 
 bool ledger_deletes(uint64_t key, uint64_t number)
@@ -114,4 +120,18 @@ const char *ledger_wrong_name(enum wrong wrong)
 	};
 
 	return name[wrong];
+}
+
+void ledger_note_settled(struct ledger *ledger, const struct sh_reap_report *report)
+{
+	__atomic_fetch_add(&ledger->settled.back, report->rolled_back, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ledger->settled.forward, report->rolled_forward, __ATOMIC_RELAXED);
+}
+
+void ledger_note_opening(struct ledger *ledger, struct sh_heap *heap)
+{
+	struct sh_reap_report report;
+
+	must(sh_recovery_report(heap, &report, NULL), "sh_recovery_report");
+	ledger_note_settled(ledger, &report);
 }

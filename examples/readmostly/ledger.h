@@ -14,7 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { READERS_MAX = 16, WRITERS_MAX = 8, RANGE_KEYS = 2048 };
+#include "chance.h"
+#include "spanheap.h"
+
+enum { READERS_MAX = 16, WRITERS_MAX = 8, RANGE_KEYS = 2048, HOT_KEYS = 32 };
 enum { KEYS_MAX = WRITERS_MAX * RANGE_KEYS };
 
 /* What a reader can find wrong. */
@@ -47,13 +50,22 @@ struct reader_note {
 /* Ledger. Written by the writer in this slot. */
 struct writer_note {
 	uint64_t steps;
-	uint64_t locks_inherited; /* mutexes got from a dead holder */
+	uint64_t inside;          /* 1: in a burst of steps */
+	uint64_t locks_inherited; /* stripes got from a dead holder */
+};
+
+/* Ledger. Transactions of the dead, as far as reports of sh_reap() and sh_recovery_report() tell:
+ * whoever waits for a mutex of the dead is often faster, and settles them without one. Added to by all. */
+struct settled {
+	uint64_t back;
+	uint64_t forward;
 };
 
 /* Ledger. All of it. */
 struct ledger {
 	uint64_t keys; /* that are in use, from 0 on; does not change */
 	uint64_t wrong[WRONG_KINDS];
+	struct settled settled;
 	struct reader_note reader[READERS_MAX];
 	struct writer_note writer[WRITERS_MAX];
 	struct standing key[KEYS_MAX]; /* writer w owns w * RANGE_KEYS and the following */
@@ -62,6 +74,9 @@ struct ledger {
 void ledger_create(const char *path, unsigned writers);
 
 struct ledger *ledger_map(const char *path);
+
+/* Any key of a writer's range; every other time one of a few that everybody wants. */
+uint64_t ledger_choose(struct chance *chance, uint64_t range);
 
 /* Whether step `number` deletes the key; it does not exist before step 1. */
 bool ledger_deletes(uint64_t key, uint64_t number);
@@ -88,6 +103,12 @@ void ledger_accuse(struct ledger *ledger, enum wrong wrong, uint64_t key);
 uint64_t ledger_wrong(const struct ledger *ledger);
 
 const char *ledger_wrong_name(enum wrong wrong);
+
+/* Notes what this process's sh_open() did for the dead. */
+void ledger_note_opening(struct ledger *ledger, struct sh_heap *heap);
+
+/* Notes what a reap report tells. */
+void ledger_note_settled(struct ledger *ledger, const struct sh_reap_report *report);
 
 /* Adds to a counter that one process writes at a time and others read. */
 static inline void note_add(uint64_t *counter, uint64_t count)

@@ -11,7 +11,7 @@
 
 /* How much more than at the worst moment of the warm-up may be in use later: what a reader that
  * stands still keeps from reuse, when it stands longer than any did before. */
-#define MEMORY_SLACK_BYTES (24 * MEBIBYTE)
+#define MEMORY_SLACK_BYTES (12 * MEBIBYTE)
 
 /* Process. Bytes at one moment, or the worst of many. */
 struct space {

@@ -10,8 +10,10 @@ enum {
 	SECTION_LOOKUPS_MAX = 32,
 	HANDLE_ONE_IN = 4,
 	NESTED_ONE_IN = 16,
-	HOLD_ONE_IN = 4096,
+	HOLD_ONE_IN = 16384,
 	HOLD_MAX_US = 2000,
+	LONG_HOLD_ONE_IN = 8,
+	LONG_HOLD_MAX_US = 30000,
 };
 
 /* Process. */
@@ -30,8 +32,9 @@ static enum wrong hold(struct reading *reading, const struct entry *entry)
 {
 	uint64_t key = entry->key;
 	uint64_t number = entry->number;
+	bool is_long = chance_one_in(&reading->chance, LONG_HOLD_ONE_IN);
 
-	sleep_us(chance_below(&reading->chance, HOLD_MAX_US));
+	sleep_us(chance_below(&reading->chance, is_long ? LONG_HOLD_MAX_US : HOLD_MAX_US));
 	enum wrong wrong = table_examine(entry);
 	if (wrong != RIGHT)
 		return wrong;
@@ -59,11 +62,13 @@ static enum wrong look_up(struct reading *reading, uint64_t key)
 
 static void look_up_some(struct reading *reading)
 {
+	uint64_t ranges = reading->ledger->keys / RANGE_KEYS;
 	uint64_t count = 1 + chance_below(&reading->chance, SECTION_LOOKUPS_MAX);
 
 	__atomic_store_n(&reading->note->inside, 1, __ATOMIC_RELAXED);
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t key = chance_below(&reading->chance, reading->ledger->keys);
+		uint64_t key =
+			ledger_choose(&reading->chance, chance_below(&reading->chance, ranges));
 		enum wrong wrong = look_up(reading, key);
 		if (wrong != RIGHT)
 			ledger_accuse(reading->ledger, wrong, key);
@@ -101,6 +106,7 @@ void reader_run(const struct job *job, unsigned slot, uint64_t seed)
 	/* The predecessor may have died inside. */
 	__atomic_store_n(&reading.note->inside, 0, __ATOMIC_RELAXED);
 	must(sh_open(job->heap_path, 0, NULL, &reading.heap), job->heap_path);
+	ledger_note_opening(reading.ledger, reading.heap);
 	must(sh_reader_open(reading.heap, &reading.handle), "sh_reader_open");
 	table_attach(&reading.table, reading.heap, NULL);
 	for (;;) {

@@ -135,6 +135,7 @@ static void lines_go_on(struct story *story)
 static void heap_open(struct story *story)
 {
 	must(sh_open(story->job->heap_path, 0, NULL, &story->fleet.heap), story->job->heap_path);
+	ledger_note_opening(story->ledger, story->fleet.heap);
 	table_attach(&story->table, story->fleet.heap, &story->locks_inherited);
 }
 
@@ -220,8 +221,10 @@ static void table_empty(struct story *story)
 {
 	struct sh_heap *heap = story->fleet.heap;
 
-	fleet_end_writers(&story->fleet);
+	fleet_end(&story->fleet);
+	must(sh_reap(heap, NULL), "sh_reap");
 	audit_all(&story->audit, &story->table, story->ledger);
+	fleet_start_readers(&story->fleet);
 	keys_drop(story, 0, story->ledger->keys);
 	fleet_end(&story->fleet);
 	must(sh_reap(heap, NULL), "sh_reap");
@@ -291,9 +294,9 @@ static void events_judge(struct verdict *verdict, const struct story *story)
 		fate->stops_inside);
 	verdict_add(verdict, story->mass_deaths > 0, "times that all were killed at once: %" PRIu64,
 		story->mass_deaths);
-	printf("  Transactions of the dead that the supervisor settled: %" PRIu64 " back, %" PRIu64
-	       " forward. Mutexes inherited: %" PRIu64 ".\n",
-		fate->rolled_back, fate->rolled_forward, locks_sum(story));
+	printf("  Transactions of the dead that were settled by reapers: %" PRIu64 " back, %" PRIu64
+	       " forward. Stripes got from dead holders: %" PRIu64 ".\n",
+		story->ledger->settled.back, story->ledger->settled.forward, locks_sum(story));
 }
 
 bool run(const struct job *job, const struct plan *plan)

@@ -171,15 +171,15 @@ static sh_off *link_to(const struct table *table, uint64_t key)
 
 /* Locks. */
 
-static void lock(const struct table *table, struct sh_mutex *mutex)
+/* Whether the last holder died with it. */
+static bool lock(const struct table *table, struct sh_mutex *mutex)
 {
 	int error = sh_mutex_lock(table->heap, mutex);
 
 	/* The dead holder's transaction is finished or undone by now: there is nothing to mend. */
-	if (error == SH_EOWNERDIED)
-		note_add(table->locks_inherited, 1);
-	else
+	if (error != SH_EOWNERDIED)
 		must(error, "sh_mutex_lock");
+	return error == SH_EOWNERDIED;
 }
 
 static void unlock(const struct table *table, struct sh_mutex *mutex)
@@ -191,7 +191,8 @@ static struct sh_mutex *stripe_lock(const struct table *table, uint64_t key)
 {
 	struct sh_mutex *stripe = &table->root->stripe[bucket_of(key) % STRIPE_COUNT];
 
-	lock(table, stripe);
+	if (lock(table, stripe))
+		note_add(table->locks_inherited, 1);
 	return stripe;
 }
 

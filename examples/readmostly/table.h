@@ -18,7 +18,7 @@
 #include "ledger.h"
 #include "spanheap.h"
 
-enum { BUCKET_COUNT = 2048, STRIPE_COUNT = 16, VALUE_WORDS_MAX = 4096 };
+enum { BUCKET_COUNT = 2048, STRIPE_COUNT = 128, VALUE_WORDS_MAX = 4096 };
 
 /* Heap file. Never changes but for `next`. */
 struct entry {
@@ -43,7 +43,7 @@ struct table_root {
 struct table {
 	struct sh_heap *heap;
 	struct table_root *root;
-	uint64_t *locks_inherited; /* counts mutexes got from a dead holder */
+	uint64_t *locks_inherited; /* counts stripes got from a dead holder */
 	bool careless;
 };
 

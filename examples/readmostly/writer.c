@@ -10,7 +10,7 @@
 #include "table.h"
 
 /* Readers are to be many and writers few: a writer rests between bursts. */
-enum { BURST_STEPS = 16, REST_US = 500, RETIRE_ONE_IN = 32 };
+enum { BURST_STEPS = 128, REST_US = 2000, RETIRE_ONE_IN = 256 };
 
 /* Process. */
 struct writing {
@@ -48,12 +48,12 @@ static void begun_finish(struct writing *writing)
 
 static void burst(struct writing *writing)
 {
-	uint64_t first = (uint64_t)writing->range * RANGE_KEYS;
-
+	__atomic_store_n(&writing->note->inside, 1, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < BURST_STEPS; i++) {
-		uint64_t key = first + chance_below(&writing->chance, RANGE_KEYS);
+		uint64_t key = ledger_choose(&writing->chance, writing->range);
 		step_do(writing, key, ledger_acknowledged(writing->ledger, key) + 1);
 	}
+	__atomic_store_n(&writing->note->inside, 0, __ATOMIC_RELAXED);
 }
 
 void writer_run(const struct job *job, unsigned slot, uint64_t seed)
@@ -62,7 +62,10 @@ void writer_run(const struct job *job, unsigned slot, uint64_t seed)
 
 	writing.ledger = ledger_map(job->ledger_path);
 	writing.note = &writing.ledger->writer[slot];
+	/* The predecessor may have died inside. */
+	__atomic_store_n(&writing.note->inside, 0, __ATOMIC_RELAXED);
 	must(sh_open(job->heap_path, 0, NULL, &writing.heap), job->heap_path);
+	ledger_note_opening(writing.ledger, writing.heap);
 	table_attach(&writing.table, writing.heap, &writing.note->locks_inherited);
 	writing.table.careless = job->careless;
 	table_claim(&writing.table, writing.range);
