@@ -146,6 +146,22 @@ static void option_parse(const char *option, const char *value, struct plan *pla
 		usage_fail();
 }
 
+static void options_parse(char **argv, int argc, struct plan *plan, bool *careless)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
+		}
+		if (strcmp(argv[i], "--careless") == 0) {
+			*careless = true;
+			continue;
+		}
+		option_parse(argv[i], argv[i + 1], plan);
+		i++;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	enum { CHILD_ARGUMENTS = 8 };
@@ -154,18 +170,7 @@ int main(int argc, char **argv)
 
 	if (argc == CHILD_ARGUMENTS && argv[1][0] != '-')
 		child_run(argv[1], argv + 2);
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			fputs(usage, stdout);
-			return EXIT_SUCCESS;
-		}
-		if (strcmp(argv[i], "--careless") == 0)
-			careless = true;
-		else {
-			option_parse(argv[i], argv[i + 1], &plan);
-			i++;
-		}
-	}
+	options_parse(argv, argc, &plan, &careless);
 	if (careless && cpus() < CPUS_MIN) {
 		printf("SKIPPED: with one cpu the control may find nothing\n"
 		       "0 passed, 0 failed, 1 skipped\n");

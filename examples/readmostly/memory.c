@@ -22,7 +22,24 @@ void memory_look(struct memory *memory, struct sh_heap *heap)
 	space_raise(now_ns() < memory->warm_ns ? &memory->warm_up : &memory->later, &memory->now);
 }
 
+static int block_count(const struct sh_block *block, void *argument)
+{
+	uint64_t *blocks = argument;
+
+	(void)block;
+	(*blocks)++;
+	return 0;
+}
+
 uint64_t memory_count_blocks(struct sh_heap *heap)
+{
+	uint64_t blocks = 0;
+
+	must(sh_walk(heap, block_count, &blocks), "sh_walk");
+	return blocks;
+}
+
+uint64_t memory_count_taken(struct sh_heap *heap)
 {
 	struct sh_stats stats = SH_STATS_INIT;
 

@@ -30,7 +30,10 @@ struct memory {
 /* Looks, as part of the warm-up or of what follows. */
 void memory_look(struct memory *memory, struct sh_heap *heap);
 
-/* Live blocks. */
+/* Live blocks; what waits for readers is none. */
 uint64_t memory_count_blocks(struct sh_heap *heap);
+
+/* Blocks that sh_stats() counts: large ones that wait for readers may be among them. */
+uint64_t memory_count_taken(struct sh_heap *heap);
 
 #endif
