@@ -517,14 +517,22 @@ static inline _Atomic uint64_t *span_limbo(const struct heap *heap, uint64_t pag
 		: &span_more_of_head(heap, page)->limbo[word - SPAN_INLINE_WORDS];
 }
 
-/* The live blocks of a word of bits. limbo first, then freed, then allocated: a block that goes from one
- * to the next meanwhile is not taken for a live one. acquire: pairs with who moves it. */
-static inline uint64_t live_bits(_Atomic uint64_t *allocated)
+/* The blocks of a word of bits that are freed, if they are allocated: to be looked at before `allocated`.
+ * limbo first, then freed: a block that goes from one to the next meanwhile is not taken for a live
+ * one. acquire: pairs with who moves it. */
+static inline uint64_t ended_bits(_Atomic uint64_t *allocated)
 {
 	uint64_t limbo = atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_acquire);
-	uint64_t freed = atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
 
-	return atomic_load_explicit(allocated, memory_order_acquire) & ~(freed | limbo);
+	return limbo | atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
+}
+
+/* The live ones. */
+static inline uint64_t live_bits(_Atomic uint64_t *allocated)
+{
+	uint64_t ended = ended_bits(allocated);
+
+	return atomic_load_explicit(allocated, memory_order_acquire) & ~ended;
 }
 
 static inline uint64_t span_live(const struct heap *heap, uint64_t page, unsigned word)
