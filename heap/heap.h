@@ -104,6 +104,9 @@ struct heap {
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a
 	 * lock was taken over. Set by recovery; the way upward. */
 	void (*reap)(struct thread *thread);
+	/* Told, without any lock held, of a slot whose section keeps freed memory from being used, when that
+	 * makes the heap grow. NULL: nobody wants to know. Set by the public functions. */
+	void (*slow_reader)(struct thread *thread, uint32_t slot);
 	/* By chunk below chunk_limit: its metadata block, or NULL for one that nobody asked for yet or
 	 * that holds no data. A chunk that holds data does so for ever. */
 	_Atomic(char *) *chunk_meta;

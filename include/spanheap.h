@@ -125,6 +125,18 @@ typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, vo
 #define SH_BARRIER_READER \
 	1u /* each reader executes a fence: where membarrier(2) must not be used */
 
+/* A reader whose section holds others up. */
+struct sh_slow_reader {
+	uint64_t process_id; /* as its own pid namespace counts */
+	uint64_t thread_id;  /* the same; of an sh_reader: of who opened it */
+	uint64_t age_ns;     /* since the section was first seen to hold somebody up */
+	uint64_t held_bytes; /* of freed pages that wait for readers, without blocks in limbo */
+};
+
+/* Told of a slow reader by a call that waits for it, or that is about to let the heap grow because
+ * of it; no lock of the heap is held. Must not call functions of this heap that allocate or free. */
+typedef void sh_slow_reader_fn(const struct sh_slow_reader *reader, void *argument);
+
 /* Options of sh_open(). Set up by SH_OPTIONS_INIT, so that fields of later versions get their
  * defaults. 0 means the default everywhere. */
 struct sh_options {
@@ -150,10 +162,15 @@ struct sh_options {
 	 * SH_BARRIER_READER on machines with isolated real-time processors. */
 	unsigned barrier;
 	unsigned reserved;
+	/* Called, at most so often by each process, when a section has held others up for so long.
+	 * Nobody is ever cut off: what to do about a slow or stopped process is the caller's decision. */
+	sh_slow_reader_fn *slow_reader;
+	void *slow_reader_argument;
+	uint64_t slow_reader_ns; /* default 100 ms */
 };
 
 /* clang-format off */
-#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0 }
 /* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
