@@ -543,6 +543,15 @@ static inline uint64_t span_live(const struct heap *heap, uint64_t page, unsigne
 	return live_bits(span_allocated(heap, page, word));
 }
 
+/* The blocks of a word of bits that wait for readers before they are freed. */
+static inline uint64_t span_waiting(const struct heap *heap, uint64_t page, unsigned word)
+{
+	_Atomic uint64_t *allocated = span_allocated(heap, page, word);
+
+	return atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_acquire) &
+		atomic_load_explicit(allocated, memory_order_acquire);
+}
+
 /* Whether the large block of a span is not waiting to be freed. */
 static inline bool span_large_is_live(const struct heap *heap, uint64_t page)
 {

@@ -616,9 +616,11 @@ struct sh_class_stats {
  *
  *   file             = metadata + data, and the address space of arenas that is not backed
  *   data_bytes       = free + small_span + large_span + manual + log + damaged
- *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes
+ *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes,
+ *                      less limbo_bytes
  *
- * Free pages that a thread has set aside for itself (64 at most) count as free. */
+ * Free pages that a thread has set aside for itself (64 at most) count as free, and so do those that
+ * wait for readers. */
 struct sh_stats {
 	size_t struct_bytes; /* sizeof(struct sh_stats) */
 	/* --- the files */
@@ -658,13 +660,18 @@ struct sh_stats {
 	uint64_t recovery_ns;
 	struct sh_reap_report recovery;
 	struct sh_class_stats classes[SH_STATS_CLASSES]; /* in order of block_bytes */
+	/* --- readers; parked_bytes and grace_periods are 0 when read-only */
+	uint64_t limbo_blocks; /* freed, by sh_free_deferred() or SH_DEFERRED, and not usable yet */
+	uint64_t limbo_bytes;  /* of these */
+	uint64_t parked_bytes; /* of free pages that wait for readers */
+	uint64_t grace_periods; /* of this incarnation */
 };
 
 /* clang-format off */
 #define SH_STATS_INIT { sizeof(struct sh_stats), \
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } } }
+	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } }, 0, 0, 0, 0 }
 /* clang-format on */
 
 /* Counts what the heap holds, from what allocation and recovery themselves go by: nothing is kept

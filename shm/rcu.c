@@ -178,6 +178,15 @@ static void note_holder(struct thread_slot *slot, const struct system *system)
 	atomic_store_explicit(&slot->held, section, memory_order_release);
 }
 
+uint64_t rcu_count(const struct rcu *rcu)
+{
+	uint64_t completed =
+		epoch_of(atomic_load_explicit(&rcu->words->completed, memory_order_acquire));
+
+	/* The first one that is begun has the number 2. */
+	return completed > 1 ? completed - 1 : 0;
+}
+
 uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_t slot)
 {
 	const struct thread_slot *words = &rcu->slots[slot];

@@ -84,6 +84,9 @@ bool rcu_is_over(const struct rcu *rcu, uint64_t tag);
 enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
 	uint32_t *holder);
 
+/* How many grace periods are over since the file was laid. */
+uint64_t rcu_count(const struct rcu *rcu);
+
 /* For how long the slot's section has been known to hold others up; 0 when it does not. */
 uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_t slot);
 

@@ -55,6 +55,8 @@ static void test_readers_in_processes(void)
 {
 	struct sh_heap *heap = files_new();
 	sh_off off = sh_alloc(heap, BLOCK_BYTES);
+	sh_off large = sh_alloc(heap, LARGE_BYTES);
+	struct sh_stats stats = SH_STATS_INIT;
 	pid_t child;
 
 	memset(sh_ptr(heap, off), 7, BLOCK_BYTES);
@@ -65,12 +67,21 @@ static void test_readers_in_processes(void)
 	CU_ASSERT_EQUAL(sh_usable_size(heap, off), 0);
 	CU_ASSERT_EQUAL(sh_free(heap, off), SH_EDOUBLEFREE);
 	CU_ASSERT_EQUAL(sh_free_deferred(heap, off), SH_EDOUBLEFREE);
-	CU_ASSERT_EQUAL(files_live_blocks(heap), 0);
+	CU_ASSERT_EQUAL(files_live_blocks(heap), 1);
+	CU_ASSERT_EQUAL(sh_free_deferred(heap, large), 0);
+	CU_ASSERT_EQUAL(sh_stats(heap, &stats), 0);
+	CU_ASSERT_EQUAL(stats.limbo_blocks, 2);
+	CU_ASSERT_EQUAL(stats.limbo_bytes, BLOCK_BYTES + LARGE_BYTES);
+	CU_ASSERT_EQUAL(stats.large_blocks, 0);
 	CU_ASSERT_FALSE(comes_up(heap, off, BLOCK_BYTES));
 	CU_ASSERT_EQUAL(*(char *)sh_ptr(heap, off), 7);
 	files_reach(DONE);
 	CU_ASSERT_EQUAL(files_finish(child), 0);
 	CU_ASSERT_EQUAL(sh_synchronize(heap), 0);
+	CU_ASSERT_EQUAL(sh_stats(heap, &stats), 0);
+	CU_ASSERT_EQUAL(stats.limbo_blocks, 0);
+	CU_ASSERT_EQUAL(stats.limbo_bytes, 0);
+	CU_ASSERT_TRUE(stats.grace_periods > 0);
 	CU_ASSERT_TRUE(comes_up(heap, off, BLOCK_BYTES));
 	files_expect_good(heap);
 	files_close(heap);
