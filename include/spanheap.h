@@ -239,7 +239,8 @@ SH_API int sh_free(struct sh_heap *heap, sh_off off);
  * a block that others find through a word of the heap use sh_realloc_to(). */
 SH_API sh_off sh_realloc(struct sh_heap *heap, sh_off off, size_t size);
 
-/* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. */
+/* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. Of an
+ * offset that others may free meanwhile, the answer counts in a read section only. */
 SH_API size_t sh_usable_size(struct sh_heap *heap, sh_off off);
 
 /* Allocates a block and stores its offset in the word *dst of the heap, in one step.
