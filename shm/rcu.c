@@ -178,6 +178,28 @@ static void note_holder(struct thread_slot *slot, const struct system *system)
 	atomic_store_explicit(&slot->held, section, memory_order_release);
 }
 
+uint64_t rcu_count(const struct rcu *rcu)
+{
+	uint64_t completed =
+		epoch_of(atomic_load_explicit(&rcu->words->completed, memory_order_acquire));
+
+	/* The first one that is begun has the number 2. */
+	return completed > 1 ? completed - 1 : 0;
+}
+
+uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_t slot)
+{
+	const struct thread_slot *words = &rcu->slots[slot];
+	uint64_t held = atomic_load_explicit(&words->held, memory_order_acquire);
+	uint64_t since = atomic_load_explicit(&words->held_ns, memory_order_relaxed);
+	uint64_t now = system->now_ns(system->context);
+
+	return held != 0 && now > since &&
+			atomic_load_explicit(&words->section, memory_order_relaxed) == held
+		? now - since
+		: 0;
+}
+
 enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
 	uint32_t *holder)
 {
@@ -226,7 +248,7 @@ static int sleep_once(const struct rcu *rcu, const struct system *system, uint64
 }
 
 int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
-	void (*settle)(void *argument, uint32_t slot), void *argument)
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument)
 {
 	enum rcu_state state;
 	uint32_t holder;
@@ -236,8 +258,8 @@ int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
 		looks++) {
 		if (looks < SPINS)
 			continue;
-		if (settle != NULL && is_dead(&rcu->slots[holder], system))
-			settle(argument, holder);
+		if (held != NULL)
+			held(argument, holder, is_dead(&rcu->slots[holder], system));
 		error = sleep_once(rcu, system, tag);
 		if (error != 0)
 			return error;
