@@ -6,8 +6,8 @@
 
 static void space_raise(struct space *worst, const struct space *now)
 {
-	if (now->in_use > worst->in_use)
-		worst->in_use = now->in_use;
+	if (now->blocks > worst->blocks)
+		worst->blocks = now->blocks;
 	if (now->file > worst->file)
 		worst->file = now->file;
 }
@@ -17,7 +17,7 @@ void memory_look(struct memory *memory, struct sh_heap *heap)
 	struct sh_stats stats = SH_STATS_INIT;
 
 	must(sh_stats(heap, &stats), "sh_stats");
-	memory->now.in_use = stats.data_bytes - stats.free_bytes;
+	memory->now.blocks = stats.small_block_bytes + stats.large_block_bytes + stats.limbo_bytes;
 	memory->now.file = stats.file_bytes;
 	space_raise(now_ns() < memory->warm_ns ? &memory->warm_up : &memory->later, &memory->now);
 }
@@ -44,5 +44,5 @@ uint64_t memory_count_taken(struct sh_heap *heap)
 	struct sh_stats stats = SH_STATS_INIT;
 
 	must(sh_stats(heap, &stats), "sh_stats");
-	return stats.small_blocks + stats.large_blocks;
+	return stats.small_blocks + stats.large_blocks + stats.limbo_blocks;
 }

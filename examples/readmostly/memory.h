@@ -9,13 +9,13 @@
 
 #define MEBIBYTE (UINT64_C(1) << 20)
 
-/* How much more than at the worst moment of the warm-up may be in use later: what a reader that
+/* How much more than at the worst moment of the warm-up may be taken later: what a reader that
  * stands still keeps from reuse, when it stands longer than any did before. */
-#define MEMORY_SLACK_BYTES (12 * MEBIBYTE)
+#define MEMORY_SLACK_BYTES (8 * MEBIBYTE)
 
 /* Process. Bytes at one moment, or the worst of many. */
 struct space {
-	uint64_t in_use; /* pages of what is live, and of what waits for readers */
+	uint64_t blocks; /* live ones, and those that wait for readers */
 	uint64_t file;   /* length of the file */
 };
 
@@ -33,7 +33,7 @@ void memory_look(struct memory *memory, struct sh_heap *heap);
 /* Live blocks; what waits for readers is none. */
 uint64_t memory_count_blocks(struct sh_heap *heap);
 
-/* Blocks that sh_stats() counts: large ones that wait for readers may be among them. */
+/* These, and those that wait for readers. */
 uint64_t memory_count_taken(struct sh_heap *heap);
 
 #endif

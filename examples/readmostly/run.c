@@ -98,7 +98,7 @@ static uint64_t locks_sum(const struct story *story)
 static void lines_head(void)
 {
 	printf("  %7s %10s %9s %7s %7s %11s %9s %6s\n", "seconds", "lookups/s", "writes/s",
-		"killed", "stopped", "in use MiB", "file MiB", "wrong");
+		"killed", "stopped", "blocks MiB", "file MiB", "wrong");
 }
 
 static void line_show(const struct story *story, const struct shown *last, const struct shown *now)
@@ -109,7 +109,7 @@ static void line_show(const struct story *story, const struct shown *last, const
 		(double)(now->lookups - last->lookups) / seconds,
 		(double)(now->steps - last->steps) / seconds);
 	printf(" %7" PRIu64 " %7" PRIu64, story->fleet.fate.kills, story->fleet.fate.stops);
-	printf(" %11.1f %9.1f %6" PRIu64 "\n", (double)story->memory.now.in_use / (double)MEBIBYTE,
+	printf(" %11.1f %9.1f %6" PRIu64 "\n", (double)story->memory.now.blocks / (double)MEBIBYTE,
 		(double)story->memory.now.file / (double)MEBIBYTE, ledger_wrong(story->ledger));
 	fflush(stdout);
 }
@@ -263,8 +263,7 @@ static void heap_judge(struct verdict *verdict, const struct story *story)
 	verdict_add(verdict, story->audit.problems == 0, "problems that sh_check found: %" PRIu64,
 		story->audit.problems);
 	verdict_add(verdict, blocks == 0 && taken == 0,
-		"blocks when all is deleted: %" PRIu64 " by sh_walk, %" PRIu64 " by sh_stats",
-		blocks, taken);
+		"blocks when all is deleted: %" PRIu64 "; with limbo: %" PRIu64, blocks, taken);
 }
 
 static void memory_judge(struct verdict *verdict, const struct memory *memory)
@@ -272,10 +271,11 @@ static void memory_judge(struct verdict *verdict, const struct memory *memory)
 	const struct space *warm_up = &memory->warm_up;
 	const struct space *later = &memory->later;
 
-	verdict_add(verdict, later->in_use <= warm_up->in_use + MEMORY_SLACK_BYTES,
-		"in use at most %.1f MiB after the warm-up, %.1f MiB in it; allowed %.1f more",
-		(double)later->in_use / (double)MEBIBYTE,
-		(double)warm_up->in_use / (double)MEBIBYTE,
+	verdict_add(verdict, later->blocks <= warm_up->blocks + MEMORY_SLACK_BYTES,
+		"blocks and limbo: at most %.1f MiB after the warm-up, %.1f MiB in it; allowed "
+		"%.1f more",
+		(double)later->blocks / (double)MEBIBYTE,
+		(double)warm_up->blocks / (double)MEBIBYTE,
 		(double)MEMORY_SLACK_BYTES / (double)MEBIBYTE);
 	verdict_add(verdict, later->file <= warm_up->file + MEMORY_SLACK_BYTES,
 		"the file at most %.1f MiB long after the warm-up, %.1f MiB in it; the same "
