@@ -54,7 +54,8 @@ struct writer_note {
 	uint64_t locks_inherited; /* stripes got from a dead holder */
 };
 
-/* Ledger. Transactions of the dead, as far as sh_reap() and sh_recovery_report() tell: whoever waits for a mutex of the dead is often faster, and settles them without one. Added to by all. */
+/* Ledger. Transactions of the dead, as far as sh_reap() and sh_recovery_report() tell: whoever waits
+ * for a mutex of the dead is often faster, and settles them without a report. Added to by all. */
 struct settled {
 	uint64_t back;
 	uint64_t forward;
