@@ -160,11 +160,11 @@ static void enlarge(const struct heap *heap)
 			memory_order_relaxed);
 }
 
-/* Copies the span's limbo words into the batch. False when it has no room for all of them. */
+/* Copies the span's limbo words into the batch. False when it has no room for all of them. In a read
+ * section: who finds the head bit set keeps the pages from their next life. */
 static bool copy_span(const struct heap *heap, uint64_t head, uint64_t limit, uint64_t *count)
 {
 	unsigned words = limbo_words(heap, head);
-	/* Before the bits: of another life, they are not this one's. */
 	uint64_t generation = words != 0 ? generation_of(heap, head) : 0;
 
 	if (*count + words > limit)
@@ -238,10 +238,14 @@ static bool fill(struct thread *thread)
 	uint64_t from = atomic_load_explicit(&drain->next_page, memory_order_relaxed);
 	uint64_t limit = capacity(heap);
 	uint64_t count = 0;
-	uint64_t next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
+	uint64_t next;
 
+	/* In a section: the bits that are copied are of the generation that is noted with them (rule E). */
+	thread_begin_reading(thread);
+	next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
 	if (next == UINT64_MAX && from != 0)
 		next = copy_arenas(thread, 0, from, limit, &count);
+	thread_end_reading(thread);
 	atomic_store_explicit(&drain->next_page, next == UINT64_MAX ? 0 : next,
 		memory_order_relaxed);
 	if (next != UINT64_MAX)
