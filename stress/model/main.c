@@ -596,6 +596,21 @@ static const char *check_whole(struct heap *heap, struct thread *thread)
 	return problems != 0 ? problem_text : check_promises(heap);
 }
 
+/* Nobody would look at it again, but for recovery. */
+static const char *check_no_large_limbo(const struct heap *heap)
+{
+	uint64_t end = arena_frontier(heap, 0) << CHUNK_PAGES_SHIFT;
+	uint64_t head = arena_first_chunk(heap, 0) << CHUNK_PAGES_SHIFT;
+
+	while ((head = heap_next_head(heap, head, end)) < end) {
+		if (span_of_head(heap, head)->purpose == SPAN_LARGE &&
+			!span_large_is_live(heap, head))
+			return "a large block in limbo was not freed";
+		head++;
+	}
+	return NULL;
+}
+
 /* Everybody is dead here: what does the next open find? And, of one operation alone, the one after? */
 static const char *check_truth(void)
 {
@@ -607,7 +622,9 @@ static const char *check_truth(void)
 		recovered.recovery.trusts = i == 0;
 		if (image_open(&recovered, NULL) != 0)
 			return "P2: the heap does not open";
-		broken = check_whole(&recovered.heap, &recovered.thread);
+		broken = check_no_large_limbo(&recovered.heap);
+		if (broken == NULL)
+			broken = check_whole(&recovered.heap, &recovered.thread);
 		if (broken != NULL) {
 			static char text[240];
 

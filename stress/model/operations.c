@@ -6,6 +6,7 @@
 #include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/owned.h"
+#include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "heap/parked.h"
 #include "heap/root.h"
@@ -1587,6 +1588,85 @@ static uint64_t run_read_reuse(struct world *world, unsigned process)
 	return broken;
 }
 
+/* --- pages that wait --------------------------------------------------------------------------- */
+
+/* Process 1 frees two large blocks, the second one in a section: it waits for the end of that. Process 0 helps. */
+static void prepare_parked(struct world *world, unsigned process)
+{
+	thread_begin_reading(thread_of(world, process));
+	thread_end_reading(thread_of(world, process));
+	if (process == 0)
+		return;
+	prepare_free_large(world, process);
+	world->ghosts[process].kept[3] = world_allocate_large(world, process, LARGE_BYTES);
+}
+
+static void free_and_park(struct thread *thread, uint64_t off)
+{
+	object_free(thread, off);
+	pages_give_back(thread);
+}
+
+/* 1: the pages of the block were free before the end of the section in which it was freed. */
+static bool breaks_when_parked(struct thread *thread, uint64_t off)
+{
+	const struct page_index *pages = &thread->heap->pages;
+	bool broken;
+
+	thread_begin_reading(thread);
+	free_and_park(thread, off);
+	parked_release(thread);
+	broken = page_bits_range_is_set(pages->free_words, off >> PAGE_SHIFT, 1);
+	thread_end_reading(thread);
+	return broken;
+}
+
+/* Any grace period, as if somebody else had asked for one. */
+static uint64_t poll_and_release(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+
+	rcu_poll(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), NULL);
+	parked_release(thread);
+	return 0;
+}
+
+/* Both blocks are parked at a time. */
+static uint64_t run_park_two(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process == 0)
+		return poll_and_release(thread);
+	free_and_park(thread, kept(world, process, 0));
+	return breaks_when_parked(thread, kept(world, process, 3));
+}
+
+/* The first one is gone. */
+static uint64_t run_park_twice(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process == 0)
+		return poll_and_release(thread);
+	free_and_park(thread, kept(world, process, 0));
+	parked_release(thread);
+	return breaks_when_parked(thread, kept(world, process, 3));
+}
+
+static const char *promise_parked(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	if (process == 0)
+		return NULL;
+	blocks->least = world_progress(world, process) == NOT_STARTED ? 2 : 0;
+	blocks->most = world_progress(world, process) == DONE ? 0 : 2;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "pages were free in the section in which their block was freed"
+		: NULL;
+}
+
 static const char *promise_unbroken(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
 {
@@ -1812,6 +1892,7 @@ const struct operation operations[] = {
 	{ "drain, allocate", 0, VARIANT, prepare_deferred, run_drain_allocate, promise_allocated },
 	{ "apply a batch, allocate", 0, VARIANT, prepare_batch, run_drain_allocate,
 		promise_allocated },
+	{ "apply a batch", 0, VARIANT, prepare_batch, run_drain, promise_nothing },
 	{ "defer the same block", 0, TWIN, prepare_same_block, run_defer_drain,
 		promise_freed_once },
 	{ "defer the same large block", 0, TWIN, prepare_same_large, run_defer_drain,
@@ -1830,6 +1911,8 @@ const struct operation operations[] = {
 		promise_free_and_defer },
 	{ "free and defer the last block", 0, TWIN, prepare_free_and_defer_last,
 		run_free_and_defer_last, promise_last_held },
+	{ "park two in a section", 0, TWIN, prepare_parked, run_park_two, promise_parked },
+	{ "park twice in a section", 0, TWIN, prepare_parked, run_park_twice, promise_parked },
 	{ "read, defer, drain", 0, TWIN, prepare_own_block, run_read_defer, promise_unbroken },
 	{ "read, free large, reuse", 0, TWIN, prepare_free_large, run_read_reuse,
 		promise_unbroken },
