@@ -1441,6 +1441,12 @@ static void prepare_batch(struct world *world, unsigned process)
 	deferred_drain(thread_of(world, process));
 }
 
+/* The batch has what the other worker, who was prepared first, has in limbo. */
+static void prepare_others_batch(struct world *world, unsigned process)
+{
+	deferred_drain(thread_of(world, process));
+}
+
 static uint64_t run_commit_deferred(struct world *world, unsigned process)
 {
 	struct transaction *transaction = &world->transactions[process];
@@ -1893,6 +1899,7 @@ const struct operation operations[] = {
 	{ "apply a batch, allocate", 0, VARIANT, prepare_batch, run_drain_allocate,
 		promise_allocated },
 	{ "apply a batch", 0, VARIANT, prepare_batch, run_drain, promise_nothing },
+	{ "apply another's batch", 0, VARIANT, prepare_others_batch, run_drain, promise_nothing },
 	{ "defer the same block", 0, TWIN, prepare_same_block, run_defer_drain,
 		promise_freed_once },
 	{ "defer the same large block", 0, TWIN, prepare_same_large, run_defer_drain,
@@ -1907,14 +1914,14 @@ const struct operation operations[] = {
 	{ "drain a note of nothing", 0, VARIANT, prepare_noted, run_drain, promise_nothing },
 	{ "reuse, defer in a section", 0, VARIANT, prepare_deferred, run_reuse_defer,
 		promise_held },
-	{ "free and defer a block", 0, TWIN, prepare_free_and_defer, run_free_and_defer,
+	{ "free and defer a block", 0, COUPLE, prepare_free_and_defer, run_free_and_defer,
 		promise_free_and_defer },
-	{ "free and defer the last block", 0, TWIN, prepare_free_and_defer_last,
+	{ "free and defer the last block", 0, COUPLE, prepare_free_and_defer_last,
 		run_free_and_defer_last, promise_last_held },
-	{ "park two in a section", 0, TWIN, prepare_parked, run_park_two, promise_parked },
-	{ "park twice in a section", 0, TWIN, prepare_parked, run_park_twice, promise_parked },
-	{ "read, defer, drain", 0, TWIN, prepare_own_block, run_read_defer, promise_unbroken },
-	{ "read, free large, reuse", 0, TWIN, prepare_free_large, run_read_reuse,
+	{ "park two in a section", 0, COUPLE, prepare_parked, run_park_two, promise_parked },
+	{ "park twice in a section", 0, COUPLE, prepare_parked, run_park_twice, promise_parked },
+	{ "read, defer, drain", 0, COUPLE, prepare_own_block, run_read_defer, promise_unbroken },
+	{ "read, free large, reuse", 0, COUPLE, prepare_free_large, run_read_reuse,
 		promise_unbroken },
 };
 
