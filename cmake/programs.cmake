@@ -35,8 +35,8 @@ list(FILTER bench_sources EXCLUDE REGEX "/peer_[a-z]*\\.c$")
 foreach(source IN LISTS bench_sources)
 	cmake_path(GET source STEM name)
 	spanheap_program(bench_${name} bench ${name} ${source})
-	# It measures functions that no user calls.
-	if(name STREQUAL "page_index")
+	# They measure functions that no user calls, and count what no user sees.
+	if(name MATCHES "^(page_index|deferred)$")
 		target_link_libraries(bench_${name} PRIVATE spanheap_core)
 	else()
 		target_link_libraries(bench_${name} PRIVATE spanheap spanheap_flags ${CMAKE_DL_LIBS})

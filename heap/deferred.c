@@ -12,7 +12,7 @@
 
 /* A thread drains when it has deferred so many blocks or bytes for each arena: a drain looks for notes in
  * all of them. */
-#define SETTLE_BLOCKS UINT64_C(128)
+#define SETTLE_BLOCKS UINT64_C(4096)
 #define SETTLE_BYTES UINT64_C(1048576)
 /* Of a drain that goes on until nothing more can be done: others defer meanwhile. */
 #define DRAIN_ROUNDS 256u
@@ -82,7 +82,7 @@ static void clear_note(const struct heap *heap, uint64_t head)
 
 /* --- freeing ------------------------------------------------------------------------------- */
 
-bool deferred_set(struct thread *thread, uint32_t slot, const struct block *block)
+static inline bool set_bit(struct thread *thread, uint32_t slot, const struct block *block)
 {
 	struct heap *heap = thread->heap;
 	uint64_t before;
@@ -91,21 +91,85 @@ bool deferred_set(struct thread *thread, uint32_t slot, const struct block *bloc
 	/* seq_cst: before the look at the note, see clear_note(). The block's unlink comes before. */
 	before = atomic_fetch_or(block_limbo(block), block_limbo_bit(block));
 	/* Crash: freed, and perhaps not noted; touching names the span. */
-	deferred_note(heap, block->head);
+	if (__builtin_expect(!deferred_is_noted(heap, block->head), 0))
+		deferred_note(heap, block->head);
 	slot_touch(heap, slot, 0);
 	return (before & block_limbo_bit(block)) == 0;
+}
+
+bool deferred_set(struct thread *thread, uint32_t slot, const struct block *block)
+{
+	return set_bit(thread, slot, block);
+}
+
+/* block_find() for a block in a span of the thread's own of whose page there is a hint. */
+static bool find_hinted(struct thread *thread, uint64_t off, struct block *block)
+{
+	uint64_t page = off >> PAGE_SHIFT;
+	const struct page_hint *hint = thread_hint(thread, page);
+	uint64_t index;
+	unsigned span_class;
+
+	/* Behind the span's last block no bit is set. */
+	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
+		index >= SPAN_MAX_OBJECTS)
+		return false;
+	span_class = atomic_load_explicit(&hint->span->span_class, memory_order_relaxed);
+	block->head = hint->base >> PAGE_SHIFT;
+	block->span = hint->span;
+	block->word = (uint32_t)(index / 64);
+	block->bit = UINT64_C(1) << (index & 63);
+	block->bytes = span_size_class(thread->heap, span_class)->bytes;
+	return true;
+}
+
+/* The block, live or dead; leaves a hint when the next one can use it. */
+static int find(struct thread *thread, uint64_t off, struct block *block)
+{
+	int error;
+
+	if (find_hinted(thread, off, block))
+		return 0;
+	error = block_find(thread->heap, off, block);
+	if (error == 0 && block->bit != 0 && block->owner == hot_owned_by(thread->slot))
+		thread_leave_hint(thread, block);
+	return error;
+}
+
+static bool is_live(const struct block *block)
+{
+	return block->bit != 0
+		? (live_bits(span_allocated_word(block->span, block->word)) & block->bit) != 0
+		: block_is_live(block);
 }
 
 static int free_found(struct thread *thread, uint64_t off, uint64_t *bytes)
 {
 	struct block block;
-	int error = block_find(thread->heap, off, &block);
+	int error = find(thread, off, &block);
 
 	if (error != 0)
 		return error;
 	*bytes = block.bytes;
-	return block_is_live(&block) && deferred_set(thread, thread->slot, &block) ? 0
-										   : SH_EDOUBLEFREE;
+	return is_live(&block) && set_bit(thread, thread->slot, &block) ? 0 : SH_EDOUBLEFREE;
+}
+
+/* Whether the thread has deferred so much that it should drain. */
+static inline bool is_due(struct thread *thread, uint64_t bytes)
+{
+	uint64_t arenas = heap_arena_count(thread->heap);
+
+	thread->deferred_blocks++;
+	thread->deferred_bytes += bytes;
+	return thread->deferred_blocks >= SETTLE_BLOCKS * arenas ||
+		thread->deferred_bytes >= SETTLE_BYTES * arenas;
+}
+
+static void settle(struct thread *thread)
+{
+	thread->deferred_blocks = 0;
+	thread->deferred_bytes = 0;
+	deferred_drain(thread);
 }
 
 int deferred_free(struct thread *thread, uint64_t off)
@@ -116,8 +180,8 @@ int deferred_free(struct thread *thread, uint64_t off)
 	thread_begin_reading(thread);
 	error = free_found(thread, off, &bytes);
 	thread_end_reading(thread);
-	if (error == 0)
-		deferred_settle(thread, bytes);
+	if (error == 0 && __builtin_expect(is_due(thread, bytes), 0))
+		settle(thread);
 	return error;
 }
 
@@ -160,11 +224,11 @@ static void enlarge(const struct heap *heap)
 			memory_order_relaxed);
 }
 
-/* Copies the span's limbo words into the batch. False when it has no room for all of them. */
+/* Copies the span's limbo words into the batch. False when it has no room for all of them. In a read
+ * section: who finds the head bit set keeps the pages from their next life. */
 static bool copy_span(const struct heap *heap, uint64_t head, uint64_t limit, uint64_t *count)
 {
 	unsigned words = limbo_words(heap, head);
-	/* Before the bits: of another life, they are not this one's. */
 	uint64_t generation = words != 0 ? generation_of(heap, head) : 0;
 
 	if (*count + words > limit)
@@ -238,10 +302,14 @@ static bool fill(struct thread *thread)
 	uint64_t from = atomic_load_explicit(&drain->next_page, memory_order_relaxed);
 	uint64_t limit = capacity(heap);
 	uint64_t count = 0;
-	uint64_t next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
+	uint64_t next;
 
+	/* In a section: the bits that are copied are of the generation that is noted with them (rule E). */
+	thread_begin_reading(thread);
+	next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
 	if (next == UINT64_MAX && from != 0)
 		next = copy_arenas(thread, 0, from, limit, &count);
+	thread_end_reading(thread);
 	atomic_store_explicit(&drain->next_page, next == UINT64_MAX ? 0 : next,
 		memory_order_relaxed);
 	if (next != UINT64_MAX)
@@ -385,14 +453,6 @@ void deferred_drain_all(struct thread *thread)
 
 void deferred_settle(struct thread *thread, uint64_t bytes)
 {
-	uint64_t arenas = heap_arena_count(thread->heap);
-
-	thread->deferred_blocks++;
-	thread->deferred_bytes += bytes;
-	if (thread->deferred_blocks < SETTLE_BLOCKS * arenas &&
-		thread->deferred_bytes < SETTLE_BYTES * arenas)
-		return;
-	thread->deferred_blocks = 0;
-	thread->deferred_bytes = 0;
-	deferred_drain(thread);
+	if (is_due(thread, bytes))
+		settle(thread);
 }

@@ -17,9 +17,9 @@
  *    looks.
  * D. Checks look at limbo, freed, allocated, in this order. A deferred free checks and sets its bit in
  *    one read section: a drain between the two would let a second free of the block pass.
- * E. The drainer applies an entry in a read section, to the same life of the span only (generation), and
- *    only bits that still stand in limbo: otherwise what an error of the user's left would hit the next
- *    holder's block.
+ * E. The drainer copies in a read section, and applies an entry in one, to the same life of the span only
+ *    (generation), and only bits that still stand in limbo: otherwise what an error of the user's left, or
+ *    a large block that the reaper of a dead drainer freed, would hit the next holder's block.
  * F. Large blocks have their bit in the first word. The drainer frees them as anybody would, by the hot
  *    word, so once; it leaves those alone that an open log names (`applying`): the log may set the bit
  *    again.

@@ -409,11 +409,9 @@ static uint64_t free_remote(struct thread *thread, uint32_t slot, const struct b
 	return before;
 }
 
-/* By the span's owner: plain stores. Leaves a hint of the page for the next one. */
-static inline int free_own(struct thread *thread, const struct block *block)
+struct page_hint *thread_leave_hint(struct thread *thread, const struct block *block)
 {
 	struct page_hint *hint = thread_hint(thread, block->off >> PAGE_SHIFT);
-	enum object_freed freed;
 
 	*hint = (struct page_hint){
 		.page = block->off >> PAGE_SHIFT,
@@ -421,7 +419,15 @@ static inline int free_own(struct thread *thread, const struct block *block)
 		.span = block->span,
 		.reciprocal = span_size_class(thread->heap, block->span_class)->reciprocal,
 	};
-	freed = object_free_in(thread, hint, block_allocated(block), block->bit);
+	return hint;
+}
+
+/* By the span's owner: plain stores. Leaves a hint of the page for the next one. */
+static inline int free_own(struct thread *thread, const struct block *block)
+{
+	const struct page_hint *hint = thread_leave_hint(thread, block);
+	enum object_freed freed = object_free_in(thread, hint, block_allocated(block), block->bit);
+
 	if (freed == OBJECT_NOT_FREED)
 		return SH_EDOUBLEFREE;
 	if (freed == OBJECT_WORD_EMPTIED)

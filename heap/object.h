@@ -119,6 +119,9 @@ static inline struct page_hint *thread_hint(struct thread *thread, uint64_t page
 	return &thread->hints[page % PAGE_HINTS];
 }
 
+/* Leaves a hint of the page of a small block, in a span of the thread's own, for the next one. */
+struct page_hint *thread_leave_hint(struct thread *thread, const struct block *block);
+
 /* The block at `off`, just freed by way of a hint, was the last live one of its
  * word of bits, and the thread's cursor is elsewhere: perhaps the span is empty. */
 void object_word_emptied(struct thread *thread, uint64_t off);

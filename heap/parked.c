@@ -68,11 +68,14 @@ void parked_add(struct heap *heap, uint64_t run)
 	uint64_t clip = run_clip(run);
 	uint64_t end = run_page(clip) + run_pages(clip);
 
-	/* Of all that is in the set, its unlink came before. */
-	atomic_store_explicit(&sets(heap)->tag[set], rcu_tag(&heap->rcu), memory_order_relaxed);
+	count(heap, set, run_pages(clip));
+	/* Crash: counted, and not there. */
+	crash_order();
+	/* Of all that is in the set, its unlink came before. release: who finds this tag, and then no pages, finds
+	 * the set of another tag under the lock. */
+	atomic_store_explicit(&sets(heap)->tag[set], rcu_tag(&heap->rcu), memory_order_release);
 	/* Crash: pages that came before wait longer. */
 	crash_order();
-	count(heap, set, run_pages(clip));
 	for (uint64_t base = run_page(clip) & ~(WORD_PAGES - 1); base < end; base += WORD_PAGES)
 		add_word(heap, set, base, run_mask(clip, base));
 	/* Crash: parked, and still named by limbo or an intent: taken out by the repair. */
@@ -176,9 +179,10 @@ static bool release_set(struct thread *thread, uint32_t *holder)
 {
 	struct heap *heap = thread->heap;
 	unsigned set = 1 - filling(heap);
-	uint64_t tag = atomic_load_explicit(&sets(heap)->tag[set], memory_order_relaxed);
+	/* acquire: before the look at the count, which was raised before the tag. */
+	uint64_t tag = atomic_load_explicit(&sets(heap)->tag[set], memory_order_acquire);
 
-	/* Counted before they come in: none is none. */
+	/* None: no page came in with this tag, or its grace period is over. The next one has a later tag. */
 	if (atomic_load_explicit(&sets(heap)->pages[set], memory_order_relaxed) != 0 &&
 		rcu_poll(&heap->rcu, &heap->system, tag, holder) != RCU_OVER)
 		return false;

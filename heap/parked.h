@@ -8,6 +8,7 @@
  *
  *   a page's bit is set in one of the sets, or in none
  *   a set's tag is that of the last page that was put in, or a later one
+ *   pages are counted before their tag is stored: who finds a tag and no pages has nothing to wait for
  *
  * Everything here changes under the page lock, in pages that the journal names; who takes the lock
  * over from the dead takes out of the sets what is named elsewhere (rule A of heap/pages.h, whose last

@@ -135,6 +135,7 @@ void begin_step(struct actor *actor, enum operation operation, struct step step)
 	record->operation = operation;
 	record->aborts = false;
 	record->detached = false;
+	record->defers = false;
 	record->step_count = 1;
 	record->steps[0] = step;
 	record_begin(actor->seat);

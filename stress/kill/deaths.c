@@ -15,6 +15,7 @@ static const struct {
 	[DEATH_ALLOC] = { 0, "sh_alloc()" },
 	[DEATH_ALLOC_ALIGNED] = { 1, "sh_alloc_ex(), aligned" },
 	[DEATH_FREE] = { 0, "sh_free()" },
+	[DEATH_FREE_DEFERRED] = { 0, "sh_free_deferred()" },
 	[DEATH_REALLOC_SMALL] = { 2, "sh_realloc(), small" },
 	[DEATH_REALLOC_LARGE] = { 2, "sh_realloc(), large" },
 	[DEATH_ALLOC_TO] = { 0, "sh_alloc_to()" },
@@ -22,9 +23,12 @@ static const struct {
 	[DEATH_REALLOC_TO_SMALL] = { 2, "sh_realloc_to(), small" },
 	[DEATH_REALLOC_TO_LARGE] = { 2, "sh_realloc_to(), large" },
 	[DEATH_CHURN] = { 10, "runs for blocks that come and go" },
+	[DEATH_CHURN_DEFERRED] = { 10, "the same, freed after grace periods" },
 	[DEATH_ROOT] = { 0, "sh_root_set()" },
 	[DEATH_TRANSACTION] = { 50, "a transaction of its thread" },
+	[DEATH_TRANSACTION_DEFERRED] = { 10, "one that frees after a grace period" },
 	[DEATH_DETACHED] = { 50, "a detached transaction" },
+	[DEATH_DETACHED_DEFERRED] = { 5, "one that frees after a grace period" },
 	[DEATH_PAGES_ALLOC] = { 10, "sh_pages_alloc()" },
 	[DEATH_PAGES_FREE_ALL] = { 5, "sh_pages_free() of a run" },
 	[DEATH_PAGES_FREE_PART] = { 2, "sh_pages_free() of a part of a run" },
@@ -51,6 +55,13 @@ static enum death of_pages_free(const struct record *record)
 	return record->steps[0].run.off == 0 ? DEATH_PAGES_FREE_ALL : DEATH_PAGES_FREE_PART;
 }
 
+static enum death of_transaction(const struct record *record)
+{
+	if (record->defers)
+		return record->detached ? DEATH_DETACHED_DEFERRED : DEATH_TRANSACTION_DEFERRED;
+	return record->detached ? DEATH_DETACHED : DEATH_TRANSACTION;
+}
+
 static enum death of_record(const struct record *record)
 {
 	const struct step *step = &record->steps[0];
@@ -60,6 +71,8 @@ static enum death of_record(const struct record *record)
 		return step->align != 0 ? DEATH_ALLOC_ALIGNED : DEATH_ALLOC;
 	case OPERATION_FREE:
 		return DEATH_FREE;
+	case OPERATION_FREE_DEFERRED:
+		return DEATH_FREE_DEFERRED;
 	case OPERATION_REALLOC:
 		return resizes_large(step) ? DEATH_REALLOC_LARGE : DEATH_REALLOC_SMALL;
 	case OPERATION_ALLOC_TO:
@@ -69,11 +82,11 @@ static enum death of_record(const struct record *record)
 	case OPERATION_REALLOC_TO:
 		return resizes_large(step) ? DEATH_REALLOC_TO_LARGE : DEATH_REALLOC_TO_SMALL;
 	case OPERATION_CHURN:
-		return DEATH_CHURN;
+		return record->defers ? DEATH_CHURN_DEFERRED : DEATH_CHURN;
 	case OPERATION_ROOT:
 		return DEATH_ROOT;
 	case OPERATION_TRANSACTION:
-		return record->detached ? DEATH_DETACHED : DEATH_TRANSACTION;
+		return of_transaction(record);
 	case OPERATION_PAGES_ALLOC:
 		return DEATH_PAGES_ALLOC;
 	case OPERATION_PAGES_FREE:

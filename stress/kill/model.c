@@ -174,6 +174,7 @@ static void apply_done(struct sh_heap *heap, struct seat *seat)
 			holder_next(record->steps[0].holder, seat_number(seat)));
 		return;
 	case OPERATION_FREE:
+	case OPERATION_FREE_DEFERRED:
 		clear_entry(&record->steps[0], HOLDER_NOBODY);
 		return;
 	case OPERATION_PAGES_ALLOC:
@@ -225,6 +226,7 @@ static void apply_doubt(struct seat *seat)
 		clear_entry(&seat->record.steps[0], HOLDER_DOUBT);
 		break;
 	case OPERATION_FREE:
+	case OPERATION_FREE_DEFERRED:
 		clear_entry(&seat->record.steps[0], HOLDER_DOUBT);
 		break;
 	case OPERATION_PAGES_ALLOC:
@@ -365,6 +367,7 @@ static enum outcome decide(struct sh_heap *heap, const struct seat *seat)
 	case OPERATION_PAGES_ALLOC:
 		return atomic_load(&seat->record.result) != 0 ? OUTCOME_DONE : OUTCOME_DOUBT;
 	case OPERATION_FREE:
+	case OPERATION_FREE_DEFERRED:
 	case OPERATION_CHURN:
 	case OPERATION_PAGES_FREE:
 		return OUTCOME_DOUBT;

@@ -64,7 +64,8 @@ static void call_alloc_aligned(struct actor *actor)
 	alloc(actor, align);
 }
 
-static void call_free(struct actor *actor)
+static void free_held(struct actor *actor, enum operation operation,
+	int (*free_it)(struct sh_heap *heap, sh_off off), const char *call)
 {
 	uint32_t at = find_held(actor, 0);
 	struct step step;
@@ -73,26 +74,81 @@ static void call_free(struct actor *actor)
 		return;
 	step = plan_entry(STEP_DROP, at);
 	expect_pattern(actor, &step.block);
-	begin_step(actor, OPERATION_FREE, step);
-	expect_ok(actor, sh_free(actor->heap, step.block.off), "sh_free");
+	begin_step(actor, operation, step);
+	expect_ok(actor, free_it(actor->heap, step.block.off), call);
 	end(actor, OUTCOME_DONE);
+}
+
+static void call_free(struct actor *actor)
+{
+	free_held(actor, OPERATION_FREE, sh_free, "sh_free");
+}
+
+/* In a section nobody is given the block meanwhile, so frees of it are refused, whoever drains. */
+static int free_in_section(struct sh_heap *heap, sh_off off)
+{
+	int error = sh_read_lock(heap);
+	int again[2];
+
+	if (error != 0)
+		return error;
+	error = sh_free_deferred(heap, off);
+	again[0] = sh_free_deferred(heap, off);
+	again[1] = sh_free(heap, off);
+	sh_read_unlock(heap);
+	if (error == 0 && (again[0] != SH_EDOUBLEFREE || again[1] != SH_EDOUBLEFREE))
+		fail(CHECK_CALLS, "block %#llx is in limbo, and frees of it gave %d and %d",
+			(unsigned long long)off, again[0], again[1]);
+	return error;
+}
+
+static void call_free_deferred(struct actor *actor)
+{
+	bool twice = random_once_in(&actor->random, 8);
+
+	free_held(actor, OPERATION_FREE_DEFERRED, twice ? free_in_section : sh_free_deferred,
+		"sh_free_deferred");
+}
+
+static void churn(struct actor *actor, uint64_t size, bool defers)
+{
+	struct step step = { .kind = STEP_TEMPORARY, .block = { .size = size } };
+	int error = 0;
+
+	begin_step(actor, OPERATION_CHURN, step);
+	actor->seat->record.defers = defers;
+	for (int i = 0; i < CHURN_RUNS && error == 0; i++) {
+		sh_off off = sh_alloc(actor->heap, size);
+
+		if (off == 0)
+			error = errno;
+		else
+			error = defers ? sh_free_deferred(actor->heap, off)
+				       : sh_free(actor->heap, off);
+	}
+	expect_ok(actor, error, "allocating and freeing again and again");
+	end(actor, OUTCOME_NOTHING);
 }
 
 /* Runs come and go, in the thread's own pages and under the page lock. One of them may leak. */
 static void call_churn(struct actor *actor)
 {
-	uint64_t size = 32768 + random_below(&actor->random, CHURN_BYTES);
-	struct step step = { .kind = STEP_TEMPORARY, .block = { .size = size } };
-	int error = 0;
+	churn(actor, 32768 + random_below(&actor->random, CHURN_BYTES), false);
+}
 
-	begin_step(actor, OPERATION_CHURN, step);
-	for (int i = 0; i < CHURN_RUNS && error == 0; i++) {
-		sh_off off = sh_alloc(actor->heap, size);
+/* Blocks of all sizes go into limbo, now and then with a wait: most deaths are inside drains. */
+static void call_churn_deferred(struct actor *actor)
+{
+	uint64_t size = random_once_in(&actor->random, 2)
+		? 32768 + random_below(&actor->random, CHURN_BYTES)
+		: 16 + random_below(&actor->random, 16384);
 
-		error = off == 0 ? errno : sh_free(actor->heap, off);
-	}
-	expect_ok(actor, error, "allocating and freeing a run");
-	end(actor, OUTCOME_NOTHING);
+	churn(actor, size, true);
+	if (!random_once_in(&actor->random, 4))
+		return;
+	enter_call(actor);
+	expect_ok(actor, sh_synchronize(actor->heap), "sh_synchronize");
+	leave_call(actor);
 }
 
 /* Passes a block on: its next holder frees what this process allocated. */
@@ -202,6 +258,8 @@ static const struct {
 	{ 1000, operation_transaction },
 	{ 400, call_root },
 	{ 600, call_churn },
+	{ 700, call_free_deferred },
+	{ 600, call_churn_deferred },
 	{ 300, operation_pages_alloc },
 	{ 2500, operation_pages_free },
 	{ 2500, operation_pages_free_several },
@@ -213,7 +271,7 @@ static const struct {
 	{ 1, operation_fill },
 };
 
-#define MIX_WEIGHTS 17250u
+#define MIX_WEIGHTS 18550u
 
 void operation_any(struct actor *actor)
 {

@@ -11,6 +11,11 @@
 #include "stress/kill/runs.h"
 #include "stress/kill/tally.h"
 
+#include "api/handle.h"
+#include "heap/deferred.h"
+#include "heap/span.h"
+#include "recovery/check.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,6 +342,39 @@ static void settle_seat(struct sh_heap *heap, struct seat *seat)
 		fail(CHECK_CALLS, "sh_mutex_unlock: %s", sh_strerror(error));
 }
 
+/* --- limbo --------------------------------------------------------------------------------- */
+
+/* What was deferred before a restart is noted when somebody first touches its span. */
+static int touch(void *argument, uint64_t head)
+{
+	span_hot(argument, head);
+	return 0;
+}
+
+static int expect_no_limbo(void *argument, uint64_t head)
+{
+	const struct heap *heap = argument;
+
+	if (!deferred_is_pending(heap, head))
+		return 0;
+	fail(CHECK_DEFERRED, "the span at page %llu has deferred frees after a grace period",
+		(unsigned long long)head);
+	return 1;
+}
+
+/* Nobody is in a section. */
+static void wait_for_limbo(struct sh_heap *heap)
+{
+	int error;
+
+	check_each_span(&heap->heap, NULL, touch, &heap->heap);
+	error = sh_synchronize(heap);
+	if (error != 0)
+		fail(CHECK_DEFERRED, "sh_synchronize: %s", sh_strerror(error));
+	else if (check_each_span(&heap->heap, NULL, expect_no_limbo, &heap->heap) == 0)
+		tally(CHECK_DEFERRED);
+}
+
 /* --- rounds -------------------------------------------------------------------------------- */
 
 /* Process. What a problem is to be complained about under. */
@@ -365,6 +403,7 @@ void round_run(struct sh_heap *heap)
 			settle_seat(heap, &shared->seats[seat]);
 	if (failed())
 		return;
+	wait_for_limbo(heap);
 	runs_compare(heap);
 	compare_blocks(heap);
 	for (unsigned pair = 0; pair < PAIRS; pair++)

@@ -80,7 +80,7 @@ struct run {
 
 /* The holder of an entry: a generation and a seat. */
 #define HOLDER_NOBODY UINT64_C(0)
-#define HOLDER_DOUBT UINT64_C(255) /* freed or not: its holder died in sh_free() */
+#define HOLDER_DOUBT UINT64_C(255) /* freed or not: its holder died in a free */
 
 static inline uint64_t holder_seat(uint64_t holder)
 {
@@ -115,6 +115,7 @@ enum operation {
 	OPERATION_NONE,
 	OPERATION_ALLOC,
 	OPERATION_FREE,
+	OPERATION_FREE_DEFERRED,
 	OPERATION_REALLOC,
 	OPERATION_ALLOC_TO,
 	OPERATION_FREE_FROM,
@@ -179,6 +180,7 @@ struct record {
 	enum operation operation;
 	bool aborts;
 	bool detached; /* the transaction is one of no thread */
+	bool defers;   /* what it frees is freed after a grace period */
 	uint32_t step_count;
 	struct range freed;
 	struct step steps[STEPS];
@@ -244,6 +246,7 @@ enum death {
 	DEATH_ALLOC,
 	DEATH_ALLOC_ALIGNED,
 	DEATH_FREE,
+	DEATH_FREE_DEFERRED,
 	DEATH_REALLOC_SMALL, /* from small to small */
 	DEATH_REALLOC_LARGE,
 	DEATH_ALLOC_TO,
@@ -251,9 +254,12 @@ enum death {
 	DEATH_REALLOC_TO_SMALL,
 	DEATH_REALLOC_TO_LARGE,
 	DEATH_CHURN,
+	DEATH_CHURN_DEFERRED,
 	DEATH_ROOT,
 	DEATH_TRANSACTION,
+	DEATH_TRANSACTION_DEFERRED,
 	DEATH_DETACHED,
+	DEATH_DETACHED_DEFERRED,
 	DEATH_PAGES_ALLOC,
 	DEATH_PAGES_FREE_ALL, /* of one run */
 	DEATH_PAGES_FREE_PART,
@@ -274,6 +280,7 @@ enum check {
 	CHECK_TAKE_OVERS,
 	CHECK_MODEL,
 	CHECK_RUNS,
+	CHECK_DEFERRED,
 	CHECK_HEAP_QUIET,
 	CHECK_HEAP_BUSY,
 	CHECK_REOPENS,

@@ -25,6 +25,7 @@ static const char *const names[CHECKS] = {
 	[CHECK_TAKE_OVERS] = "what the dead did is whole, and their successors find it",
 	[CHECK_MODEL] = "live blocks, contents, words, sums and roots are the model's",
 	[CHECK_RUNS] = "page runs, their flags and contents are the model's",
+	[CHECK_DEFERRED] = "after a grace period nothing is in limbo",
 	[CHECK_HEAP_QUIET] = "sh_check() finds no problem while nobody works",
 	[CHECK_HEAP_BUSY] = "sh_check() finds no problem while others work and die",
 	[CHECK_REOPENS] = "opened and recovered after the death of all",

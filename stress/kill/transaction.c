@@ -8,6 +8,7 @@
 #define LONG_ODDS 12u
 #define ABORT_ODDS 6u
 #define DETACHED_ODDS 4u
+#define DEFERS_ODDS 3u
 #define BYSTANDER_ODDS 12u
 #define OTHER_THREAD_ODDS 16u
 #define BYSTANDER_BLOCKS 4u
@@ -133,6 +134,7 @@ static void plan(struct actor *actor, bool is_long)
 	record->operation = OPERATION_TRANSACTION;
 	record->aborts = random_once_in(&actor->random, ABORT_ODDS);
 	record->detached = random_once_in(&actor->random, DETACHED_ODDS);
+	record->defers = random_once_in(&actor->random, DEFERS_ODDS);
 	record->step_count = 0;
 	for (uint32_t word = 0; is_long && word < DIRECTORY_WORDS; word++)
 		plan_word(actor, word);
@@ -151,6 +153,11 @@ static int run_alloc(struct actor *actor, struct sh_txn *txn, struct held *block
 	return 0;
 }
 
+static int free_block(struct actor *actor, struct sh_txn *txn, sh_off off)
+{
+	return sh_txn_free(txn, off, actor->seat->record.defers ? SH_DEFERRED : 0);
+}
+
 /* Frees a block that nobody changed, and cannot be freed twice. Of a detached transaction sh_free() does
  * not know. */
 static int run_free(struct actor *actor, struct sh_txn *txn, const struct held *block)
@@ -158,7 +165,7 @@ static int run_free(struct actor *actor, struct sh_txn *txn, const struct held *
 	int error;
 
 	expect_pattern(actor, block);
-	error = sh_txn_free(txn, block->off, 0);
+	error = free_block(actor, txn, block->off);
 	if (error == 0 && random_once_in(&actor->random, 8)) {
 		expect_error(actor, sh_txn_free(txn, block->off, 0), SH_EDOUBLEFREE,
 			"sh_txn_free of a freed block");
@@ -190,7 +197,7 @@ static int run_temporary(struct actor *actor, struct sh_txn *txn, struct held bl
 {
 	int error = run_alloc(actor, txn, &block);
 
-	return error != 0 ? error : sh_txn_free(txn, block.off, 0);
+	return error != 0 ? error : free_block(actor, txn, block.off);
 }
 
 /* Takes all that is left, so that the others find nothing. */

@@ -6,6 +6,7 @@
 #include "heap/manual.h"
 #include "heap/object.h"
 #include "heap/owned.h"
+#include "heap/page_bits.h"
 #include "heap/pages.h"
 #include "heap/parked.h"
 #include "heap/root.h"
@@ -1414,11 +1415,15 @@ static uint64_t run_defer_drain(struct world *world, unsigned process)
 	return error;
 }
 
-/* A block of the process's own is in limbo already. */
+/* A block of the process's own span is in limbo already; the span is full, so an allocation collects. */
 static void prepare_deferred(struct world *world, unsigned process)
 {
+	struct thread *thread = thread_of(world, process);
+
 	prepare_own_block(world, process);
-	world_must(deferred_free(thread_of(world, process), kept(world, process, 0)) == 0, process);
+	while (thread->cursors[block_class()].free_bits != 0)
+		prepare_own_span(world, process);
+	world_must(deferred_free(thread, kept(world, process, 0)) == 0, process);
 }
 
 /* What was drained is collected and given out. */
@@ -1433,6 +1438,12 @@ static uint64_t run_drain_allocate(struct world *world, unsigned process)
 static void prepare_batch(struct world *world, unsigned process)
 {
 	prepare_deferred(world, process);
+	deferred_drain(thread_of(world, process));
+}
+
+/* The batch has what the other worker, who was prepared first, has in limbo. */
+static void prepare_others_batch(struct world *world, unsigned process)
+{
 	deferred_drain(thread_of(world, process));
 }
 
@@ -1483,6 +1494,35 @@ static bool is_held(const struct heap *heap, uint64_t off)
 		(atomic_load(span_allocated(heap, block.head, block.word)) & block.bit) != 0;
 }
 
+/* The other worker's span is noted, and nothing of it is in limbo. */
+static void prepare_noted(struct world *world, unsigned process)
+{
+	struct block block;
+
+	prepare_others_block(world, process);
+	world->bystanders++;
+	world_must(block_find(&world->image.heap, kept(world, process, 0), &block) == 0, process);
+	deferred_note(&world->image.heap, block.head);
+}
+
+static uint64_t run_drain(struct world *world, unsigned process)
+{
+	deferred_drain(thread_of(world, process));
+	return 0;
+}
+
+/* The pages of a large block that was drained are another one's. */
+static uint64_t run_drain_large(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	deferred_drain(thread);
+	deferred_drain(thread);
+	pages_give_back(thread);
+	parked_release(thread);
+	return run_large(world, process);
+}
+
 /* Finds the other's block in a section, and looks whether it stays what it was until the end. Then frees
  * its own, drains, and allocates. 1: it did not. */
 static uint64_t run_read_defer(struct world *world, unsigned process)
@@ -1497,6 +1537,39 @@ static uint64_t run_read_defer(struct world *world, unsigned process)
 	thread_end_reading(thread);
 	run_defer_drain(world, process);
 	return broken;
+}
+
+/* Defers a block that it was just given, which may have been drained before, in a section, and drains `drains`
+ * times: it stays held until the end, whoever drains. 1: it did not. */
+static bool breaks_when_deferred(struct world *world, unsigned process, uint64_t off,
+	unsigned drains)
+{
+	struct thread *thread = thread_of(world, process);
+	bool broken;
+
+	thread_begin_reading(thread);
+	deferred_free(thread, off);
+	for (unsigned i = 0; i < drains; i++)
+		deferred_drain(thread);
+	broken = !is_held(&world->image.heap, off);
+	thread_end_reading(thread);
+	return broken;
+}
+
+static uint64_t run_reuse_defer(struct world *world, unsigned process)
+{
+	deferred_drain(thread_of(world, process));
+	return breaks_when_deferred(world, process, run_allocate(world, process), 2);
+}
+
+static const char *promise_held(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	blocks->most = world_progress(world, process) == RUNNING ? 1 : 0;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "a block was freed in the section in which it was deferred"
+		: NULL;
 }
 
 /* The same of the record of the other's large block, whose pages become a span of objects. */
@@ -1521,6 +1594,85 @@ static uint64_t run_read_reuse(struct world *world, unsigned process)
 	return broken;
 }
 
+/* --- pages that wait --------------------------------------------------------------------------- */
+
+/* Process 1 frees two large blocks, the second one in a section: it waits for the end of that. Process 0 helps. */
+static void prepare_parked(struct world *world, unsigned process)
+{
+	thread_begin_reading(thread_of(world, process));
+	thread_end_reading(thread_of(world, process));
+	if (process == 0)
+		return;
+	prepare_free_large(world, process);
+	world->ghosts[process].kept[3] = world_allocate_large(world, process, LARGE_BYTES);
+}
+
+static void free_and_park(struct thread *thread, uint64_t off)
+{
+	object_free(thread, off);
+	pages_give_back(thread);
+}
+
+/* 1: the pages of the block were free before the end of the section in which it was freed. */
+static bool breaks_when_parked(struct thread *thread, uint64_t off)
+{
+	const struct page_index *pages = &thread->heap->pages;
+	bool broken;
+
+	thread_begin_reading(thread);
+	free_and_park(thread, off);
+	parked_release(thread);
+	broken = page_bits_range_is_set(pages->free_words, off >> PAGE_SHIFT, 1);
+	thread_end_reading(thread);
+	return broken;
+}
+
+/* Any grace period, as if somebody else had asked for one. */
+static uint64_t poll_and_release(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+
+	rcu_poll(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), NULL);
+	parked_release(thread);
+	return 0;
+}
+
+/* Both blocks are parked at a time. */
+static uint64_t run_park_two(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process == 0)
+		return poll_and_release(thread);
+	free_and_park(thread, kept(world, process, 0));
+	return breaks_when_parked(thread, kept(world, process, 3));
+}
+
+/* The first one is gone. */
+static uint64_t run_park_twice(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process == 0)
+		return poll_and_release(thread);
+	free_and_park(thread, kept(world, process, 0));
+	parked_release(thread);
+	return breaks_when_parked(thread, kept(world, process, 3));
+}
+
+static const char *promise_parked(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	if (process == 0)
+		return NULL;
+	blocks->least = world_progress(world, process) == NOT_STARTED ? 2 : 0;
+	blocks->most = world_progress(world, process) == DONE ? 0 : 2;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "pages were free in the section in which their block was freed"
+		: NULL;
+}
+
 static const char *promise_unbroken(const struct world *world, unsigned process,
 	const struct heap *heap, struct contribution *blocks)
 {
@@ -1529,6 +1681,113 @@ static const char *promise_unbroken(const struct world *world, unsigned process,
 	blocks->most = world_progress(world, process) == DONE ? 0 : 1;
 	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
 		? "what a reader found changed before the end of its section"
+		: NULL;
+}
+
+/* --- one block freed and deferred: both can be accepted ----------------------------------------- */
+
+/* Process 0 frees kept[0], process 1 defers it. What it was is given out again only when both are done: a
+ * free that comes later is lawful. */
+static void set_done(struct world *world, unsigned process)
+{
+	world->ghosts[process].kept[1] = 1;
+}
+
+static bool is_done(const struct world *world, unsigned process)
+{
+	return kept(world, process, 1) != 0;
+}
+
+static uint64_t defer_beside_free(struct world *world, unsigned process)
+{
+	uint64_t error = run_defer(world, process);
+
+	set_done(world, process);
+	deferred_drain(thread_of(world, process));
+	deferred_drain(thread_of(world, process));
+	return error;
+}
+
+/* A block of a full span of process 0's, and a lower one, kept[3]. */
+static void prepare_free_and_defer(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process != 0) {
+		world->ghosts[process].kept[0] = kept(world, 0, 0);
+		return;
+	}
+	world->ghosts[process].kept[3] = world_allocate(world, process, BLOCK_BYTES);
+	world->ghosts[process].kept[0] = world_allocate(world, process, BLOCK_BYTES);
+	while (thread->cursors[block_class()].free_bits != 0)
+		prepare_own_span(world, process);
+}
+
+/* The first allocation collects both, and gives the lower one out. */
+static uint64_t run_free_and_defer(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+
+	if (process != 0)
+		return defer_beside_free(world, process);
+	object_free(thread, kept(world, process, 3));
+	object_free(thread, kept(world, process, 0));
+	run_allocate(world, process);
+	return is_done(world, 1) ? run_allocate(world, process) : 0;
+}
+
+static const char *promise_free_and_defer(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	uint64_t result = world->ghosts[process].result;
+
+	if (process != 0)
+		return NULL;
+	blocks->most = 2;
+	if (world_progress(world, process) != DONE)
+		return NULL;
+	blocks->least = blocks->most = result != 0 ? 2 : 1;
+	return result == 0 || world_live(heap, result) ? NULL : "an allocated block is free";
+}
+
+/* The only block of a span that nobody owns. */
+static void prepare_free_and_defer_last(struct world *world, unsigned process)
+{
+	if (process == 0)
+		prepare_last_block(world, process);
+	else
+		world->ghosts[process].kept[0] = kept(world, 0, 0);
+}
+
+/* The span's pages become one of another class, whose first block is allocated, and deferred in a section. 1: it
+ * was freed before the end. */
+static uint64_t run_free_and_defer_last(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	uint64_t off;
+	int error;
+
+	if (process != 0)
+		return defer_beside_free(world, process);
+	object_free(thread, kept(world, process, 0));
+	if (!is_done(world, 1))
+		return 0;
+	pages_give_back(thread);
+	parked_release(thread);
+	off = object_allocate(thread, other_class(), &error);
+	return !is_live_small(&world->image.heap, off) ||
+		breaks_when_deferred(world, process, off, 0);
+}
+
+static const char *promise_last_held(const struct world *world, unsigned process,
+	const struct heap *heap, struct contribution *blocks)
+{
+	(void)heap;
+	if (process != 0)
+		return NULL;
+	blocks->most = world_progress(world, 0) == DONE ? 0 : 1;
+	return world_progress(world, process) == DONE && world->ghosts[process].result != 0
+		? "a free of another life of the span hit a block"
 		: NULL;
 }
 
@@ -1639,6 +1898,8 @@ const struct operation operations[] = {
 	{ "drain, allocate", 0, VARIANT, prepare_deferred, run_drain_allocate, promise_allocated },
 	{ "apply a batch, allocate", 0, VARIANT, prepare_batch, run_drain_allocate,
 		promise_allocated },
+	{ "apply a batch", 0, VARIANT, prepare_batch, run_drain, promise_nothing },
+	{ "apply another's batch", 0, VARIANT, prepare_others_batch, run_drain, promise_nothing },
 	{ "defer the same block", 0, TWIN, prepare_same_block, run_defer_drain,
 		promise_freed_once },
 	{ "defer the same large block", 0, TWIN, prepare_same_large, run_defer_drain,
@@ -1649,8 +1910,18 @@ const struct operation operations[] = {
 		promise_freed },
 	{ "commit deferred large", 0, VARIANT, prepare_free_large, run_commit_deferred_free,
 		promise_freed },
-	{ "read, defer, drain", 0, TWIN, prepare_own_block, run_read_defer, promise_unbroken },
-	{ "read, free large, reuse", 0, TWIN, prepare_free_large, run_read_reuse,
+	{ "drain, allocate large", 0, VARIANT, NULL, run_drain_large, promise_allocated },
+	{ "drain a note of nothing", 0, VARIANT, prepare_noted, run_drain, promise_nothing },
+	{ "reuse, defer in a section", 0, VARIANT, prepare_deferred, run_reuse_defer,
+		promise_held },
+	{ "free and defer a block", 0, COUPLE, prepare_free_and_defer, run_free_and_defer,
+		promise_free_and_defer },
+	{ "free and defer the last block", 0, COUPLE, prepare_free_and_defer_last,
+		run_free_and_defer_last, promise_last_held },
+	{ "park two in a section", 0, COUPLE, prepare_parked, run_park_two, promise_parked },
+	{ "park twice in a section", 0, COUPLE, prepare_parked, run_park_twice, promise_parked },
+	{ "read, defer, drain", 0, COUPLE, prepare_own_block, run_read_defer, promise_unbroken },
+	{ "read, free large, reuse", 0, COUPLE, prepare_free_large, run_read_reuse,
 		promise_unbroken },
 };
 

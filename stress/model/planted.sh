@@ -65,10 +65,19 @@ field()
 		here && $1 == key { sub(/^[a-z]+: */, ""); print; exit }' "$list"
 }
 
-# Prints the plant's file with each of its old texts replaced.
+# The files that a plant edits, each once: an edit may name another one than `file`.
+files()
+{
+	awk -v plant="$1" '
+		$1 == "plant:" { here = $2 == plant }
+		here && $1 == "file:" { file = $2 }
+		here && $1 == "<<<" { print (NF > 1 ? $2 : file) }' "$list" | sort -u
+}
+
+# Prints one of the plant's files with each of its old texts there replaced.
 edited()
 {
-	awk -v plant="$1" -v list="$list" '
+	awk -v plant="$1" -v file="$2" -v list="$list" -v usual="$(field "$1" file)" '
 		function occurrences(text, part, count, at) {
 			for (count = 0; part != "" && (at = index(text, part)) > 0; count++)
 				text = substr(text, at + length(part))
@@ -80,8 +89,9 @@ edited()
 					here = line == "plant: " plant
 				else if (!here)
 					continue
-				else if (line == "<<<")
-					into = ++edits ? "old" : ""
+				else if (line == "<<<" || line ~ /^<<< [^ ]*$/)
+					into = (line == "<<<" ? usual : substr(line, 5)) == file &&
+						++edits ? "old" : ""
 				else if (line == "===" && into == "old")
 					into = "new"
 				else if (line == ">>>")
@@ -108,7 +118,7 @@ edited()
 			if (edits == 0)
 				exit 1
 			printf "%s", text
-		}' "$root/$(field "$1" file)"
+		}' "$root/$2"
 }
 
 # Says what the checker says of a scenario that it found broken: "VERDICT#STATES#SECONDS".
@@ -147,27 +157,42 @@ row()
 	printf '%-34s %-58s %9s %8s  %s\n' "$@"
 }
 
-# Plants, builds, tries, and puts the file back.
+# Plants into each of the plant's files.
+put_in()
+{
+	for file in $(files "$1"); do
+		edited "$1" "$file" >"$tree/$file.new" 2>"$logs/$1.log" || {
+			rm -f "$tree/$file.new"
+			return 1
+		}
+		mv "$tree/$file.new" "$tree/$file"
+	done
+}
+
+# Puts them back, not with their old time: make must see that they changed.
+take_out()
+{
+	for file in $(files "$1"); do
+		cp "$root/$file" "$tree/$file"
+	done
+}
+
+# Plants, builds, tries, and takes it out again.
 gate()
 {
 	plant=$1
-	file=$(field "$plant" file)
-	edited "$plant" >"$tree/$file.new" 2>"$logs/$plant.log" || {
-		rm -f "$tree/$file.new"
-		row "$plant" "$file" - - "CANNOT BE PLANTED: $(head -n 1 "$logs/$plant.log")"
-		return 1
-	}
-	mv "$tree/$file.new" "$tree/$file"
 	status=0
-	if build; then
+	if ! put_in "$plant"; then
+		row "$plant" "$file" - - "CANNOT BE PLANTED: $(head -n 1 "$logs/$plant.log")"
+		status=1
+	elif build; then
 		try "$plant" || status=1
 	else
 		row "$plant" "$file" - - "DOES NOT BUILD: see $logs/$plant.build.log"
 		cp "$logs/build.log" "$logs/$plant.build.log"
 		status=1
 	fi
-	# Not its old time: make must see that it changed.
-	cp "$root/$file" "$tree/$file"
+	take_out "$plant"
 	return $status
 }
 

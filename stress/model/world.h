@@ -60,6 +60,7 @@ enum role {
 	ORDINARY, /* beside all that are ordinary */
 	VARIANT,  /* beside none: another way into an operation that is ordinary */
 	TWIN,     /* beside itself: the two have one block */
+	COUPLE,   /* beside itself, and beside others never: what those do is an error to it */
 };
 
 /* One operation of the library. Everything is told by the process's number. */
