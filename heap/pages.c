@@ -385,16 +385,23 @@ struct run_list {
 	unsigned count;
 };
 
+static bool run_list_has(const struct run_list *list, uint64_t run)
+{
+	for (unsigned i = 0; i < list->count; i++)
+		if (list->runs[i] == run_clip(run))
+			return true;
+	return false;
+}
+
 static void run_list_add(struct run_list *list, uint64_t run)
 {
 	uint64_t plain = run_clip(run);
-	unsigned at;
+	unsigned at = list->count;
 
 	/* A run can stand in limbo and in the intent that brought it there. */
-	for (unsigned i = 0; i < list->count; i++)
-		if (list->runs[i] == plain)
-			return;
-	at = list->count++;
+	if (run_list_has(list, run))
+		return;
+	list->count++;
 	for (; at > 0 && run_page(list->runs[at - 1]) > run_page(plain); at--)
 		list->runs[at] = list->runs[at - 1];
 	list->runs[at] = plain;
@@ -434,7 +441,10 @@ static void returning_limbo(struct returning *back, const struct slot_words *wor
 
 static void returning_intent(struct returning *back, uint64_t run)
 {
-	run_list_add(run_operation(run) == RUN_ALLOC ? back->at_once : back->later, run);
+	/* A log's run can be in limbo already, freed for the dead who had just made it. */
+	bool was_span = run_operation(run) != RUN_ALLOC || run_list_has(back->later, run);
+
+	run_list_add(was_span ? back->later : back->at_once, run);
 }
 
 static void returning_cache(struct returning *back, const struct slot_words *words)
