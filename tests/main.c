@@ -31,6 +31,7 @@ int test_pages_register(void);
 int test_parked_register(void);
 int test_rcu_register(void);
 int test_read_register(void);
+int test_readonly_register(void);
 int test_deferred_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
@@ -89,6 +90,7 @@ static const struct file files[] = {
 	{ "txn", test_txn_register },
 	{ "mutex", test_mutex_register },
 	{ "looking", test_looking_register },
+	{ "readonly", test_readonly_register },
 	{ "limits", test_limits_register },
 	{ "open", test_open_register },
 	{ "options", test_options_register },
