@@ -317,6 +317,19 @@ static void write_and_close(void *name)
 	REQUIRE(sh_close(heap) == 0);
 }
 
+#define LARGE_BYTES (20 * PAGE_BYTES)
+
+static void write_large_and_close(void *name)
+{
+	struct sh_heap *heap = files_child_open(0);
+	sh_off off = sh_alloc(heap, LARGE_BYTES);
+
+	REQUIRE(off != 0);
+	memset(sh_ptr(heap, off), 0x5a, LARGE_BYTES);
+	REQUIRE(sh_root_set(heap, name, off) == 0);
+	REQUIRE(sh_close(heap) == 0);
+}
+
 static void write_and_die(void *name)
 {
 	struct sh_heap *heap = files_child_open(0);
@@ -392,6 +405,46 @@ static void test_killed_after_coming_back(void)
 	expect_root(heap, "b");
 	CU_ASSERT_EQUAL(files_live_blocks(heap), 1);
 	files_expect_good(heap);
+	files_close(heap);
+	CU_ASSERT_TRUE(files_is_clean());
+}
+
+static void free_deferred(void *off)
+{
+	struct sh_heap *heap = files_child_open(0);
+
+	REQUIRE(sh_free_deferred(heap, *(sh_off *)off) == 0);
+	REQUIRE(sh_close(heap) == 0);
+}
+
+static void drain(void *free_before)
+{
+	struct sh_heap *heap = files_child_open(0);
+	struct sh_stats stats = SH_STATS_INIT;
+
+	REQUIRE(sh_synchronize(heap) == 0);
+	REQUIRE(sh_stats(heap, &stats) == 0);
+	REQUIRE(stats.free_bytes > *(uint64_t *)free_before);
+	REQUIRE(sh_close(heap) == 0);
+}
+
+/* What is freed by one who then closes is held by our section until another one comes, clean or not. */
+static void test_limbo_outlives_writers(void)
+{
+	struct sh_heap *heap = left_reading();
+	struct sh_stats stats = SH_STATS_INIT;
+	sh_off off;
+
+	CU_ASSERT_EQUAL(files_run(write_large_and_close, "a"), 0);
+	CU_ASSERT_EQUAL(sh_read_lock(heap), 0);
+	CU_ASSERT_EQUAL(sh_root_get(heap, "a", &off), 0);
+	CU_ASSERT_EQUAL(files_run(free_deferred, &off), 0);
+	CU_ASSERT_TRUE(marked_clean());
+	CU_ASSERT_EQUAL(*(unsigned char *)sh_ptr(heap, off + LARGE_BYTES - 1), 0x5a);
+	CU_ASSERT_EQUAL(sh_usable_size(heap, off), 0);
+	CU_ASSERT_EQUAL(sh_stats(heap, &stats), 0);
+	sh_read_unlock(heap);
+	CU_ASSERT_EQUAL(files_run(drain, &stats.free_bytes), 0);
 	files_close(heap);
 	CU_ASSERT_TRUE(files_is_clean());
 }
@@ -699,6 +752,7 @@ static CU_TestInfo tests[] = {
 	{ "dead readers alone", test_dead_readers_alone },
 	{ "writers come back", test_writers_come_back },
 	{ "killed after coming back", test_killed_after_coming_back },
+	{ "limbo outlives writers", test_limbo_outlives_writers },
 	{ "readers join", test_readers_join },
 	{ "alone", test_alone },
 	{ "fork", test_fork },
