@@ -99,6 +99,14 @@ static const struct verb verbs[] = {
 		.run = stat_run,
 	},
 	{
+		.name = "procs",
+		.summary = "processes and threads, the dead, sections, transactions, locks",
+		.details = "Reads only; wants the control file to be readable. What goes on "
+			   "meanwhile is\n"
+			   "shown as it was when each row was read.\n",
+		.run = procs_run,
+	},
+	{
 		.name = "check",
 		.summary = "every problem with its offset; tries recovery on a private copy",
 		.details =
@@ -121,7 +129,6 @@ static const struct verb verbs[] = {
 		.run = recover_run,
 		.accepts = ACCEPTS(OPTION_SALVAGE),
 	},
-	{ .name = "procs", .summary = "(comes with a later release)" },
 	{ .name = "map", .summary = "(comes with a later release)" },
 };
 

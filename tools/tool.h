@@ -31,6 +31,7 @@ struct arguments {
 enum status info_run(const struct arguments *arguments);
 enum status dump_run(const struct arguments *arguments);
 enum status stat_run(const struct arguments *arguments);
+enum status procs_run(const struct arguments *arguments);
 enum status check_run(const struct arguments *arguments);
 enum status reap_run(const struct arguments *arguments);
 enum status recover_run(const struct arguments *arguments);
