@@ -48,6 +48,7 @@ int test_thread_slots_register(void);
 int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
+int test_tool_procs_register(void);
 int test_transaction_register(void);
 int test_urcu_register(void);
 int test_txn_register(void);
@@ -103,6 +104,7 @@ static const struct file files[] = {
 	{ "urcu", test_urcu_register },
 #endif
 	{ "tool", test_tool_register },
+	{ "tool_procs", test_tool_procs_register },
 };
 
 #define FILE_COUNT (sizeof(files) / sizeof(files[0]))
