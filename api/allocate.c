@@ -87,6 +87,14 @@ sh_off sh_alloc_ex(struct sh_heap *heap, size_t size, size_t align, unsigned fla
 	return off;
 }
 
+/* The block was freed twice, in two ways at once. */
+__attribute__((noinline)) static sh_off allocate_odd(struct sh_heap *heap, size_t size,
+	const struct cursor *cursor, uint64_t bit)
+{
+	return cursor_publish_odd(cursor, bit) ? cursor_block(cursor, bit)
+					       : sh_alloc_ex(heap, size, 0, 0);
+}
+
 sh_off sh_alloc(struct sh_heap *heap, size_t size)
 {
 	struct thread_state *state = thread_current;
@@ -99,10 +107,11 @@ sh_off sh_alloc(struct sh_heap *heap, size_t size)
 		struct cursor *cursor = &state->thread.cursors[span_class];
 
 		if (__builtin_expect(cursor->free_bits != 0, 1)) {
-			sh_off off = object_allocate_here(cursor);
+			uint64_t bit = cursor_take_bit(cursor);
 
-			if (__builtin_expect(off != 0, 1))
-				return off;
+			if (cursor_set_bit(cursor, bit))
+				return cursor_block(cursor, bit);
+			return allocate_odd(heap, size, cursor, bit);
 		}
 	}
 	return sh_alloc_ex(heap, size, 0, 0);

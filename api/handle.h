@@ -43,6 +43,10 @@ struct sh_heap {
 	bool pins_heap; /* see lock_holder_probe() */
 	bool pins_control;
 	bool not_for_children; /* SH_FORK_DONTFORK */
+	sh_slow_reader_fn *slow_reader;
+	void *slow_reader_argument;
+	uint64_t slow_reader_ns;
+	_Atomic uint64_t slow_reader_told_ns; /* when it was called last; by anybody */
 	/* The fork child could not attach: the mappings are inaccessible. Set in the child only. */
 	bool lost;
 	uint64_t control_bytes;

@@ -5,6 +5,7 @@
 
 #include "api/close.h"
 #include "api/fork.h"
+#include "api/read.h"
 #include "api/table.h"
 #include "api/thread.h"
 #include "recovery/check.h"
@@ -24,6 +25,7 @@
 
 #define OPEN_FLAGS (SH_CREATE | SH_EXCL | SH_RDONLY | SH_SALVAGE)
 #define OPEN_TRIES 100
+#define DEFAULT_SLOW_READER_NS UINT64_C(100000000)
 #define AGAIN INT_MAX
 
 /* --- arguments ----------------------------------------------------------------------------- */
@@ -46,6 +48,8 @@ static int complete_options(const struct sh_options *given, struct sh_options *o
 		options->max_processes = DEFAULT_PROCESS_SLOTS;
 	if (options->max_threads == 0)
 		options->max_threads = DEFAULT_THREAD_SLOTS;
+	if (options->slow_reader_ns == 0)
+		options->slow_reader_ns = DEFAULT_SLOW_READER_NS;
 	if (options->max_size == 0)
 		options->max_size = DEFAULT_MAX_BYTES;
 	if (options->huge_pages > 1 || options->fork > SH_FORK_DONTFORK ||
@@ -191,6 +195,10 @@ static void advise_mapping(char *base, uint64_t bytes, const struct sh_options *
 static void advise(struct sh_heap *heap, const struct sh_options *options)
 {
 	heap->not_for_children = options->fork == SH_FORK_DONTFORK;
+	heap->slow_reader = options->slow_reader;
+	heap->slow_reader_argument = options->slow_reader_argument;
+	heap->slow_reader_ns = options->slow_reader_ns;
+	heap->heap.slow_reader = options->slow_reader != NULL ? read_tell_slow : NULL;
 	advise_mapping(heap->heap.base, heap->heap.max_bytes, options);
 	if (heap->heap.control != NULL)
 		advise_mapping(heap->heap.control, heap->control_bytes, options);

@@ -4,6 +4,7 @@
 
 #include "api/table.h"
 #include "heap/deferred.h"
+#include "heap/parked.h"
 #include "recovery/reap.h"
 #include "shm/slot.h"
 
@@ -87,21 +88,56 @@ void read_end_looking(struct thread_state *state)
 
 /* --- grace periods ------------------------------------------------------------------------- */
 
-static void settle(void *argument, uint32_t slot)
+/* Whether it is time to tell again. One of those that ask at once is told so. */
+static bool time_to_tell(struct sh_heap *heap, uint64_t now_ns)
 {
-	reap_slot(argument, slot);
+	uint64_t told_ns = atomic_load_explicit(&heap->slow_reader_told_ns, memory_order_relaxed);
+
+	return (told_ns == 0 || now_ns - told_ns >= heap->slow_reader_ns) &&
+		atomic_compare_exchange_strong_explicit(&heap->slow_reader_told_ns, &told_ns,
+			now_ns, memory_order_relaxed, memory_order_relaxed);
+}
+
+void read_tell_slow(struct thread *thread, uint32_t slot)
+{
+	/* Its first member. */
+	struct sh_heap *heap = (struct sh_heap *)(void *)thread->heap;
+	const struct thread_slot *words = &heap->heap.thread_slot[slot];
+	uint32_t process = atomic_load_explicit(&words->process, memory_order_relaxed);
+	struct sh_slow_reader reader = {
+		.thread_id = atomic_load_explicit(&words->thread_id, memory_order_relaxed),
+		.age_ns = rcu_held_ns(&heap->heap.rcu, &heap->heap.system, slot),
+		.held_bytes = parked_count(&heap->heap) * PAGE_BYTES,
+	};
+
+	if (heap->slow_reader == NULL || reader.age_ns < heap->slow_reader_ns ||
+		process >= heap->heap.process_slots || !time_to_tell(heap, system_now_ns(NULL)))
+		return;
+	reader.process_id =
+		atomic_load_explicit(&heap->heap.process_slot[process].pid, memory_order_relaxed);
+	heap->slow_reader(&reader, heap->slow_reader_argument);
+}
+
+static void held(void *argument, uint32_t slot, bool dead)
+{
+	if (dead)
+		reap_slot(argument, slot);
+	else
+		read_tell_slow(argument, slot);
 }
 
 /* Who may not write the heap file cannot settle what the dead left, and need not: it frees nothing there. */
-static int synchronize_reading(const struct heap *heap)
+static int synchronize_reading(struct thread *thread)
 {
-	return rcu_wait_for_living(&heap->rcu, &heap->system, rcu_tag(&heap->rcu));
+	const struct heap *heap = thread->heap;
+
+	return rcu_wait_for_living(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), held, thread);
 }
 
 static int synchronize(struct thread *thread)
 {
 	const struct heap *heap = thread->heap;
-	int error = rcu_wait(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), settle, thread);
+	int error = rcu_wait(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), held, thread);
 
 	if (error == 0)
 		deferred_drain_all(thread);
@@ -117,7 +153,7 @@ int sh_synchronize(struct sh_heap *heap)
 		return error;
 	if (rcu_is_reading(&heap->heap.rcu, state->thread.slot))
 		return EDEADLK;
-	error = heap->read_only ? synchronize_reading(&heap->heap) : synchronize(&state->thread);
+	error = heap->read_only ? synchronize_reading(&state->thread) : synchronize(&state->thread);
 	thread_done(state);
 	return error == 0 ? 0 : SH_EBARRIER;
 }

@@ -34,6 +34,9 @@ static inline struct thread *read_looker(struct thread_state *state)
 	return state == NULL ? NULL : &state->thread;
 }
 
+/* Tells the application of a slow reader, if it wants to know, and not too often: heap->heap.slow_reader. */
+void read_tell_slow(struct thread *thread, uint32_t slot);
+
 /* The state's thread no longer has the heap's section at hand. By the thread, or by the closer, who runs
  * when the thread is idle. */
 void read_forget(const struct thread_state *state, const struct sh_heap *heap);

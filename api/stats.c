@@ -5,6 +5,7 @@
 #include "api/handle.h"
 #include "api/read.h"
 #include "api/reap.h"
+#include "heap/parked.h"
 
 #include <errno.h>
 #include <string.h>
@@ -72,6 +73,8 @@ static void fill_users(const struct heap *heap, struct sh_stats *stats)
 	memcpy(&counts, recovery->counts, sizeof(counts));
 	count_processes(heap, stats);
 	count_threads(heap, stats);
+	stats->parked_bytes = parked_count(heap) * PAGE_BYTES;
+	stats->grace_periods = rcu_count(&heap->rcu);
 	stats->recovered = recovery->recovered;
 	stats->recovery_ns = recovery->nanoseconds;
 	reap_report(&stats->recovery, &counts, &nothing);

@@ -104,6 +104,9 @@ struct heap {
 	/* Cleans up after the dead, called without any lock held: before the heap grows, and after a
 	 * lock was taken over. Set by recovery; the way upward. */
 	void (*reap)(struct thread *thread);
+	/* Told, without any lock held, of a slot whose section keeps freed memory from being used, when that
+	 * makes the heap grow. NULL: nobody wants to know. Set by the public functions. */
+	void (*slow_reader)(struct thread *thread, uint32_t slot);
 	/* By chunk below chunk_limit: its metadata block, or NULL for one that nobody asked for yet or
 	 * that holds no data. A chunk that holds data does so for ever. */
 	_Atomic(char *) *chunk_meta;
@@ -517,19 +520,36 @@ static inline _Atomic uint64_t *span_limbo(const struct heap *heap, uint64_t pag
 		: &span_more_of_head(heap, page)->limbo[word - SPAN_INLINE_WORDS];
 }
 
-/* The live blocks of a word of bits. limbo first, then freed, then allocated: a block that goes from one
- * to the next meanwhile is not taken for a live one. acquire: pairs with who moves it. */
-static inline uint64_t live_bits(_Atomic uint64_t *allocated)
+/* The blocks of a word of bits that are freed, if they are allocated: to be looked at before `allocated`.
+ * limbo first, then freed: a block that goes from one to the next meanwhile is not taken for a live
+ * one. acquire: pairs with who moves it. */
+static inline uint64_t ended_bits(_Atomic uint64_t *allocated)
 {
 	uint64_t limbo = atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_acquire);
-	uint64_t freed = atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
 
-	return atomic_load_explicit(allocated, memory_order_acquire) & ~(freed | limbo);
+	return limbo | atomic_load_explicit(allocated + SPAN_FREED_STEP, memory_order_acquire);
+}
+
+/* The live ones. */
+static inline uint64_t live_bits(_Atomic uint64_t *allocated)
+{
+	uint64_t ended = ended_bits(allocated);
+
+	return atomic_load_explicit(allocated, memory_order_acquire) & ~ended;
 }
 
 static inline uint64_t span_live(const struct heap *heap, uint64_t page, unsigned word)
 {
 	return live_bits(span_allocated(heap, page, word));
+}
+
+/* The blocks of a word of bits that wait for readers before they are freed. */
+static inline uint64_t span_waiting(const struct heap *heap, uint64_t page, unsigned word)
+{
+	_Atomic uint64_t *allocated = span_allocated(heap, page, word);
+
+	return atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_acquire) &
+		atomic_load_explicit(allocated, memory_order_acquire);
 }
 
 /* Whether the large block of a span is not waiting to be freed. */

@@ -65,27 +65,25 @@ static inline uint64_t cursor_block(const struct cursor *cursor, uint64_t bit)
 	return cursor->block_base + (uint64_t)__builtin_ctzll(bit) * cursor->bytes;
 }
 
-/* What cursor_publish() does about a bit that is not as a collect leaves it. */
-bool cursor_publish_odd(const struct cursor *cursor, uint64_t bit);
-
-/* False when the block cannot be given out after all. */
-static inline bool cursor_publish(const struct cursor *cursor, uint64_t bit)
+/* Sets the block's bit. False: limbo or freed has the bit, too, and cursor_publish_odd() comes next. */
+static inline bool cursor_set_bit(const struct cursor *cursor, uint64_t bit)
 {
 	_Atomic uint64_t *allocated = cursor->allocated;
-	uint64_t limbo;
 
 	/* The commit of the allocation. Crash: allocated, and known to nobody or to a log.
 	 * release: who finds the block live sees the span's record. */
 	atomic_store_explicit(allocated,
 		atomic_load_explicit(allocated, memory_order_relaxed) | bit, memory_order_release);
-	limbo = atomic_load_explicit(allocated + SPAN_LIMBO_STEP, memory_order_relaxed);
-	if (__builtin_expect(((limbo |
-				      atomic_load_explicit(allocated + SPAN_FREED_STEP,
-					      memory_order_relaxed)) &
-				     bit) != 0,
-		    0))
-		return cursor_publish_odd(cursor, bit);
-	return true;
+	return __builtin_expect((ended_bits(allocated) & bit) == 0, 1);
+}
+
+/* Whether the block can be given out all the same. */
+bool cursor_publish_odd(const struct cursor *cursor, uint64_t bit);
+
+/* False when the block cannot be given out after all. */
+static inline bool cursor_publish(const struct cursor *cursor, uint64_t bit)
+{
+	return cursor_set_bit(cursor, bit) || cursor_publish_odd(cursor, bit);
 }
 
 /* Allocates a block of the cursor's class; cursor->free_bits is not 0. 0: another one must be tried. */
@@ -105,11 +103,11 @@ enum object_freed {
 /* Clears a bit of a word of `allocated` of the thread's own span, unless it is clear or freed. */
 static inline enum object_freed object_clear_bit(_Atomic uint64_t *allocated, uint64_t bit)
 {
-	uint64_t live = live_bits(allocated);
-	/* Only the caller stores there. */
-	uint64_t left = atomic_load_explicit(allocated, memory_order_relaxed) & ~bit;
+	uint64_t ended = ended_bits(allocated);
+	uint64_t held = atomic_load_explicit(allocated, memory_order_acquire);
+	uint64_t left = held & ~bit;
 
-	if ((live & bit) == 0)
+	if ((held & ~ended & bit) == 0)
 		return OBJECT_NOT_FREED;
 	/* Crash: freed or not. release: who sees the block free sees all that its holder did. */
 	atomic_store_explicit(allocated, left, memory_order_release);

@@ -325,6 +325,23 @@ static uint64_t take(struct thread *thread, uint64_t npages, uint64_t align_page
 	return page != 0 ? page : take_large(thread, npages, align_pages);
 }
 
+/* Before the heap grows: what the dead hold, what waits for readers, empty spans, what is ours in
+ * limbo. */
+static void look_for_pages(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+	uint32_t holder;
+
+	if (heap->reap != NULL)
+		heap->reap(thread);
+	deferred_drain_all(thread);
+	span_trim(thread, TRIM_SPANS);
+	pages_give_back(thread);
+	holder = parked_release(thread);
+	if (holder != UINT32_MAX && heap->slow_reader != NULL)
+		heap->slow_reader(thread, holder);
+}
+
 uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t align_pages,
 	int *error)
 {
@@ -336,13 +353,7 @@ uint64_t pages_allocate_aligned(struct thread *thread, uint64_t npages, uint64_t
 		return growth_take_arenas(thread, npages, error);
 	page = take(thread, npages, align_pages);
 	if (page == 0) {
-		/* Before the heap grows: what the dead hold, empty spans, what is ours in limbo. */
-		if (heap->reap != NULL)
-			heap->reap(thread);
-		deferred_drain_all(thread);
-		span_trim(thread, TRIM_SPANS);
-		pages_give_back(thread);
-		parked_release(thread);
+		look_for_pages(thread);
 		page = take(thread, npages, align_pages);
 	}
 	while (page == 0) {

@@ -171,8 +171,8 @@ static bool give_some(struct thread *thread, unsigned set, uint64_t tag)
 	return chunk != UINT64_MAX;
 }
 
-/* Frees the set that waits, if it has waited long enough. */
-static bool release_set(struct thread *thread)
+/* Frees the set that waits, if it has waited long enough. False: *holder's section holds it up. */
+static bool release_set(struct thread *thread, uint32_t *holder)
 {
 	struct heap *heap = thread->heap;
 	unsigned set = 1 - filling(heap);
@@ -180,17 +180,20 @@ static bool release_set(struct thread *thread)
 
 	/* Counted before they come in: none is none. */
 	if (atomic_load_explicit(&sets(heap)->pages[set], memory_order_relaxed) != 0 &&
-		rcu_poll(&heap->rcu, &heap->system, tag, NULL) != RCU_OVER)
+		rcu_poll(&heap->rcu, &heap->system, tag, holder) != RCU_OVER)
 		return false;
 	while (give_some(thread, set, tag))
 		;
 	return true;
 }
 
-void parked_release(struct thread *thread)
+uint32_t parked_release(struct thread *thread)
 {
+	uint32_t holder = UINT32_MAX;
+
 	/* The set that waits, and, most often, the one that was filled until now. */
 	for (unsigned set = 0; set < SETS && parked_count(thread->heap) != 0; set++)
-		if (!release_set(thread))
-			return;
+		if (!release_set(thread, &holder))
+			return holder;
+	return UINT32_MAX;
 }

@@ -35,7 +35,8 @@ void parked_take_out(struct heap *heap, uint64_t base, uint64_t mask);
 /* How many pages are parked; a death may leave it wrong. */
 uint64_t parked_count(const struct heap *heap);
 
-/* Frees the parked pages that no reader can look at any more; never waits. Without the page lock. */
-void parked_release(struct thread *thread);
+/* Frees the parked pages that no reader can look at any more; never waits. Without the page lock.
+ * Returns the slot whose section holds up the others, or UINT32_MAX. */
+uint32_t parked_release(struct thread *thread);
 
 #endif

@@ -125,6 +125,18 @@ typedef void sh_progress_fn(const char *phase, uint64_t done, uint64_t total, vo
 #define SH_BARRIER_READER \
 	1u /* each reader executes a fence: where membarrier(2) must not be used */
 
+/* A reader whose section holds others up. */
+struct sh_slow_reader {
+	uint64_t process_id; /* as its own pid namespace counts */
+	uint64_t thread_id;  /* the same; of an sh_reader: of who opened it */
+	uint64_t age_ns;     /* since the section was first seen to hold somebody up */
+	uint64_t held_bytes; /* of freed pages that wait for readers, without blocks in limbo */
+};
+
+/* Told of a slow reader by a call that waits for it, or that is about to let the heap grow because
+ * of it; no lock of the heap is held. Must not call functions of this heap that allocate or free. */
+typedef void sh_slow_reader_fn(const struct sh_slow_reader *reader, void *argument);
+
 /* Options of sh_open(). Set up by SH_OPTIONS_INIT, so that fields of later versions get their
  * defaults. 0 means the default everywhere. */
 struct sh_options {
@@ -150,10 +162,15 @@ struct sh_options {
 	 * SH_BARRIER_READER on machines with isolated real-time processors. */
 	unsigned barrier;
 	unsigned reserved;
+	/* Called, at most so often by each process, when a section has held others up for so long.
+	 * Nobody is ever cut off: what to do about a slow or stopped process is the caller's decision. */
+	sh_slow_reader_fn *slow_reader;
+	void *slow_reader_argument;
+	uint64_t slow_reader_ns; /* default 100 ms */
 };
 
 /* clang-format off */
-#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define SH_OPTIONS_INIT { sizeof(struct sh_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0 }
 /* clang-format on */
 
 /* Opens the heap at `path` and attaches the calling process.
@@ -236,7 +253,8 @@ SH_API int sh_free(struct sh_heap *heap, sh_off off);
  * a block that others find through a word of the heap use sh_realloc_to(). */
 SH_API sh_off sh_realloc(struct sh_heap *heap, sh_off off, size_t size);
 
-/* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. */
+/* Bytes that may be used at `off`, at least what was asked for; 0 if `off` is no live block. Of an
+ * offset that others may free meanwhile, the answer counts in a read section only. */
 SH_API size_t sh_usable_size(struct sh_heap *heap, sh_off off);
 
 /* Allocates a block and stores its offset in the word *dst of the heap, in one step.
@@ -617,9 +635,11 @@ struct sh_class_stats {
  *
  *   file             = metadata + data, and the address space of arenas that is not backed
  *   data_bytes       = free + small_span + large_span + manual + log + damaged
- *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes
+ *   internal waste   = small_span_bytes - small_block_bytes, large_span_bytes - large_block_bytes,
+ *                      less limbo_bytes
  *
- * Free pages that a thread has set aside for itself (64 at most) count as free. */
+ * Free pages that a thread has set aside for itself (64 at most) count as free, and so do those that
+ * wait for readers. */
 struct sh_stats {
 	size_t struct_bytes; /* sizeof(struct sh_stats) */
 	/* --- the files */
@@ -659,13 +679,18 @@ struct sh_stats {
 	uint64_t recovery_ns;
 	struct sh_reap_report recovery;
 	struct sh_class_stats classes[SH_STATS_CLASSES]; /* in order of block_bytes */
+	/* --- readers; parked_bytes and grace_periods are 0 when read-only */
+	uint64_t limbo_blocks; /* freed, by sh_free_deferred() or SH_DEFERRED, and not usable yet */
+	uint64_t limbo_bytes;  /* of these */
+	uint64_t parked_bytes; /* of free pages that wait for readers */
+	uint64_t grace_periods; /* of this incarnation */
 };
 
 /* clang-format off */
 #define SH_STATS_INIT { sizeof(struct sh_stats), \
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } } }
+	{ 0, 0, 0, 0, 0, 0, 0, 0 }, { { 0, 0, 0, 0, 0 } }, 0, 0, 0, 0 }
 /* clang-format on */
 
 /* Counts what the heap holds, from what allocation and recovery themselves go by: nothing is kept

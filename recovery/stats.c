@@ -23,19 +23,34 @@ static void add_objects(struct count *count, uint64_t head, const struct span_re
 	const struct size_class *size_class = span_size_class(count->heap, record->span_class);
 	struct sh_class_stats *of = &count->stats->classes[record->span_class >> 1];
 	uint64_t blocks = 0;
+	uint64_t limbo = 0;
 
-	for (unsigned word = 0; word < size_class->words; word++)
-		blocks += page_bits_count(span_live(count->heap, head, word) &
-			span_word_mask(size_class, word));
+	for (unsigned word = 0; word < size_class->words; word++) {
+		uint64_t mask = span_word_mask(size_class, word);
 
+		limbo += page_bits_count(span_waiting(count->heap, head, word) & mask);
+		blocks += page_bits_count(span_live(count->heap, head, word) & mask);
+	}
 	/* The bits are this span's, not the next one's that begins here. */
 	if (!span_record_stands(count->heap, head, record))
 		return;
 	of->spans++;
 	of->span_bytes += record->pages * PAGE_BYTES;
 	of->blocks += blocks;
+	count->stats->limbo_blocks += limbo;
+	count->stats->limbo_bytes += limbo * size_class->bytes;
 	if (record->span_class & 1u)
 		of->noscan_blocks += blocks;
+}
+
+static void add_large(struct count *count, uint64_t head, const struct span_record *record)
+{
+	struct sh_stats *stats = count->stats;
+	bool live = span_large_is_live(count->heap, head);
+
+	*(live ? &stats->large_blocks : &stats->limbo_blocks) += 1;
+	*(live ? &stats->large_block_bytes : &stats->limbo_bytes) += record->bytes;
+	stats->large_span_bytes += record->pages * PAGE_BYTES;
 }
 
 static void add_span(struct count *count, uint64_t head, const struct span_record *record)
@@ -47,9 +62,7 @@ static void add_span(struct count *count, uint64_t head, const struct span_recor
 		add_objects(count, head, record);
 		break;
 	case SPAN_LARGE:
-		stats->large_blocks++;
-		stats->large_block_bytes += record->bytes;
-		stats->large_span_bytes += record->pages * PAGE_BYTES;
+		add_large(count, head, record);
 		break;
 	case SPAN_MANUAL:
 		stats->manual_runs++;

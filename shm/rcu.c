@@ -180,6 +180,28 @@ static void note_holder(struct thread_slot *slot, const struct system *system)
 	atomic_store_explicit(&slot->held, section, memory_order_release);
 }
 
+uint64_t rcu_count(const struct rcu *rcu)
+{
+	uint64_t completed =
+		epoch_of(atomic_load_explicit(&rcu->words->completed, memory_order_acquire));
+
+	/* The first one that is begun has the number 2. */
+	return completed > 1 ? completed - 1 : 0;
+}
+
+uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_t slot)
+{
+	const struct thread_slot *words = &rcu->slots[slot];
+	uint64_t held = atomic_load_explicit(&words->held, memory_order_acquire);
+	uint64_t since = atomic_load_explicit(&words->held_ns, memory_order_relaxed);
+	uint64_t now = system->now_ns(system->context);
+
+	return held != 0 && now > since &&
+			atomic_load_explicit(&words->section, memory_order_relaxed) == held
+		? now - since
+		: 0;
+}
+
 enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
 	uint32_t *holder)
 {
@@ -228,7 +250,7 @@ static int sleep_once(const struct rcu *rcu, const struct system *system, uint64
 }
 
 int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
-	void (*settle)(void *argument, uint32_t slot), void *argument)
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument)
 {
 	enum rcu_state state;
 	uint32_t holder;
@@ -238,8 +260,8 @@ int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
 		looks++) {
 		if (looks < SPINS)
 			continue;
-		if (settle != NULL && is_dead(&rcu->slots[holder], system))
-			settle(argument, holder);
+		if (held != NULL)
+			held(argument, holder, is_dead(&rcu->slots[holder], system));
 		error = sleep_once(rcu, system, tag);
 		if (error != 0)
 			return error;
@@ -259,7 +281,8 @@ static uint32_t find_living(const struct rcu *rcu, const struct system *system, 
 	return holder;
 }
 
-int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag)
+int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument)
 {
 	uint32_t holder = 0;
 	uint64_t epoch;
@@ -273,8 +296,11 @@ int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint
 				       : find_living(rcu, system, epoch, holder);
 		if (holder == UINT32_MAX)
 			return 0;
-		if (looks >= SPINS)
-			error = sleep_once(rcu, system, tag);
+		if (looks < SPINS)
+			continue;
+		note_holder(&rcu->slots[holder], system);
+		held(argument, holder, false);
+		error = sleep_once(rcu, system, tag);
 	}
 	return state == RCU_FAILED ? ENOTSUP : error;
 }

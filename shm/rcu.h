@@ -84,15 +84,22 @@ bool rcu_is_over(const struct rcu *rcu, uint64_t tag);
 enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint64_t tag,
 	uint32_t *holder);
 
-/* Waits until the grace period of a tag is over. Calls `settle` with a slot that holds it up and whose
- * thread is dead: when that returns, the slot should be reaped. 0, or an errno of order_all().
- * The caller is in no section. Crash: nothing is left to do. */
+/* How many grace periods are over since the file was laid. */
+uint64_t rcu_count(const struct rcu *rcu);
+
+/* For how long the slot's section has been known to hold others up; 0 when it does not. */
+uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_t slot);
+
+/* Waits until the grace period of a tag is over. Before each sleep calls `held` with a slot that holds it
+ * up, and whether its thread is dead: then the slot should be reaped when that returns. 0, or an
+ * errno of order_all(). The caller is in no section. Crash: nothing is left to do. */
 int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
-	void (*settle)(void *argument, uint32_t slot), void *argument);
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument);
 
 /* The same for a caller who reuses nothing that others protect: waits for the sections of the living only,
  * so that nobody need be reaped. When a dead reader holds the grace period up, it is not over for the
  * others (G). */
-int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag);
+int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument);
 
 #endif

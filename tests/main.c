@@ -33,6 +33,7 @@ int test_rcu_register(void);
 int test_read_register(void);
 int test_readonly_register(void);
 int test_deferred_register(void);
+int test_deferred_api_register(void);
 int test_realloc_register(void);
 int test_recover_register(void);
 int test_looking_register(void);
@@ -78,6 +79,7 @@ static const struct file files[] = {
 	{ "root", test_root_register },
 	{ "transaction", test_transaction_register },
 	{ "deferred", test_deferred_register },
+	{ "deferred_api", test_deferred_api_register },
 	{ "settle", test_settle_register },
 	{ "recover", test_recover_register },
 	{ "check", test_check_register },

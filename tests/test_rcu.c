@@ -278,13 +278,16 @@ static void test_wait(void)
 	CU_ASSERT_EQUAL(world->waits, 3);
 	/* Since when it held the others up is known. */
 	CU_ASSERT_EQUAL(atomic_load(&world->heap.rcu.slots[MIDDLE].held_ns), 5);
+	CU_ASSERT_EQUAL(rcu_held_ns(&world->heap.rcu, &world->system, MIDDLE), 0);
 }
 
-static void settle(void *argument, uint32_t slot)
+static void settle(void *argument, uint32_t slot, bool dead)
 {
 	struct world *world = argument;
 
 	CU_ASSERT_EQUAL(slot, MIDDLE);
+	if (!dead)
+		return;
 	world->settled++;
 	rcu_withdraw(&world->heap.rcu, slot);
 }
