@@ -77,7 +77,41 @@ static void choose_barrier(struct sh_heap *heap, const struct opening *opening)
 		heap->heap.system.order_all = NULL;
 }
 
+/* --- the clean mark ------------------------------------------------------------------------ */
+
+/* Puts copy A of the superblock on the disk, and nothing else: what the dead left unwritten, which
+ * may be gigabytes, is none of our business now.
+ *
+ * That is enough for "the mark is gone before anything else is stored". msync(2) of a range writes
+ * its pages, whatever the file system needs to find them again, and has the disk empty its cache
+ * before it returns. And a file is called clean only when both copies agree, so one of them, new or
+ * torn, takes the mark away. */
+static int sync_mark(const struct sh_heap *heap)
+{
+	return msync(heap->heap.base, SUPERBLOCK_STRIDE, MS_SYNC) == 0 ? 0 : file_error();
+}
+
+/* Takes the mark away, and says so on the disk before anything else changes. */
+static int clear_mark(struct sh_heap *heap, struct opening *opening)
+{
+	int error;
+
+	opening->superblock.clean = 0;
+	opening->superblock.end_copy = 0;
+	superblock_write(heap->heap.base, &opening->superblock);
+	/* Crash: unclean, and the control file proves the run; recovered by the next one. */
+	error = sync_mark(heap);
+	return error != 0 ? error : end_copy_wipe(opening->fd, proof_end(&heap->heap));
+}
+
 /* --- joining the others -------------------------------------------------------------------- */
+
+/* The last one who could write marked the file clean, and only readers stayed. The run goes on: what the
+ * control file says is what that one left. */
+static int resume_run(struct sh_heap *heap, struct opening *opening)
+{
+	return opening->superblock.clean == 1 ? clear_mark(heap, opening) : 0;
+}
 
 int attach_to_running(struct sh_heap *heap, struct opening *opening)
 {
@@ -87,14 +121,18 @@ int attach_to_running(struct sh_heap *heap, struct opening *opening)
 
 	if (error != 0)
 		return error;
-	error = map_heap(heap, opening, true);
+	error = map_heap(heap, opening, (opening->flags & SH_RDONLY) == 0);
 	if (error != 0) {
 		close(fd);
 		free(path);
 		return error;
 	}
 	error = control_map(heap, path, fd);
-	return error == 0 ? join_barrier(heap) : error;
+	if (error == 0)
+		error = join_barrier(heap);
+	if (error == 0 && !heap->read_only)
+		error = resume_run(heap, opening);
+	return error;
 }
 
 /* --- alone --------------------------------------------------------------------------------- */
@@ -205,18 +243,6 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 	return prepare_salvage(heap, opening);
 }
 
-/* Puts copy A of the superblock on the disk, and nothing else: what the dead left unwritten, which
- * may be gigabytes, is none of our business now.
- *
- * That is enough for "the mark is gone before anything else is stored". msync(2) of a range writes
- * its pages, whatever the file system needs to find them again, and has the disk empty its cache
- * before it returns. And a file is called clean only when both copies agree, so one of them, new or
- * torn, takes the mark away. */
-static int sync_mark(const struct sh_heap *heap)
-{
-	return msync(heap->heap.base, SUPERBLOCK_STRIDE, MS_SYNC) == 0 ? 0 : file_error();
-}
-
 /* From here on the file is not clean, and says so on the disk before anything else changes. */
 static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 {
@@ -227,15 +253,9 @@ static int begin_incarnation(struct sh_heap *heap, struct opening *opening)
 		place_write(heap->heap.base, opening->control_directory);
 	/* Crash: clean, and what it says of the control file is of no account. */
 	crash_order();
-	opening->superblock.clean = 0;
-	opening->superblock.end_copy = 0;
 	opening->superblock.incarnation++;
 	heap->heap.incarnation = opening->superblock.incarnation;
-	superblock_write(heap->heap.base, &opening->superblock);
-	/* Crash: unclean, and the control file proves the run; recovered by the next one. */
-	error = sync_mark(heap);
-	if (error == 0)
-		error = end_copy_wipe(opening->fd, proof_end(&heap->heap));
+	error = clear_mark(heap, opening);
 	if (error == 0)
 		recover_stamp_arenas(&heap->heap);
 	return error;
@@ -293,19 +313,16 @@ int attach_alone(struct sh_heap *heap, struct opening *opening)
 
 /* --- read-only ----------------------------------------------------------------------------- */
 
-int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool attached)
+int attach_to_nobody(struct sh_heap *heap, const struct opening *opening)
 {
 	int error = map_heap(heap, opening, false);
 
 	if (error != 0)
 		return error;
 	heap_view_init(&heap->heap);
-	/* While others run, the files only ever grow, and the arena count follows the backing. */
-	if (!proof_directory_inside(&heap->heap, opening->bytes) && !attached)
+	if (!proof_directory_inside(&heap->heap, opening->bytes))
 		return opening->superblock.clean == 1 ? SH_EBADHEAP : EROFS;
-	if (!attached && !is_clean(heap, opening))
-		return EROFS;
-	return 0;
+	return is_clean(heap, opening) ? 0 : EROFS;
 }
 
 /* --- a place in the control file ----------------------------------------------------------- */
@@ -321,10 +338,22 @@ static int probe(struct sh_heap *heap)
 	return error;
 }
 
-int attach_register(struct sh_heap *heap)
+/* No lock excludes the others who probe the heap file without the right to write it. What holds of one file
+ * holds of another on the same file system; elsewhere the descriptor is kept. */
+static int probe_read_only(struct sh_heap *heap)
+{
+	int error = lock_holder_probe(heap->control_file.path, &heap->control_file.identity,
+		&heap->pins_control);
+
+	heap->pins_heap = heap->pins_control &&
+		heap->control_file.identity.device == heap->heap_file.identity.device;
+	return error;
+}
+
+static int register_alone(struct sh_heap *heap)
 {
 	struct ticket ticket;
-	int error = probe(heap);
+	int error = heap->read_only ? probe_read_only(heap) : probe(heap);
 
 	if (error == 0)
 		error = ticket_claim(heap, &ticket);
@@ -332,7 +361,28 @@ int attach_register(struct sh_heap *heap)
 		error = ticket_redeem(heap, &ticket);
 	if (error == 0)
 		ticket_keep_spares(heap);
+	heap->in_run = error == 0;
 	return error;
+}
+
+/* Processes that only read share the opening lock; this one they do not. */
+static int register_read_only(struct sh_heap *heap)
+{
+	int fd;
+	int error = shared_file_open(&heap->control_file, &fd);
+
+	if (error != 0)
+		return error;
+	error = byte_lock_wait(fd, BYTE_LOCK_EXCLUSIVE, BYTE_OPENING);
+	if (error == 0)
+		error = register_alone(heap);
+	close(fd);
+	return error;
+}
+
+int attach_register(struct sh_heap *heap)
+{
+	return heap->read_only ? register_read_only(heap) : register_alone(heap);
 }
 
 void attach_unregister(struct sh_heap *heap)

@@ -15,11 +15,14 @@ int sh_check(struct sh_heap *heap, unsigned flags, sh_problem_fn *problem, void 
 
 	if (flags != 0)
 		return EINVAL;
-	/* A process that may not write looks at truth only. */
 	error = read_begin_looking(heap, &state);
 	if (error != 0)
 		return error;
-	error = check_heap(&heap->heap, read_looker(state), problem, argument, &count);
+	/* A process that may not write looks at truth only: it takes no lock, which it might have to
+	 * repair after the dead. */
+	error = heap->read_only
+		? check_reading(&heap->heap, read_looker(state), problem, argument, &count)
+		: check_heap(&heap->heap, read_looker(state), problem, argument, &count);
 	if (problems != NULL)
 		*problems = count;
 	read_end_looking(state);

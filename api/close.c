@@ -65,16 +65,17 @@ static int mark_clean(struct sh_heap *heap, int fd)
 	return sync_file(fd);
 }
 
-/* Under the opening lock that `fd` carries: the one who finds nobody attached after letting go is
- * the last one out. Crash: unclean, P2. */
+/* Under the opening lock that `fd` carries: the one who finds nobody attached who could write, after
+ * letting go, is the last one out. Those who only read change nothing in the file: it is clean while
+ * they go on. Crash: unclean, P2. */
 static int detach_locked(struct sh_heap *heap, int fd)
 {
-	bool attached;
+	bool writing;
 	int error;
 
 	lock_holder_drop(&heap->attached);
-	error = byte_lock_test(fd, BYTE_ATTACHED, &attached);
-	if (error != 0 || attached)
+	error = byte_lock_test(fd, BYTE_WRITING, &writing);
+	if (error != 0 || writing)
 		return error;
 	/* With a slot in use the next one recovers: its process is on its way out still. */
 	return thread_reap_alone(heap) ? mark_clean(heap, fd) : 0;
@@ -90,6 +91,7 @@ static int take_opening_fd(struct sh_heap *heap, int *fd)
 	return file_open(heap->heap_file.path, O_RDWR, &heap->heap_file.identity, fd);
 }
 
+/* What a process does that wrote, or could have. */
 static int detach(struct sh_heap *heap)
 {
 	int fd;
@@ -129,6 +131,9 @@ static int close_last(struct sh_heap *heap)
 		detached_drop_idle(heap);
 		thread_leave_all(heap);
 		error = detach(heap);
+	} else if (handle_refuses_reading(heap) == 0) {
+		thread_leave_all(heap);
+		attach_unregister(heap);
 	}
 	handle_destroy(heap);
 	return error;

@@ -74,8 +74,15 @@ static mode_t bits_of(mode_t mode, unsigned shift)
 	return mode >> shift & 6;
 }
 
-/* Whether nobody may read or write the control file who may not do so with the heap file. Who could
- * write it could make live processes look dead, and a torn heap recoverable. */
+/* What a set that has these bits of the heap file may have of the control file. Its owner may let those who
+ * read the heap file write the control file, so that they can open it SH_RDONLY. */
+static mode_t most_of(mode_t bits)
+{
+	return bits | (bits & 4) >> 1;
+}
+
+/* Whether nobody may use the control file who may not read the heap file. Who can write it can make live
+ * processes look dead, and a torn heap recoverable; so it is laid with the heap file's mode. */
 static bool is_narrow(const struct stat *control, const struct stat *heap)
 {
 	bool same_group = control->st_gid == heap->st_gid;
@@ -85,8 +92,8 @@ static bool is_narrow(const struct stat *control, const struct stat *heap)
 	bool owner_may = control->st_uid == heap->st_uid || control->st_uid == 0 ||
 		control->st_uid == geteuid() || ((group | others) & 2) != 0;
 
-	return owner_may && (bits_of(control->st_mode, 3) & ~group) == 0 &&
-		(bits_of(control->st_mode, 0) & ~others) == 0;
+	return owner_may && (bits_of(control->st_mode, 3) & ~most_of(group)) == 0 &&
+		(bits_of(control->st_mode, 0) & ~most_of(others)) == 0;
 }
 
 /* 0, SH_ECONTROL, or an errno. */
@@ -218,15 +225,40 @@ static int write_proof(int fd, const struct sh_heap *heap, const struct opening 
 	return pwrite(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) ? 0 : ENOSPC;
 }
 
-/* Owner and mode like the heap file's, or narrower: who may not open that may not open this. */
-static int adopt_mode(int fd, int heap_fd)
+/* Whether the file is this heap's own, under one name: nobody else's is written over. */
+static bool is_ours(int fd, const struct opening *opening)
+{
+	struct control_header header;
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && status.st_nlink == 1 &&
+		check_rights(fd, opening->fd) == 0 &&
+		pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+		memcmp(header.heap_id, opening->superblock.heap_id, sizeof(header.heap_id)) == 0;
+}
+
+/* Permission to write that the owner gave to some who may only read the heap file: the next control file
+ * gives it, too. `old` is FILE_NONE, or what was found at its path. */
+static mode_t granted(int old, const struct opening *opening, const struct stat *heap)
+{
+	struct stat control;
+
+	if (old == FILE_NONE || !is_ours(old, opening) || fstat(old, &control) != 0)
+		return 0;
+	return control.st_mode & (heap->st_mode & 0044) >> 1 &
+		(control.st_gid == heap->st_gid ? 0022 : 0002);
+}
+
+/* Owner and mode like the heap file's, or narrower, but for what was granted: who may not open that may not
+ * open this. */
+static int adopt_mode(int fd, const struct opening *opening, int old)
 {
 	struct stat status;
 	mode_t mode;
 
-	if (fstat(heap_fd, &status) != 0)
+	if (fstat(opening->fd, &status) != 0)
 		return file_error();
-	mode = status.st_mode & 0666;
+	mode = (status.st_mode & 0666) | granted(old, opening, &status);
 	if (fchown(fd, status.st_uid, status.st_gid) != 0 &&
 		fchown(fd, (uid_t)-1, status.st_gid) != 0)
 		mode &= 0606;
@@ -261,7 +293,7 @@ static int fill_control(int fd, const struct sh_heap *heap, const struct opening
 	if (error == 0)
 		error = back_all(fd, heap);
 	if (error == 0)
-		error = adopt_mode(fd, opening->fd);
+		error = adopt_mode(fd, opening, heap->old_control_fd);
 	return error != 0 ? error : write_proof(fd, heap, opening);
 }
 
@@ -308,8 +340,8 @@ static int lay_new(struct sh_heap *heap, const struct opening *opening)
 		free(path);
 		return error;
 	}
-	error = fill_control(fd, heap, opening);
 	keep_old(heap, path);
+	error = fill_control(fd, heap, opening);
 	/* Crash before: a file that the next one removes. After: a clean heap is still clean, whatever the
 	 * control file says; an unclean one finds in it the proof that the old one had. */
 	if (error == 0 && rename(name, path) != 0)
@@ -352,18 +384,6 @@ static int zero_data(int fd, off_t from)
 		}
 	}
 	return errno == ENXIO ? 0 : file_error();
-}
-
-/* Whether the file is this heap's own, under one name: nobody else's is written over. */
-static bool is_ours(int fd, const struct opening *opening)
-{
-	struct control_header header;
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && status.st_nlink == 1 &&
-		check_rights(fd, opening->fd) == 0 &&
-		pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
-		memcmp(header.heap_id, opening->superblock.heap_id, sizeof(header.heap_id)) == 0;
 }
 
 /* The same in the blocks of the file that is there: a full disk must not keep the heap closed.

@@ -5,7 +5,6 @@
 #include "api/open.h"
 #include "api/table.h"
 #include "api/thread.h"
-#include "recovery/reap.h"
 #include "shm/slot.h"
 
 #include <pthread.h>
@@ -15,10 +14,11 @@
 static void make_room(struct sh_heap *heap)
 {
 	int error = 0;
-	struct thread_state *state = ticket_slots_left(heap) < 2 ? thread_here(heap, &error) : NULL;
+	struct thread_state *state =
+		ticket_slots_left(heap) < 2 ? thread_reading(heap, &error) : NULL;
 
 	if (state != NULL)
-		reap_all(&state->thread);
+		heap->heap.reap(&state->thread);
 }
 
 static void claim_for_child(struct sh_heap *heap)
@@ -27,21 +27,21 @@ static void claim_for_child(struct sh_heap *heap)
 	if (heap->not_for_children)
 		return;
 	/* The last slot is not for children. Without a ticket the child cannot attach. */
-	if (handle_refuses(heap) == 0 && ticket_slots_left(heap) >= 2)
+	if (handle_refuses_reading(heap) == 0 && ticket_slots_left(heap) >= 2)
 		ticket_claim(heap, &heap->ticket);
 }
 
-/* A process that may not write has no control file. */
+/* Without others, a process that only reads has no control file. */
 static void lock_files(struct sh_heap *heap)
 {
 	shared_file_lock(&heap->heap_file);
-	if (!heap->read_only)
+	if (heap->in_run)
 		shared_file_lock(&heap->control_file);
 }
 
 static void unlock_files(struct sh_heap *heap)
 {
-	if (!heap->read_only)
+	if (heap->in_run)
 		shared_file_unlock(&heap->control_file);
 	shared_file_unlock(&heap->heap_file);
 }
@@ -50,7 +50,7 @@ static void before_fork(void)
 {
 	table_lock_open();
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next)
-		if (handle_refuses(heap) == 0 && !heap->not_for_children)
+		if (handle_refuses_reading(heap) == 0 && !heap->not_for_children)
 			make_room(heap);
 	table_lock();
 	for (struct sh_heap *heap = table_first(); heap != NULL; heap = heap->next) {
@@ -89,7 +89,7 @@ static void attach_child(struct sh_heap *heap)
 	heap->presence = NULL;
 	if (heap->not_for_children)
 		leave_out(heap);
-	if (heap->read_only || (heap->lost && !heap->not_for_children))
+	if (!heap->in_run || (heap->lost && !heap->not_for_children))
 		return;
 	lock_holder_forget(&heap->attached);
 	/* Their descriptions are the parent's, too. */

@@ -36,8 +36,11 @@ struct flavor_calls {
 /* Process. Constant after sh_open() but where a field says otherwise. */
 struct sh_heap {
 	struct heap heap; /* first: sh_base() reads its first word */
-	bool read_only;   /* no control file, no threads, PROT_READ */
-	bool pins_heap;   /* see lock_holder_probe() */
+	bool read_only;   /* the heap file is mapped PROT_READ: a store to it is a SIGSEGV */
+	/* It has the control file, a process slot and BYTE_ATTACHED. Without: read-only, and nobody had the
+	 * heap open. */
+	bool in_run;
+	bool pins_heap; /* see lock_holder_probe() */
 	bool pins_control;
 	bool not_for_children; /* SH_FORK_DONTFORK */
 	sh_slow_reader_fn *slow_reader;
@@ -50,7 +53,7 @@ struct sh_heap {
 	struct shared_file heap_file;
 	struct shared_file control_file;
 	/* A description that no other process shares, to take the opening lock at the end: by then
-	 * the process may have dropped the right to open the file. FILE_NONE when read-only. */
+	 * the process may have dropped the right to open the file. Not used when read-only. */
 	int opening_fd;
 	struct lock_holder attached;
 	struct liveness liveness;
@@ -83,12 +86,27 @@ static inline int handle_refuses(const struct sh_heap *heap)
 	return heap->read_only ? EROFS : 0;
 }
 
-/* A number that the heap never gave out before. */
+/* The same of calls that read in sections. */
+static inline int handle_refuses_reading(const struct sh_heap *heap)
+{
+	if (heap->lost)
+		return ECHILD;
+	return heap->in_run ? 0 : EROFS;
+}
+
+/* A number that the heap never gave out before: see shm/tag.h. */
 static inline uint64_t handle_next_serial(struct sh_heap *heap)
 {
-	return atomic_fetch_add_explicit(&heap->heap.running->next_serial, 1,
-		       memory_order_relaxed) +
-		1;
+	_Atomic uint64_t *counter = heap->read_only ? &heap->heap.header->next_reader_serial
+						    : &heap->heap.running->next_serial;
+	uint64_t serial;
+
+	do {
+		uint64_t count = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed) + 1;
+
+		serial = heap->read_only ? tag_reader_serial(count) : tag_writer_serial(count);
+	} while (serial == 0);
+	return serial;
 }
 
 /* Whether `bytes` from `off` lie in pages that can hold data, and that one block can have. For any

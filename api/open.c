@@ -174,8 +174,8 @@ static int attach_files(struct sh_heap *heap, struct opening *opening)
 		error = read_superblock(opening);
 	if (error != 0)
 		return error;
-	if (is_read_only(opening))
-		return attach_read_only(heap, opening, attached);
+	if (is_read_only(opening) && !attached)
+		return attach_to_nobody(heap, opening);
 	place_read(opening->fd, &opening->recorded);
 	error = attached ? attach_to_running(heap, opening) : attach_alone(heap, opening);
 	if (error == 0)
@@ -218,7 +218,7 @@ static struct sh_heap *attach(struct opening *opening, int *error)
 	*error = attach_files(heap, opening);
 	if (*error == 0) {
 		advise(heap, opening->options);
-		heap->heap.reap = reap_all;
+		heap->heap.reap = heap->read_only ? reap_readers : reap_all;
 		heap->handles = 1;
 		return heap;
 	}
@@ -240,12 +240,13 @@ static int reap_at_open(struct sh_heap *heap, const struct opening *opening)
 {
 	uint64_t start = system_now_ns(NULL);
 	int error = 0;
-	struct thread_state *state = thread_here(heap, &error);
+	struct thread_state *state = thread_reading(heap, &error);
 
 	if (state == NULL)
 		return error;
-	reap_all(&state->thread);
-	handle_bump_stamp(heap, &state->thread);
+	heap->heap.reap(&state->thread);
+	if (!heap->read_only)
+		handle_bump_stamp(heap, &state->thread);
 	if (counts_any(&state->thread.counts) && !opening->recovers) {
 		heap->counts = state->thread.counts;
 		heap->recovery_ns = system_now_ns(NULL) - start;
@@ -279,7 +280,7 @@ static int enter(struct sh_heap *heap, struct opening *opening)
 	int error;
 
 	publish(heap);
-	if (heap->read_only)
+	if (!heap->in_run)
 		return 0;
 	error = reap_at_open(heap, opening);
 	if (error == 0 && opening->salvages)
@@ -307,10 +308,10 @@ static struct sh_heap *share(const struct opening *opening)
 static void reap_at_share(struct sh_heap *heap)
 {
 	int error = 0;
-	struct thread_state *state = heap->read_only ? NULL : thread_here(heap, &error);
+	struct thread_state *state = heap->in_run ? thread_reading(heap, &error) : NULL;
 
 	if (state != NULL)
-		reap_all(&state->thread);
+		heap->heap.reap(&state->thread);
 }
 
 static int attach_locked(struct opening *opening, struct sh_heap **heap)

@@ -5,6 +5,7 @@
  *
  *	file missing             made under another name, linked to its own (create.c)
  *	somebody attached        the control file there must be theirs: map it (attach.c)
+ *	nobody, and SH_RDONLY    the heap file alone, when it is clean; else EROFS
  *	nobody, and the heap is
  *	  clean                  a new run: new nonce, new boot id
  *	  unclean, and the control file proves the same boot and the same file (P2)
@@ -38,16 +39,17 @@ struct opening {
  * fallocate(2). Crash: the file has no name, or is whole. */
 int create_heap_file(const char *path, const struct sh_options *options);
 
-/* Maps the heap file and the control file of those who are attached. 0, SH_ECONTROL, or an
- * errno. */
+/* Maps the heap file and the control file of those who are attached. The heap may be marked clean, when
+ * these only read: one who writes takes the mark away. 0, SH_ECONTROL, or an errno. */
 int attach_to_running(struct sh_heap *heap, struct opening *opening);
 
 /* Begins an incarnation: lays the control file anew and recovers. 0, SH_ETORN, SH_EBADHEAP, or an
  * errno. */
 int attach_alone(struct sh_heap *heap, struct opening *opening);
 
-/* Maps the heap file for reading. 0, SH_EBADHEAP, EROFS (it wants recovery), or an errno. */
-int attach_read_only(struct sh_heap *heap, const struct opening *opening, bool attached);
+/* Maps the heap file that nobody has open, for reading. 0, SH_EBADHEAP, EROFS (it wants recovery), or an
+ * errno. */
+int attach_to_nobody(struct sh_heap *heap, const struct opening *opening);
 
 /* Takes a process slot and BYTE_ATTACHED. 0, SH_ESLOTS, or an errno. */
 int attach_register(struct sh_heap *heap);

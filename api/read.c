@@ -43,7 +43,7 @@ void read_forget(const struct thread_state *state, const struct sh_heap *heap)
 int sh_read_lock_function(struct sh_heap *heap)
 {
 	int error = 0;
-	struct thread_state *state = thread_here(heap, &error);
+	struct thread_state *state = thread_reading(heap, &error);
 
 	if (state == NULL)
 		return error;
@@ -75,8 +75,8 @@ int read_begin_looking(struct sh_heap *heap, struct thread_state **state)
 	*state = NULL;
 	if (heap->lost)
 		return ECHILD;
-	if (!heap->read_only)
-		*state = thread_here(heap, &error);
+	if (heap->in_run)
+		*state = thread_reading(heap, &error);
 	return error;
 }
 
@@ -126,19 +126,34 @@ static void held(void *argument, uint32_t slot, bool dead)
 		read_tell_slow(argument, slot);
 }
 
+/* Who may not write the heap file cannot settle what the dead left, and need not: it frees nothing there. */
+static int synchronize_reading(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+
+	return rcu_wait_for_living(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), held, thread);
+}
+
+static int synchronize(struct thread *thread)
+{
+	const struct heap *heap = thread->heap;
+	int error = rcu_wait(&heap->rcu, &heap->system, rcu_tag(&heap->rcu), held, thread);
+
+	if (error == 0)
+		deferred_drain_all(thread);
+	return error;
+}
+
 int sh_synchronize(struct sh_heap *heap)
 {
 	int error = 0;
-	struct thread_state *state = thread_here(heap, &error);
-	const struct rcu *rcu = &heap->heap.rcu;
+	struct thread_state *state = thread_reading(heap, &error);
 
 	if (state == NULL)
 		return error;
-	if (rcu_is_reading(rcu, state->thread.slot))
+	if (rcu_is_reading(&heap->heap.rcu, state->thread.slot))
 		return EDEADLK;
-	error = rcu_wait(rcu, &heap->heap.system, rcu_tag(rcu), held, &state->thread);
-	if (error == 0)
-		deferred_drain_all(&state->thread);
+	error = heap->read_only ? synchronize_reading(&state->thread) : synchronize(&state->thread);
 	thread_done(state);
 	return error == 0 ? 0 : SH_EBARRIER;
 }
@@ -165,7 +180,7 @@ static int claim(struct sh_heap *heap, struct sh_reader *reader)
 
 int sh_reader_open(struct sh_heap *heap, struct sh_reader **reader)
 {
-	int error = handle_refuses(heap);
+	int error = handle_refuses_reading(heap);
 
 	*reader = NULL;
 	if (error != 0)

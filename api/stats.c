@@ -30,7 +30,7 @@ static int fill_files(struct sh_heap *heap, struct sh_stats *stats)
 	uint64_t address_space;
 	int error = fill_file(&heap->heap_file, &stats->file_bytes, &stats->disk_bytes);
 
-	if (error != 0 || heap->read_only)
+	if (error != 0 || !heap->in_run)
 		return error;
 	return fill_file(&heap->control_file, &address_space, &stats->control_disk_bytes);
 }
@@ -99,7 +99,7 @@ int sh_stats(struct sh_heap *heap, struct sh_stats *stats)
 	if (error != 0)
 		return error;
 	all.incarnation = heap->heap.incarnation;
-	if (!heap->read_only)
+	if (heap->in_run)
 		fill_users(&heap->heap, &all);
 	/* A caller of another version knows less of the structure, or more. */
 	all.struct_bytes = bytes;

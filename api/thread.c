@@ -76,7 +76,7 @@ bool thread_reap_alone(struct sh_heap *heap)
 		uint64_t owner = atomic_load_explicit(&heap->heap.thread_slot[slot].owner,
 			memory_order_acquire);
 
-		reaped = owner == 0 || slot_is_claim(owner);
+		reaped = owner == 0 || slot_is_claim(owner) || tag_is_reader(owner);
 	}
 	return reaped;
 }
@@ -89,7 +89,8 @@ int thread_claim_slot(struct sh_heap *heap, struct thread_state *state, bool liv
 	uint32_t slot = slot_claim(header, slots, process);
 	int error;
 
-	if (slot == SLOT_NONE && reap_from_last_slot(heap, state))
+	/* Who only reads may not clean up after others; and the last one out wants the last slot. */
+	if (slot == SLOT_NONE && !heap->read_only && reap_from_last_slot(heap, state))
 		slot = slot_claim(header, slots, process);
 	if (slot == SLOT_NONE && detached_drop_idle(heap))
 		slot = slot_claim(header, slots, process);
@@ -111,7 +112,6 @@ static void add(struct sh_heap *heap, struct thread_state *state)
 	state->next_of_heap = heap->threads;
 	heap->threads = state;
 	table_unlock();
-	thread_current = state;
 }
 
 static void hold_presence(struct sh_heap *heap, struct thread_state *state)
@@ -163,6 +163,9 @@ struct thread_state *thread_find(const struct sh_heap *heap)
 void thread_give_back(struct thread_state *state)
 {
 	thread_stop_reading(&state->thread);
+	/* A section is all that it had. */
+	if (tag_is_reader(state->thread.tag))
+		return;
 	if (state->txn.open) {
 		transaction_abort(&state->txn.transaction);
 		state->txn.open = false;
@@ -311,6 +314,16 @@ void thread_forget_all(void)
 
 /* --- */
 
+static struct thread_state *find_or_make(struct sh_heap *heap, int *error)
+{
+	struct thread_state *state = thread_find(heap);
+
+	if (state != NULL)
+		return state;
+	leave_all_parked();
+	return make(heap, error);
+}
+
 struct thread_state *thread_enter(struct sh_heap *heap, int *error)
 {
 	struct thread_state *state;
@@ -318,19 +331,24 @@ struct thread_state *thread_enter(struct sh_heap *heap, int *error)
 	*error = handle_refuses(heap);
 	if (*error != 0)
 		return NULL;
-	state = thread_find(heap);
-	if (state != NULL) {
+	state = find_or_make(heap, error);
+	if (state != NULL)
 		thread_current = state;
-		return state;
-	}
-	leave_all_parked();
-	return make(heap, error);
+	return state;
+}
+
+struct thread_state *thread_enter_reading(struct sh_heap *heap, int *error)
+{
+	if (!heap->read_only)
+		return thread_enter(heap, error);
+	*error = handle_refuses_reading(heap);
+	return *error != 0 ? NULL : find_or_make(heap, error);
 }
 
 void thread_reap_met(struct thread_state *state)
 {
 	state->thread.met_dead = false;
-	reap_all(&state->thread);
+	state->thread.heap->reap(&state->thread);
 }
 
 void thread_module_init(void)

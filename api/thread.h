@@ -43,6 +43,10 @@ extern _Thread_local struct thread_state *thread_current
  * SH_ESLOTS. */
 struct thread_state *thread_enter(struct sh_heap *heap, int *error);
 
+/* The same for calls that read: EROFS only of a handle that has no slots. With SH_RDONLY the state is never
+ * `thread_current`, so that no call that writes finds it. */
+struct thread_state *thread_enter_reading(struct sh_heap *heap, int *error);
+
 static inline bool thread_is_on(const struct thread_state *state, const struct sh_heap *heap)
 {
 	return state != NULL && atomic_load_explicit(&state->heap, memory_order_relaxed) == heap;
@@ -53,6 +57,13 @@ static inline struct thread_state *thread_here(struct sh_heap *heap, int *error)
 	struct thread_state *state = thread_current;
 
 	return thread_is_on(state, heap) ? state : thread_enter(heap, error);
+}
+
+static inline struct thread_state *thread_reading(struct sh_heap *heap, int *error)
+{
+	struct thread_state *state = thread_current;
+
+	return thread_is_on(state, heap) ? state : thread_enter_reading(heap, error);
 }
 
 /* The calling thread's state on the heap, if it has one. */
@@ -80,7 +91,8 @@ static inline void thread_done(struct thread_state *state)
 void thread_leave_all(struct sh_heap *heap);
 
 /* Cleans up after all the dead of a heap that nobody else uses, and from which this process's
- * threads have gone. Whether no slot is left that holds anything. */
+ * threads have gone, but for some that only read. Whether no slot is left that holds more than a
+ * section of those. */
 bool thread_reap_alone(struct sh_heap *heap);
 
 /* In a fork child: forgets the threads of the parent. */

@@ -131,6 +131,15 @@ static int claim_process(struct sh_heap *heap, struct ticket *ticket)
 	return error == EBUSY ? SH_ESLOTS : error;
 }
 
+static int lock_attached(const struct sh_heap *heap, int fd)
+{
+	int error = byte_lock_set(fd, BYTE_LOCK_SHARED, BYTE_ATTACHED);
+
+	if (error == 0 && !heap->read_only)
+		error = byte_lock_set(fd, BYTE_LOCK_SHARED, BYTE_WRITING);
+	return error;
+}
+
 int ticket_claim(struct sh_heap *heap, struct ticket *ticket)
 {
 	int error = open_descriptions(heap, ticket);
@@ -139,7 +148,7 @@ int ticket_claim(struct sh_heap *heap, struct ticket *ticket)
 		return error;
 	error = claim_process(heap, ticket);
 	if (error == 0) {
-		error = byte_lock_set(ticket->attached_fd, BYTE_LOCK_SHARED, BYTE_ATTACHED);
+		error = lock_attached(heap, ticket->attached_fd);
 		if (error == 0)
 			return 0;
 		atomic_store_explicit(&heap->heap.process_slot[ticket->process].owner, 0,

@@ -1,7 +1,8 @@
 /* ticket.h -- what a process needs to be attached, claimed before it uses the heap
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Three descriptions that no other process shares, a process slot, and the attached byte. A process
+ * Three descriptions that no other process shares, a process slot, and the attached byte, with the
+ * writing byte if it may write. A process
  * claims them for itself when it opens the heap, and for a child before a fork.
  *
  * A process that may lose the right to open the files (setuid(2), chroot(2)) keeps a few sets of
@@ -22,7 +23,7 @@ struct ticket {
 	uint32_t process; /* SLOT_NONE: none is claimed */
 	int opening_fd;   /* as sh_heap.opening_fd */
 	int process_fd;   /* its description holds the byte of `process` */
-	int attached_fd;  /* its description holds BYTE_ATTACHED, shared */
+	int attached_fd;  /* its description holds BYTE_ATTACHED, shared, and BYTE_WRITING */
 };
 
 /* Claims a process slot through a new description, and BYTE_ATTACHED through another; through

@@ -97,7 +97,7 @@ struct sh_txn;
  * does not fit, and goes on with the rest. */
 #define SH_CREATE 0x01u /* make the file when it is not there */
 #define SH_EXCL 0x02u   /* with SH_CREATE: EEXIST when it is there */
-#define SH_RDONLY 0x04u /* write neither file; only reading calls work, others give EROFS */
+#define SH_RDONLY 0x04u /* only reading calls work, others give EROFS: see sh_open() */
 #define SH_SALVAGE 0x08u
 
 /* What a fork(2) child has of the heap. */
@@ -182,11 +182,25 @@ struct sh_options {
  * has a name of its own for each heap file (heap id and inode), and is left behind when the heap file
  * is removed. Of an open heap the options of the first sh_open() of the process count.
  *
+ * SH_RDONLY maps the heap file so that a store to it is a SIGSEGV, and needs no right to write it. What
+ * works: sh_root_get(), sh_usable_size(), sh_walk(), sh_pages_walk(), sh_stats(), sh_check() (of what the
+ * heap file holds) and read sections with all that belongs to them but freeing. Two cases:
+ * - Somebody has the heap open: the process takes a process slot and thread slots in the control file,
+ *   which it must be able to write: EACCES when it may not. Whoever owns the control file may grant that
+ *   (chmod g+w PATH-shm, or o+w) to those who may read the heap file, whom it then trusts as the others;
+ *   later runs keep it. spanheap(1) reads without. Its sections hold writers' grace periods up like any
+ *   other's. The last one who may write marks the heap clean all the same when it closes it; who writes
+ *   next joins the run, beside the readers.
+ * - Nobody has, and it is clean: there is no control file and no slot. Calls on sections give EROFS, and
+ *   reading calls see the heap as it is, without protection against those who open it afterwards and
+ *   write. To have it, close this handle and open again when they are there.
+ *
  * `options` may be NULL. On success *heap is the handle, on failure NULL.
  *
- * Errors: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
- * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EINVAL (unknown flags, sizes out of range); ENOTSUP (the file system has no OFD
- * locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
+ * Errors: ENOENT, EEXIST, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
+ * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EACCES (of either
+ * file: with SH_RDONLY on a heap in use, the control file may not be written); EINVAL (unknown flags,
+ * sizes out of range); ENOTSUP (the file system has no OFD locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -480,8 +494,8 @@ extern SH_API __thread struct sh_read_here sh_read_here __attribute__((tls_model
 
 /* Begins a read section of the calling thread, or one inside of it.
  *
- * Returns 0; at the thread's first call on the heap only: SH_ESLOTS, ENOMEM, EROFS, ECHILD. At most
- * 65,535 deep. Crash: over. */
+ * Returns 0; at the thread's first call on the heap only: SH_ESLOTS, ENOMEM, ECHILD, EROFS (SH_RDONLY, and
+ * nobody had the heap open then). At most 65,535 deep. Crash: over. */
 SH_API int sh_read_lock_function(struct sh_heap *heap);
 
 /* Ends the innermost read section of the calling thread, which has one. */
@@ -508,7 +522,8 @@ static inline void sh_read_unlock(struct sh_heap *heap)
 struct sh_reader;
 
 /* Makes a reader, which takes a thread slot (max_threads) until it is closed.
- * Errors: SH_ESLOTS, ENOMEM, EROFS, ECHILD. Crash: dies with the process. A fork child has none. */
+ * Errors: SH_ESLOTS, ENOMEM, ECHILD, EROFS (as sh_read_lock()). Crash: dies with the process. A fork child
+ * has none. */
 SH_API int sh_reader_open(struct sh_heap *heap, struct sh_reader **reader);
 
 /* Ends its section, if it is in one, and frees it. NULL is a no-op. */
@@ -533,7 +548,9 @@ SH_API void sh_reader_unlock_function(struct sh_reader *reader);
  * has ended, so that what the caller unlinked before is nobody's. Sections of the dead end; those of
  * the stopped are waited for.
  *
- * Errors: EDEADLK (the calling thread is in a section), SH_EBARRIER, SH_ESLOTS, ENOMEM, EROFS, ECHILD.
+ * Errors: EDEADLK (the calling thread is in a section), SH_EBARRIER, SH_ESLOTS, ENOMEM, ECHILD, EROFS (as
+ * sh_read_lock()).
+ * With SH_RDONLY it leaves the dead to those who write, and does not wait for them.
  * Crash: no effect. Any number at a time. */
 SH_API int sh_synchronize(struct sh_heap *heap);
 
@@ -582,7 +599,8 @@ typedef int sh_problem_fn(const struct sh_problem *problem, void *argument);
  * counters agree. `flags` is 0; `problem` and `problems` may be NULL; *problems is the count.
  *
  * May run while others work: page by page it takes the page lock for moments, and looks a second
- * time at what moved meanwhile. Returns 0 when it ran to the end, whatever it found. */
+ * time at what moved meanwhile. With SH_RDONLY it takes no lock, and leaves free pages, lists and owners out.
+ * Returns 0 when it ran to the end, whatever it found. */
 SH_API int sh_check(struct sh_heap *heap, unsigned flags, sh_problem_fn *problem, void *argument,
 	uint64_t *problems);
 
@@ -627,7 +645,7 @@ struct sh_stats {
 	/* --- the files */
 	uint64_t file_bytes;         /* length of the heap file */
 	uint64_t disk_bytes;         /* that the heap file takes on its disk */
-	uint64_t control_disk_bytes; /* the same of the control file; 0 when read-only */
+	uint64_t control_disk_bytes; /* the same of the control file; 0 without slots */
 	/* --- pages */
 	uint64_t max_bytes;          /* the heap grows up to here */
 	uint64_t page_bytes;         /* the unit of what follows */
@@ -651,7 +669,7 @@ struct sh_stats {
 	uint64_t log_bytes;     /* what long transactions record */
 	uint64_t damaged_bytes; /* set aside: what they hold contradicts itself */
 	uint64_t open_transactions;
-	/* --- users; 0 when read-only. Dead ones count until somebody cleans up after them. */
+	/* --- users; 0 with SH_RDONLY and no slots. Dead ones count until somebody cleans up after them. */
 	uint64_t processes;
 	uint64_t threads;        /* that have a slot */
 	uint64_t detached_slots; /* slots of detached transactions, open and idle ones */

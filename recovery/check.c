@@ -16,7 +16,8 @@
 /* Stack. One run of the checker. */
 struct check {
 	struct heap *heap;
-	struct thread *thread; /* NULL: offline */
+	struct thread *thread; /* NULL: takes no lock, looks at truth only */
+	struct thread *reader; /* in whose sections it looks; NULL: nobody else is there */
 	sh_problem_fn *problem;
 	void *argument;
 	uint64_t problems;
@@ -531,7 +532,7 @@ static void check_truth(struct check *check)
 		check_log(check, slot);
 	for (uint64_t index = 0; index < ROOT_COUNT && !check->stopped; index++)
 		check_root(check, index);
-	check_each_span(heap, check->thread, check_span, check);
+	check_each_span(heap, check->reader, check_span, check);
 }
 
 static void check_derived(struct check *check)
@@ -548,6 +549,7 @@ int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem,
 	struct check check = {
 		.heap = heap,
 		.thread = thread,
+		.reader = thread,
 		.problem = problem,
 		.argument = argument,
 	};
@@ -555,6 +557,21 @@ int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem,
 	check_truth(&check);
 	if (thread != NULL && check.problems == 0)
 		check_derived(&check);
+	*problems = check.problems;
+	return check.stopped ? SH_ESTOPPED : 0;
+}
+
+int check_reading(struct heap *heap, struct thread *reader, sh_problem_fn *problem, void *argument,
+	uint64_t *problems)
+{
+	struct check check = {
+		.heap = heap,
+		.reader = reader,
+		.problem = problem,
+		.argument = argument,
+	};
+
+	check_truth(&check);
 	*problems = check.problems;
 	return check.stopped ? SH_ESTOPPED : 0;
 }

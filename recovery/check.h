@@ -19,6 +19,11 @@
 int check_heap(struct heap *heap, struct thread *thread, sh_problem_fn *problem, void *argument,
 	uint64_t *problems);
 
+/* Checks truth, beside the others, by a thread that may write neither it nor take a lock: in its read
+ * sections; NULL: nobody else is there, or may be told. The same results. */
+int check_reading(struct heap *heap, struct thread *reader, sh_problem_fn *problem, void *argument,
+	uint64_t *problems);
+
 /* Shows every live block in address order, in a read section of `reader` for each chunk; `reader` is the
  * calling thread, or NULL when nobody else works on the heap, or may not be told. 0 or SH_ESTOPPED. */
 int walk_heap(struct heap *heap, struct thread *reader, sh_block_fn *block, void *argument);

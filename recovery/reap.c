@@ -118,6 +118,25 @@ static bool settle_detached(struct thread *thread, uint32_t slot, uint64_t tag)
 
 /* --- */
 
+/* Frees the slot of a dead thread that held a section at most: by anybody, whoever may write the heap file or
+ * not. Nothing happens when the slot has become another thread's. */
+static void reap_reader(struct thread *thread, uint32_t slot)
+{
+	struct heap *heap = thread->heap;
+	uint64_t tag;
+
+	if (slot_drop_dead_claim(&heap->thread_slot[slot], &heap->system) ||
+		!slot_begin_reaping(&heap->thread_slot[slot], thread->tag, &heap->system, &tag))
+		return;
+	if (!tag_is_reader(tag)) {
+		slot_stop_reaping(&heap->thread_slot[slot]);
+		return;
+	}
+	rcu_withdraw(&heap->rcu, slot);
+	slot_end_reaping(&heap->thread_slot[slot], tag);
+	thread->counts.threads++;
+}
+
 bool reap_slot(struct thread *thread, uint32_t slot)
 {
 	struct heap *heap = thread->heap;
@@ -127,11 +146,14 @@ bool reap_slot(struct thread *thread, uint32_t slot)
 		return true;
 	if (!slot_begin_reaping(&heap->thread_slot[slot], thread->tag, &heap->system, &tag))
 		return false;
-	if (!settle_detached(thread, slot, tag)) {
+	if (tag_is_reader(tag)) {
+		rcu_withdraw(&heap->rcu, slot);
+	} else if (settle_detached(thread, slot, tag)) {
+		settle_slot(thread, slot);
+	} else {
 		slot_stop_reaping(&heap->thread_slot[slot]);
 		return false;
 	}
-	settle_slot(thread, slot);
 	slot_end_reaping(&heap->thread_slot[slot], tag);
 	thread->counts.threads++;
 	return true;
@@ -185,16 +207,40 @@ static void reap_process(struct thread *thread, uint32_t process)
 		thread->counts.processes++;
 }
 
+static void reap_processes(struct thread *thread)
+{
+	uint32_t processes = atomic_load_explicit(&thread->heap->header->process_high_water,
+		memory_order_acquire);
+
+	for (uint32_t process = 0; process < processes; process++)
+		reap_process(thread, process);
+}
+
 void reap_all(struct thread *thread)
 {
-	struct heap *heap = thread->heap;
-	uint32_t high_water = heap_slot_high_water(heap);
-	uint32_t processes =
-		atomic_load_explicit(&heap->header->process_high_water, memory_order_acquire);
+	uint32_t high_water = heap_slot_high_water(thread->heap);
 
 	for (uint32_t slot = 0; slot < high_water; slot++)
 		if (slot != thread->slot)
 			reap_slot(thread, slot);
-	for (uint32_t process = 0; process < processes; process++)
-		reap_process(thread, process);
+	reap_processes(thread);
+}
+
+/* A claim holds nothing, whosever it is. */
+static bool holds_section_at_most(uint64_t owner)
+{
+	return slot_is_claim(owner) || tag_is_reader(owner);
+}
+
+void reap_readers(struct thread *thread)
+{
+	struct heap *heap = thread->heap;
+	uint32_t high_water = heap_slot_high_water(heap);
+
+	for (uint32_t slot = 0; slot < high_water; slot++)
+		if (slot != thread->slot &&
+			holds_section_at_most(atomic_load_explicit(&heap->thread_slot[slot].owner,
+				memory_order_acquire)))
+			reap_reader(thread, slot);
+	reap_processes(thread);
 }

@@ -26,4 +26,9 @@ void reap_thread(struct thread *thread, uint64_t dead);
  * Adds what was done to thread->counts. */
 void reap_all(struct thread *thread);
 
+/* What a process can do for the dead that may not write the heap file: frees the slots of dead threads that
+ * might not either, which held a read section and nothing else, claims of the dead, and process slots
+ * without threads. All others wait for somebody who writes: their logs stand in the heap file. */
+void reap_readers(struct thread *thread);
+
 #endif

@@ -24,10 +24,13 @@
 #define BYTE_OF_PROCESS(slot) ((UINT64_C(1) << 40) + (slot))
 /* Heap file, shared: somebody is attached. */
 #define BYTE_ATTACHED (UINT64_C(1) << 41)
-/* Heap file, exclusive: somebody opens or closes. Read-only processes take it shared. */
+/* Heap file, exclusive: somebody opens or closes. Read-only processes take it shared, and then that of the
+ * control file, so that they are one at a time, too. */
 #define BYTE_OPENING ((UINT64_C(1) << 41) + 1)
 /* Any file, exclusive, for a moment under the opening lock. */
 #define BYTE_PROBE ((UINT64_C(1) << 41) + 2)
+/* Heap file, shared, beside BYTE_ATTACHED: somebody is attached who may write. */
+#define BYTE_WRITING ((UINT64_C(1) << 41) + 3)
 
 enum byte_lock_type { BYTE_LOCK_SHARED, BYTE_LOCK_EXCLUSIVE };
 

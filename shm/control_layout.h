@@ -48,6 +48,8 @@ struct control_header {
 	/* All slots in use are below these. Raised before a slot is claimed, never lowered. */
 	_Atomic uint32_t process_high_water;
 	_Atomic uint32_t thread_high_water;
+	/* Serials given out to processes that may not write the heap file (shm/tag.h). */
+	_Atomic uint64_t next_reader_serial;
 };
 
 static_assert(offsetof(struct control_header, nonce) == 32, "format");
@@ -92,7 +94,7 @@ static_assert(CONTROL_READERS_OFFSET + CONTROL_READER_WORDS * sizeof(uint64_t) <
 
 /* Control file. One attached process. Alive as long as the kernel holds its byte lock.
  *
- * owner: 0 free; else a serial. Set by the process after it locked the byte, cleared before it lets
+ * owner: 0 free; else a serial, with TAG_READER of a process that only reads. Set by the process after it locked the byte, cleared before it lets
  * go of the byte, or by the reaper after all thread slots of the process are free. */
 struct process_slot {
 	_Atomic uint64_t owner;

@@ -148,14 +148,16 @@ static bool is_holding(const struct rcu *rcu, uint32_t slot, uint64_t epoch)
 	return (section & SECTION_NESTING) != 0 && is_later(epoch, epoch_of(section));
 }
 
-/* The first slot that holds up the grace period; UINT32_MAX: none. */
-static uint32_t find_holder(const struct rcu *rcu, uint64_t epoch)
+/* The first slot from `from` on that holds up the grace period; UINT32_MAX: none. */
+static uint32_t find_holder(const struct rcu *rcu, uint64_t epoch, uint32_t from)
 {
 	uint32_t words = reader_words(rcu);
 
-	for (uint32_t i = 0; i < words; i++) {
+	for (uint32_t i = from / 64; i < words; i++) {
 		uint64_t bits = atomic_load_explicit(&rcu->readers[i], memory_order_acquire);
 
+		if (i == from / 64)
+			bits &= ~UINT64_C(0) << (from & 63);
 		for (; bits != 0; bits &= bits - 1) {
 			uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(bits);
 
@@ -212,7 +214,7 @@ enum rcu_state rcu_poll(const struct rcu *rcu, const struct system *system, uint
 	epoch = epoch_of(atomic_load_explicit(&rcu->words->fenced, memory_order_acquire));
 	if (!is_later(epoch, tag) && begin(rcu, system, &epoch) != 0)
 		return RCU_FAILED;
-	held_by = find_holder(rcu, epoch);
+	held_by = find_holder(rcu, epoch, 0);
 	if (holder != NULL)
 		*holder = held_by;
 	if (held_by != UINT32_MAX) {
@@ -265,4 +267,40 @@ int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
 			return error;
 	}
 	return state == RCU_OVER ? 0 : ENOTSUP;
+}
+
+/* The first slot from `from` on that holds up the grace period, and whose thread lives; those of the dead are
+ * left out. */
+static uint32_t find_living(const struct rcu *rcu, const struct system *system, uint64_t epoch,
+	uint32_t from)
+{
+	uint32_t holder = find_holder(rcu, epoch, from);
+
+	while (holder != UINT32_MAX && is_dead(&rcu->slots[holder], system))
+		holder = find_holder(rcu, epoch, holder + 1);
+	return holder;
+}
+
+int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument)
+{
+	uint32_t holder = 0;
+	uint64_t epoch;
+	enum rcu_state state = rcu_poll(rcu, system, tag, NULL);
+	int error = 0;
+
+	/* Begun by now, and fenced: what holds it up can only become less. */
+	epoch = epoch_of(atomic_load_explicit(&rcu->words->fenced, memory_order_acquire));
+	for (unsigned looks = 0; state == RCU_HELD && error == 0; looks++) {
+		holder = looks < SPINS ? find_holder(rcu, epoch, holder)
+				       : find_living(rcu, system, epoch, holder);
+		if (holder == UINT32_MAX)
+			return 0;
+		if (looks < SPINS)
+			continue;
+		note_holder(&rcu->slots[holder], system);
+		held(argument, holder, false);
+		error = sleep_once(rcu, system, tag);
+	}
+	return state == RCU_FAILED ? ENOTSUP : error;
 }

@@ -96,4 +96,10 @@ uint64_t rcu_held_ns(const struct rcu *rcu, const struct system *system, uint32_
 int rcu_wait(const struct rcu *rcu, const struct system *system, uint64_t tag,
 	void (*held)(void *argument, uint32_t slot, bool dead), void *argument);
 
+/* The same for a caller who reuses nothing that others protect: waits for the sections of the living only,
+ * so that nobody need be reaped. When a dead reader holds the grace period up, it is not over for the
+ * others (G). */
+int rcu_wait_for_living(const struct rcu *rcu, const struct system *system, uint64_t tag,
+	void (*held)(void *argument, uint32_t slot, bool dead), void *argument);
+
 #endif

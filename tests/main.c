@@ -31,6 +31,7 @@ int test_pages_register(void);
 int test_parked_register(void);
 int test_rcu_register(void);
 int test_read_register(void);
+int test_readonly_register(void);
 int test_deferred_register(void);
 int test_deferred_api_register(void);
 int test_realloc_register(void);
@@ -48,6 +49,7 @@ int test_thread_slots_register(void);
 int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
+int test_tool_procs_register(void);
 int test_transaction_register(void);
 int test_urcu_register(void);
 int test_txn_register(void);
@@ -91,6 +93,7 @@ static const struct file files[] = {
 	{ "txn", test_txn_register },
 	{ "mutex", test_mutex_register },
 	{ "looking", test_looking_register },
+	{ "readonly", test_readonly_register },
 	{ "limits", test_limits_register },
 	{ "open", test_open_register },
 	{ "options", test_options_register },
@@ -103,6 +106,7 @@ static const struct file files[] = {
 	{ "urcu", test_urcu_register },
 #endif
 	{ "tool", test_tool_register },
+	{ "tool_procs", test_tool_procs_register },
 };
 
 #define FILE_COUNT (sizeof(files) / sizeof(files[0]))

@@ -169,7 +169,7 @@ static void test_span(void)
 
 static void test_control(void)
 {
-	PIN_SIZE(control_header, 144);
+	PIN_SIZE(control_header, 152);
 	PIN(control_header, magic, 0);
 	PIN(control_header, format, 8);
 	PIN(control_header, heap_id, 16);
@@ -182,6 +182,7 @@ static void test_control(void)
 	PIN(control_header, stamp, 128);
 	PIN(control_header, process_high_water, 136);
 	PIN(control_header, thread_high_water, 140);
+	PIN(control_header, next_reader_serial, 144);
 	PIN_SIZE(process_slot, 64);
 	PIN(process_slot, owner, 0);
 	PIN(process_slot, pid, 8);

@@ -489,20 +489,9 @@ static void test_verb_damaged(void)
 	fixture_close(f);
 }
 
-static void test_watch_is_later(void)
-{
-	struct run run = RUN("stat", "-h");
-
-	CU_ASSERT_EQUAL(run.status, 0);
-	CU_ASSERT_PTR_NOT_NULL(strstr(run.out, "--watch comes with a later release"));
-	run_free(&run);
-	EXPECT(1, "stat", "--watch", runner_path);
-}
-
 static CU_TestInfo verb_tests[] = {
 	{ "spanheap stat", test_verb },
 	{ "damaged", test_verb_damaged },
-	{ "--watch", test_watch_is_later },
 	CU_TEST_INFO_NULL,
 };
 

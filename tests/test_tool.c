@@ -144,7 +144,7 @@ static void test_help(void)
 
 static void test_later_verbs(void)
 {
-	static const char *const verbs[] = { "procs", "map" };
+	static const char *const verbs[] = { "map" };
 
 	for (size_t i = 0; i < LENGTH_OF(verbs); i++) {
 		struct run run = RUN(verbs[i], "x");

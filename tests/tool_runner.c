@@ -175,8 +175,11 @@ static bool skip_text(const char **at)
 
 static bool skip_number(const char **at)
 {
-	const char *start = *at;
+	const char *start;
 
+	if (**at == '-')
+		++*at;
+	start = *at;
 	while (isdigit((unsigned char)**at))
 		++*at;
 	return *at != start;

@@ -187,19 +187,35 @@ static bool is_original(int heap_fd, int control_fd, const struct control_header
 		header->heap_inode == heap.inode && header->control_inode == control.inode;
 }
 
+int input_open_control(const struct input *input, const uint64_t heap_id[2],
+	struct control_header *header, char **path, int *fd)
+{
+	int error;
+
+	*path = control_path_of(input, heap_id);
+	error = *path == NULL ? ENOENT : file_open(*path, O_RDONLY | O_NOFOLLOW, NULL, fd);
+	if (error == 0) {
+		error = read_whole(*fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
+		if (error == 0 && !is_original(input->fd, *fd, header))
+			error = ESTALE;
+		if (error != 0)
+			close(*fd);
+	}
+	if (error != 0)
+		free(*path);
+	return error;
+}
+
 int input_control_header(const struct input *input, const uint64_t heap_id[2],
 	struct control_header *header)
 {
-	char *path = control_path_of(input, heap_id);
+	char *path;
 	int fd;
-	int error = path == NULL ? ENOENT : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
+	int error = input_open_control(input, heap_id, header, &path, &fd);
 
-	free(path);
-	if (error != 0)
-		return error;
-	error = read_whole(fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
-	if (error == 0 && !is_original(input->fd, fd, header))
-		error = ESTALE;
-	close(fd);
+	if (error == 0) {
+		close(fd);
+		free(path);
+	}
 	return error;
 }

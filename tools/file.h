@@ -43,4 +43,8 @@ bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t b
 int input_control_header(const struct input *input, const uint64_t heap_id[2],
 	struct control_header *header);
 
+/* The same, and leaves it open for reading: *path (malloc'd) and *fd. */
+int input_open_control(const struct input *input, const uint64_t heap_id[2],
+	struct control_header *header, char **path, int *fd);
+
 #endif

@@ -68,6 +68,8 @@ static void write_text(FILE *out, const char *text, size_t bytes)
 
 static void begin_line(struct json *json)
 {
+	if (json->on_one_line)
+		return;
 	fputc('\n', json->out);
 	for (unsigned i = 0; i < json->depth; i++)
 		fputs("  ", json->out);
@@ -95,11 +97,22 @@ static void open_with(struct json *json, char first, char last)
 	json->depth++;
 }
 
-void json_begin(struct json *json, FILE *out)
+static void begin(struct json *json, FILE *out, bool on_one_line)
 {
 	json->out = out;
+	json->on_one_line = on_one_line;
 	json->depth = 0;
 	open_with(json, '{', '}');
+}
+
+void json_begin(struct json *json, FILE *out)
+{
+	begin(json, out, false);
+}
+
+void json_begin_line(struct json *json, FILE *out)
+{
+	begin(json, out, true);
 }
 
 void json_end(struct json *json)
@@ -135,6 +148,12 @@ void json_number(struct json *json, const char *key, uint64_t number)
 {
 	begin_value(json, key);
 	fprintf(json->out, "%" PRIu64, number);
+}
+
+void json_signed(struct json *json, const char *key, int64_t number)
+{
+	begin_value(json, key);
+	fprintf(json->out, "%" PRId64, number);
 }
 
 void json_flag(struct json *json, const char *key, bool flag)

@@ -16,6 +16,7 @@
 /* Process. A document that is being written: what is open, outermost first. */
 struct json {
 	FILE *out;
+	bool on_one_line;
 	unsigned depth;
 	struct {
 		char close; /* the character that ends it */
@@ -23,8 +24,9 @@ struct json {
 	} open[JSON_DEPTH];
 };
 
-/* Begins the document, an object, and ends it. */
+/* Begins the document, an object, and ends it; the same on one line, where others follow. */
 void json_begin(struct json *json, FILE *out);
+void json_begin_line(struct json *json, FILE *out);
 void json_end(struct json *json);
 
 void json_open_object(struct json *json, const char *key);
@@ -32,6 +34,7 @@ void json_open_array(struct json *json, const char *key);
 void json_close(struct json *json);
 
 void json_number(struct json *json, const char *key, uint64_t number);
+void json_signed(struct json *json, const char *key, int64_t number);
 void json_flag(struct json *json, const char *key, bool flag);
 void json_text(struct json *json, const char *key, const char *text, size_t bytes);
 void json_null(struct json *json, const char *key);

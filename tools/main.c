@@ -55,6 +55,7 @@ enum option_code {
 	OPTION_OFFSET,
 	OPTION_BLOCKS,
 	OPTION_SALVAGE,
+	OPTION_WATCH,
 	OPTION_JSON,
 };
 
@@ -95,8 +96,21 @@ static const struct verb verbs[] = {
 		.name = "stat",
 		.summary = "usage by size class, fragmentation, what metadata costs",
 		.details = "Reads only; of a heap in use, span by span as it is right then.\n"
-			   "--watch comes with a later release.\n",
+			   "  --watch [SECONDS]  again and again, every second unless told "
+			   "otherwise, until\n"
+			   "                  interrupted or the file is gone: a line each, with "
+			   "what\n"
+			   "                  changed per second; with --json an object per line\n",
 		.run = stat_run,
+		.accepts = ACCEPTS(OPTION_WATCH),
+	},
+	{
+		.name = "procs",
+		.summary = "processes and threads, the dead, sections, transactions, locks",
+		.details = "Reads only; wants the control file to be readable. What goes on "
+			   "meanwhile is\n"
+			   "shown as it was when each row was read.\n",
+		.run = procs_run,
 	},
 	{
 		.name = "check",
@@ -121,7 +135,6 @@ static const struct verb verbs[] = {
 		.run = recover_run,
 		.accepts = ACCEPTS(OPTION_SALVAGE),
 	},
-	{ .name = "procs", .summary = "(comes with a later release)" },
 	{ .name = "map", .summary = "(comes with a later release)" },
 };
 
@@ -165,6 +178,7 @@ static const struct option long_options[] = {
 	{ "offset", required_argument, NULL, OPTION_OFFSET },
 	{ "blocks", no_argument, NULL, OPTION_BLOCKS },
 	{ "salvage", no_argument, NULL, OPTION_SALVAGE },
+	{ "watch", optional_argument, NULL, OPTION_WATCH },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -180,6 +194,30 @@ static bool parse_number(const char *name, const char *text, uint64_t *number)
 	if (errno == 0 && end != text && *end == '\0' && text[0] != '-' && *number != ANY)
 		return true;
 	complain(NULL, "--%s wants a number, decimal or 0x..., not '%s'", name, text);
+	return false;
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+	char *end;
+
+	*seconds = strtod(text, &end);
+	return end != text && *end == '\0' && *seconds >= 0.01 && *seconds <= 86400;
+}
+
+/* The seconds may stand behind an equals sign, or behind a space with FILE after them. */
+static bool take_watch(struct arguments *arguments, int argc, char **argv)
+{
+	double seconds;
+
+	arguments->watch_seconds = 1;
+	if (optarg == NULL && optind + 1 < argc && parse_seconds(argv[optind], &seconds)) {
+		arguments->watch_seconds = seconds;
+		optind++;
+	}
+	if (optarg == NULL || parse_seconds(optarg, &arguments->watch_seconds))
+		return true;
+	complain(NULL, "--watch wants seconds, from 0.01 to 86400, not '%s'", optarg);
 	return false;
 }
 
@@ -229,7 +267,8 @@ static enum status run_verb(const struct verb *verb, int argc, char **argv)
 		}
 		if (!accepted(verb, option))
 			return refuse(verb, "no such option, or its number is missing");
-		if (!take_option(&arguments, option))
+		if (!(option == OPTION_WATCH ? take_watch(&arguments, argc, argv)
+					     : take_option(&arguments, option)))
 			return STATUS_ERROR;
 	}
 	if (optind + 1 != argc)

@@ -59,6 +59,14 @@ void print_begin(struct printer *printer, bool as_json, const char *verb, const 
 	print_text(printer, "file", "file", path);
 }
 
+void print_begin_line(struct printer *printer, const char *verb, const char *path)
+{
+	*printer = (struct printer){ .as_json = true };
+	json_begin_line(&printer->json, stdout);
+	json_text(&printer->json, "verb", verb, strlen(verb));
+	print_text(printer, "file", "file", path);
+}
+
 void print_end(struct printer *printer)
 {
 	if (printer->as_json)

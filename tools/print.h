@@ -43,6 +43,9 @@ struct printer {
 void print_begin(struct printer *printer, bool as_json, const char *verb, const char *path);
 void print_end(struct printer *printer);
 
+/* Begins a JSON document on a line of its own. */
+void print_begin_line(struct printer *printer, const char *verb, const char *path);
+
 void print_number(struct printer *printer, const char *key, const char *label, uint64_t number);
 /* With the unit spelled out, and in larger units beside it. */
 void print_bytes(struct printer *printer, const char *key, const char *label, uint64_t bytes);

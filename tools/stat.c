@@ -1,8 +1,6 @@
 /* stat.c -- spanheap stat: what the heap holds, by size class, and what it costs
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "recovery/stats.h"
-
-#include "tools/view.h"
+#include "tools/stat.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -129,7 +127,7 @@ static void print_classes(const struct sh_stats *stats, struct printer *printer)
 /* How often a heap in use is counted that seems damaged: it may have grown since it was opened. */
 #define STAT_TRIES 5
 
-static enum status open_and_count(struct view *view, struct sh_stats *stats, const char *path)
+enum status stat_open(struct view *view, struct sh_stats *stats, const char *path)
 {
 	enum status status = view_open(view, path);
 
@@ -144,7 +142,7 @@ static enum status open_and_count(struct view *view, struct sh_stats *stats, con
 	return status;
 }
 
-static void print(const struct view *view, const struct sh_stats *stats, struct printer *printer)
+void stat_print(const struct view *view, const struct sh_stats *stats, struct printer *printer)
 {
 	view_print_state(view, printer);
 	print_disk(view, stats, printer);
@@ -154,20 +152,27 @@ static void print(const struct view *view, const struct sh_stats *stats, struct 
 	problems_print(&view->wrong, printer, "problems", "problems");
 }
 
+enum status stat_status(const struct view *view, const struct sh_stats *stats)
+{
+	return stats->damaged_bytes != 0 ? STATUS_DAMAGED : view_status(view);
+}
+
 enum status stat_run(const struct arguments *arguments)
 {
 	struct sh_stats stats;
 	struct printer printer;
 	struct view view;
-	enum status status = open_and_count(&view, &stats, arguments->path);
+	enum status status;
 
+	if (arguments->watch_seconds > 0)
+		return stat_watch(arguments);
+	status = stat_open(&view, &stats, arguments->path);
 	if (status != STATUS_FINE)
 		return status;
 	print_begin(&printer, arguments->json, "stat", arguments->path);
-	print(&view, &stats, &printer);
+	stat_print(&view, &stats, &printer);
 	print_end(&printer);
-	/* As `check` would say. */
-	status = stats.damaged_bytes != 0 ? STATUS_DAMAGED : view_status(&view);
+	status = stat_status(&view, &stats);
 	view_close(&view);
 	return status;
 }

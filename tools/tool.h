@@ -22,6 +22,7 @@ struct arguments {
 	bool json;
 	bool blocks;
 	bool salvage;
+	double watch_seconds; /* 0: once */
 	uint64_t arena;       /* ANY, or the one to show */
 	uint64_t class_bytes; /* ANY, or a block size of the size class to show */
 	uint64_t offset;      /* ANY, or a byte that the span to show covers */
@@ -31,6 +32,7 @@ struct arguments {
 enum status info_run(const struct arguments *arguments);
 enum status dump_run(const struct arguments *arguments);
 enum status stat_run(const struct arguments *arguments);
+enum status procs_run(const struct arguments *arguments);
 enum status check_run(const struct arguments *arguments);
 enum status reap_run(const struct arguments *arguments);
 enum status recover_run(const struct arguments *arguments);
