@@ -9,7 +9,7 @@ export GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384
 export PMEM_IS_PMEM_FORCE=1
 
 benchmarks='allocate replace threads exchange queue transaction reopen growth space death'
-benchmarks="$benchmarks read page_index instructions"
+benchmarks="$benchmarks read deferred page_index instructions"
 repetitions=${REPETITIONS:-5}
 quick=${QUICK:+--quick}
 short_run=10000

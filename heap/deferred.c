@@ -224,9 +224,8 @@ static void enlarge(const struct heap *heap)
 			memory_order_relaxed);
 }
 
-/* Copies the span's limbo words into the batch. False when it has no room for all of them. In a read
- * section: who finds the head bit set keeps the pages from their next life. */
-static bool copy_span(const struct heap *heap, uint64_t head, uint64_t limit, uint64_t *count)
+/* In a read section: who finds the head bit set keeps the pages from their next life. */
+static bool copy_words(const struct heap *heap, uint64_t head, uint64_t limit, uint64_t *count)
 {
 	unsigned words = limbo_words(heap, head);
 	uint64_t generation = words != 0 ? generation_of(heap, head) : 0;
@@ -248,6 +247,19 @@ static bool copy_span(const struct heap *heap, uint64_t head, uint64_t limit, ui
 	return true;
 }
 
+/* Copies the limbo words of a span that is noted into the batch. False when it has no room for all of them.
+ * The bits are of the generation that is stored with them (rule E). Who drains in vain enters no section: it
+ * would be a reader from then on. */
+static bool copy_span(struct thread *thread, uint64_t head, uint64_t limit, uint64_t *count)
+{
+	bool copied;
+
+	thread_begin_reading(thread);
+	copied = copy_words(thread->heap, head, limit, count);
+	thread_end_reading(thread);
+	return copied;
+}
+
 /* Copies what is noted in [first, end). Returns the page at which the batch was full, or `end`. */
 static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end, uint64_t limit,
 	uint64_t *count)
@@ -261,7 +273,7 @@ static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end, 
 			uint64_t head = base + page_bits_lowest(bits);
 			uint64_t before = *count;
 
-			if (!copy_span(heap, head, limit, count))
+			if (!copy_span(thread, head, limit, count))
 				return head;
 			if (*count != before)
 				continue;
@@ -302,14 +314,10 @@ static bool fill(struct thread *thread)
 	uint64_t from = atomic_load_explicit(&drain->next_page, memory_order_relaxed);
 	uint64_t limit = capacity(heap);
 	uint64_t count = 0;
-	uint64_t next;
+	uint64_t next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
 
-	/* In a section: the bits that are copied are of the generation that is noted with them (rule E). */
-	thread_begin_reading(thread);
-	next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
 	if (next == UINT64_MAX && from != 0)
 		next = copy_arenas(thread, 0, from, limit, &count);
-	thread_end_reading(thread);
 	atomic_store_explicit(&drain->next_page, next == UINT64_MAX ? 0 : next,
 		memory_order_relaxed);
 	if (next != UINT64_MAX)
