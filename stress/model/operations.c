@@ -1572,22 +1572,32 @@ static const char *promise_held(const struct world *world, unsigned process,
 		: NULL;
 }
 
-/* The same of the record of the other's large block, whose pages become a span of objects. */
-static uint64_t run_read_reuse(struct world *world, unsigned process)
+/* Whether the record of the large block changes in a section that found it. */
+static bool changes_while_read(struct thread *thread, uint64_t head)
 {
-	struct heap *heap = &world->image.heap;
-	struct thread *thread = thread_of(world, process);
-	uint64_t head = kept(world, 1 - process, 0) >> PAGE_SHIFT;
+	const struct heap *heap = thread->heap;
 	struct span_record record;
 	bool broken;
-	int error;
 
 	thread_begin_reading(thread);
 	record = span_record_read(heap, head);
 	broken = span_record_stands(heap, head, &record) &&
 		span_record_read(heap, head).generation != record.generation;
 	thread_end_reading(thread);
+	return broken;
+}
+
+/* Both look at the other's large block and free their own; process 0 makes its pages a span of objects. */
+static uint64_t run_read_reuse(struct world *world, unsigned process)
+{
+	struct thread *thread = thread_of(world, process);
+	uint64_t theirs = kept(world, 1 - process, 0) >> PAGE_SHIFT;
+	uint64_t broken = changes_while_read(thread, theirs);
+	int error;
+
 	object_free(thread, kept(world, process, 0));
+	if (process != 0)
+		return broken;
 	pages_give_back(thread);
 	parked_release(thread);
 	span_create(thread, other_class(), &error);
