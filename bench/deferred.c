@@ -18,10 +18,7 @@
 
 #include "api/handle.h"
 #include "api/thread.h"
-#include "heap/page_bits.h"
 #include "heap/pages.h"
-#include "heap/span.h"
-#include "recovery/check.h"
 
 #include <sched.h>
 #include <spanheap.h>
@@ -429,30 +426,16 @@ static void replace_until_stopped(unsigned number)
 	}
 }
 
-static int count_limbo(void *argument, uint64_t head)
-{
-	const struct heap *inner = &heap->heap;
-	struct span_record record = span_record_read(inner, head);
-	uint64_t *count = argument;
-
-	for (unsigned word = 0;
-		record.purpose == SPAN_OBJECTS && record.span_class < SPAN_CLASS_COUNT &&
-		word < span_size_class(inner, record.span_class)->words;
-		word++)
-		*count += page_bits_count(atomic_load(span_limbo(inner, head, word)));
-	return 0;
-}
-
 static uint64_t most_in_limbo(uint64_t duration_ns)
 {
 	uint64_t end = now_ns() + duration_ns;
 	uint64_t most = 0;
 
 	while (now_ns() < end) {
-		uint64_t count = 0;
+		struct sh_stats stats = SH_STATS_INIT;
 
-		check_each_span(&heap->heap, NULL, count_limbo, &count);
-		most = count > most ? count : most;
+		expect(sh_stats(heap, &stats), "sh_stats");
+		most = stats.limbo_blocks > most ? stats.limbo_blocks : most;
 		usleep(5000);
 	}
 	return most;
