@@ -156,9 +156,9 @@ static double apart(double (*measure)(const void *task), const void *task)
 static struct frees_task {
 	const char *name;
 	size_t size;
+	unsigned readers;
 	bool others;
 	bool random;
-	unsigned readers;
 	bool deferred;
 } frees;
 
@@ -246,9 +246,9 @@ static void frees_row(struct table *table, struct frees_task task, unsigned repe
 
 static void frees_table(const struct options *options)
 {
-	struct table table = table_begin("Frees of blocks of 64 B, CPU ns per block",
-		(const char *[]){ "blocks", "sh_free()", "sh_free_deferred()", "ratio", "goal",
-			NULL });
+	static const char *const heads[] = { "blocks", "sh_free()", "sh_free_deferred()", "ratio",
+		"goal", NULL };
+	struct table table = table_begin("Frees of blocks of 64 B, CPU ns per block", heads);
 
 	for (unsigned readers = 0; readers <= READERS; readers += READERS)
 		for (size_t i = 0; i < LENGTH_OF(frees_rows); i++) {
@@ -329,9 +329,10 @@ static const struct spans_task spans_rows[] = {
 
 static void spans_table(const struct options *options)
 {
+	static const char *const heads[] = { "spans", "nobody reads", "a reader is enrolled",
+		"goal", NULL };
 	static double values[2][REPETITIONS_MAX];
-	struct table table = table_begin("Blocks that are whole spans, MB freed per ms",
-		(const char *[]){ "spans", "nobody reads", "a reader is enrolled", "goal", NULL });
+	struct table table = table_begin("Blocks that are whole spans, MB freed per ms", heads);
 
 	for (size_t i = 0; i < LENGTH_OF(spans_rows); i++) {
 		struct spans_task task = spans_rows[i];
@@ -393,10 +394,11 @@ static double measure_lookups(const void *argument)
 
 static void lookups_table(const struct options *options)
 {
+	static const char *const heads[] = { "processes", "ns", NULL };
 	static double values[REPETITIONS_MAX];
 	struct table table =
 		table_begin("sh_usable_size() of blocks of 64 B in random order, CPU ns per call",
-			(const char *[]){ "processes", "ns", NULL });
+			heads);
 
 	for (unsigned processes = 1; processes <= WORKERS; processes++) {
 		for (unsigned r = 0; r < options->repetitions; r++)
@@ -474,11 +476,12 @@ static void limbo_row(struct table *table, unsigned readers)
 
 static void limbo_table(void)
 {
+	static const char *const heads[] = { "readers at 1 kHz", "1st", "2nd", "3rd", "4th", "5th",
+		"million frees/s", "% of the set", NULL };
 	struct table table = table_begin("Blocks in limbo at most, in five periods one after the "
-					 "other: two workers replace in "
-					 "a set of 100,000 blocks",
-		(const char *[]){ "readers at 1 kHz", "1st", "2nd", "3rd", "4th", "5th",
-			"million frees/s", "% of the set", NULL });
+					 "other: two workers replace "
+					 "in a set of 100,000 blocks",
+		heads);
 
 	limbo_row(&table, 0);
 	limbo_row(&table, READERS);

@@ -95,8 +95,8 @@ static inline struct table table_begin(const char *title, const char *const *hea
 	printf("\n%s\n", title);
 	if (table.markdown != NULL)
 		fprintf(table.markdown, "\n### %s\n\n", title);
-	for (unsigned c = 0; c < table.columns; c++)
-		table_cell(&table, "%s", heads[c]);
+	for (const char *const *head = heads; *head != NULL; head++)
+		table_cell(&table, "%s", *head);
 	if (table.markdown != NULL) {
 		for (unsigned c = 0; c < table.columns; c++)
 			fputs(c == 0 ? "|---" : "|---:", table.markdown);

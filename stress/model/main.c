@@ -847,7 +847,7 @@ static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parall
 int main(int argc, char **argv)
 {
 	struct wish wish = { .parallel = 2 };
-	struct job *jobs = room_for_jobs();
+	struct job *jobs;
 	unsigned count;
 	unsigned failed;
 	int option;
@@ -868,6 +868,7 @@ int main(int argc, char **argv)
 	}
 	wish.first = optind < argc ? argv[optind] : NULL;
 	wish.second = optind + 1 < argc ? argv[optind + 1] : NULL;
+	jobs = room_for_jobs();
 	count = make_jobs(jobs, &wish);
 	failed = run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel);
 	free(jobs);
