@@ -131,8 +131,9 @@ int allocate_refuses_free(const struct thread_state *state, sh_off off)
 	}
 }
 
-/* What takes a closer look. */
-__attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off off)
+/* What every free has in common; in line, so that `way` is called by name. */
+__attribute__((always_inline)) static inline int free_by(struct sh_heap *heap, sh_off off,
+	int (*way)(struct thread *thread, uint64_t off))
 {
 	int error = 0;
 	struct thread_state *state = thread_here(heap, &error);
@@ -144,26 +145,20 @@ __attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off 
 	if (__builtin_expect(state->txn.open, 0))
 		error = allocate_refuses_free(state, off);
 	if (error == 0)
-		error = object_free(&state->thread, off);
+		error = way(&state->thread, off);
 	thread_done(state);
 	return error;
 }
 
+/* What takes a closer look. */
+__attribute__((noinline)) static int free_anywhere(struct sh_heap *heap, sh_off off)
+{
+	return free_by(heap, off, object_free);
+}
+
 int sh_free_deferred(struct sh_heap *heap, sh_off off)
 {
-	int error = 0;
-	struct thread_state *state = thread_here(heap, &error);
-
-	if (state == NULL)
-		return error;
-	if (off == 0)
-		return 0;
-	if (state->txn.open)
-		error = allocate_refuses_free(state, off);
-	if (error == 0)
-		error = deferred_free(&state->thread, off);
-	thread_done(state);
-	return error;
+	return free_by(heap, off, deferred_free);
 }
 
 __attribute__((noinline)) static int look_at_emptied(struct thread_state *state, sh_off off)

@@ -296,7 +296,7 @@ static uint64_t next_forsaken(const struct heap *heap, uint64_t arena)
 	return arena;
 }
 
-static void give_back_all(struct heap *heap)
+void growth_give_back_alone(struct heap *heap)
 {
 	for (uint64_t arena = 0; (arena = next_forsaken(heap, arena)) < heap_arena_count(heap);
 		arena++) {
@@ -310,13 +310,8 @@ void growth_give_back(struct thread *thread)
 	if (next_forsaken(thread->heap, 0) == heap_arena_count(thread->heap))
 		return;
 	growth_lock(thread);
-	give_back_all(thread->heap);
+	growth_give_back_alone(thread->heap);
 	growth_unlock(thread);
-}
-
-void growth_give_back_alone(struct heap *heap)
-{
-	give_back_all(heap);
 }
 
 /* Stack. Where a run of several arenas is to lie. */
@@ -425,7 +420,7 @@ static int take_row(struct thread *thread, uint64_t npages, struct row *row)
 		return ENOMEM;
 	growth_lock(thread);
 	publish_all(thread);
-	give_back_all(heap);
+	growth_give_back_alone(heap);
 	error = find_row(heap, chunks, row) ? back_row(heap, row) : ENOMEM;
 	if (error == 0)
 		claim_row(thread, row, npages);

@@ -28,7 +28,7 @@ uint64_t growth_take_arenas(struct thread *thread, uint64_t npages, int *error);
  * growth lock nor page lock. Crash: done once more by the next one. */
 void growth_give_back(struct thread *thread);
 
-/* The same for who holds the heap alone, and has dropped the intents. */
+/* The same for who holds the growth lock, or has the heap alone and has dropped the intents. */
 void growth_give_back_alone(struct heap *heap);
 
 /* Whether a run covers a continuation, or an intent names it. For any directory. */

@@ -508,20 +508,31 @@ static uint64_t *word_of(const struct heap *heap, uint64_t off)
 	return heap_at(heap, off);
 }
 
-static uint64_t run_commit(struct world *world, unsigned process)
+/* Records, in the process's open transaction, a new block in place of that of kept[0], which is freed that
+ * way, and edits a word. Returns the new block. */
+static uint64_t record_replacement(struct world *world, unsigned process,
+	int (*free)(struct transaction *transaction, uint64_t off))
 {
 	struct transaction *transaction = &world->transactions[process];
-	struct heap *heap = &world->image.heap;
 	uint64_t word = kept(world, process, 1);
 	uint64_t off;
 	int error;
 
-	transaction_begin(transaction, thread_of(world, process));
 	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
-	transaction_free(transaction, kept(world, process, 0));
+	free(transaction, kept(world, process, 0));
 	transaction_store(transaction, word, off);
 	transaction_add(transaction, word + 8, 8);
-	*word_of(heap, word + 8) = 1;
+	*word_of(&world->image.heap, word + 8) = 1;
+	return off;
+}
+
+static uint64_t run_commit(struct world *world, unsigned process)
+{
+	struct transaction *transaction = &world->transactions[process];
+	uint64_t off;
+
+	transaction_begin(transaction, thread_of(world, process));
+	off = record_replacement(world, process, transaction_free);
 	transaction_commit(transaction);
 	return off;
 }
@@ -1357,16 +1368,10 @@ static void end_detached(struct world *world, unsigned process)
 
 static uint64_t run_detached(struct world *world, unsigned process)
 {
-	struct transaction *transaction = begin_detached(world, process);
-	uint64_t word = kept(world, process, 1);
 	uint64_t off;
-	int error;
 
-	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
-	transaction_free(transaction, kept(world, process, 0));
-	transaction_store(transaction, word, off);
-	transaction_add(transaction, word + 8, 8);
-	*word_of(&world->image.heap, word + 8) = 1;
+	begin_detached(world, process);
+	off = record_replacement(world, process, transaction_free);
 	end_detached(world, process);
 	return off;
 }
@@ -1450,17 +1455,10 @@ static void prepare_others_batch(struct world *world, unsigned process)
 static uint64_t run_commit_deferred(struct world *world, unsigned process)
 {
 	struct transaction *transaction = &world->transactions[process];
-	struct heap *heap = &world->image.heap;
-	uint64_t word = kept(world, process, 1);
 	uint64_t off;
-	int error;
 
 	transaction_begin(transaction, thread_of(world, process));
-	off = transaction_allocate(transaction, BLOCK_BYTES, false, &error);
-	transaction_free_deferred(transaction, kept(world, process, 0));
-	transaction_store(transaction, word, off);
-	transaction_add(transaction, word + 8, 8);
-	*word_of(heap, word + 8) = 1;
+	off = record_replacement(world, process, transaction_free_deferred);
 	transaction_commit(transaction);
 	deferred_drain(thread_of(world, process));
 	return off;
