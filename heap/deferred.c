@@ -105,14 +105,11 @@ bool deferred_set(struct thread *thread, uint32_t slot, const struct block *bloc
 /* block_find() for a block in a span of the thread's own of whose page there is a hint. */
 static bool find_hinted(struct thread *thread, uint64_t off, struct block *block)
 {
-	uint64_t page = off >> PAGE_SHIFT;
-	const struct page_hint *hint = thread_hint(thread, page);
+	const struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
 	uint64_t index;
 	unsigned span_class;
 
-	/* Behind the span's last block no bit is set. */
-	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
-		index >= SPAN_MAX_OBJECTS)
+	if (!hint_finds(hint, off, &index))
 		return false;
 	span_class = atomic_load_explicit(&hint->span->span_class, memory_order_relaxed);
 	block->head = hint->base >> PAGE_SHIFT;
@@ -136,13 +133,6 @@ static int find(struct thread *thread, uint64_t off, struct block *block)
 	return error;
 }
 
-static bool is_live(const struct block *block)
-{
-	return block->bit != 0
-		? (live_bits(span_allocated_word(block->span, block->word)) & block->bit) != 0
-		: block_is_live(block);
-}
-
 static int free_found(struct thread *thread, uint64_t off, uint64_t *bytes)
 {
 	struct block block;
@@ -151,7 +141,7 @@ static int free_found(struct thread *thread, uint64_t off, uint64_t *bytes)
 	if (error != 0)
 		return error;
 	*bytes = block.bytes;
-	return is_live(&block) && set_bit(thread, thread->slot, &block) ? 0 : SH_EDOUBLEFREE;
+	return block_is_live(&block) && set_bit(thread, thread->slot, &block) ? 0 : SH_EDOUBLEFREE;
 }
 
 /* Whether the thread has deferred so much that it should drain. */

@@ -124,30 +124,9 @@ int block_find_by_record(const struct heap *heap, uint64_t off, struct block *bl
 	return find_small(heap, block);
 }
 
-static _Atomic uint64_t *block_allocated(const struct block *block)
-{
-	return span_allocated_word(block->span, block->word);
-}
-
 static _Atomic uint64_t *block_freed(const struct block *block)
 {
 	return block_allocated(block) + SPAN_FREED_STEP;
-}
-
-static bool is_live_small(const struct block *block)
-{
-	return (live_bits(block_allocated(block)) & block->bit) != 0;
-}
-
-static bool is_live_large(const struct block *block)
-{
-	return (atomic_load_explicit(block_limbo(block), memory_order_acquire) &
-		       block_limbo_bit(block)) == 0;
-}
-
-bool block_is_live(const struct block *block)
-{
-	return block->bit == 0 ? is_live_large(block) : is_live_small(block);
 }
 
 /* --- allocation ---------------------------------------------------------------------------- */
@@ -440,7 +419,7 @@ static int free_others(struct thread *thread, const struct block *block)
 	uint64_t before;
 	uint64_t live;
 
-	if (!is_live_small(block))
+	if (!block_is_live(block))
 		return SH_EDOUBLEFREE;
 	before = free_remote(thread, thread->slot, block);
 	if (before & block->bit)
@@ -454,7 +433,7 @@ static int free_others(struct thread *thread, const struct block *block)
 
 static int free_large(struct thread *thread, const struct block *block)
 {
-	if (!is_live_large(block) || !span_free_begin(thread, thread->slot, 0, block->head))
+	if (!block_is_live(block) || !span_free_begin(thread, thread->slot, 0, block->head))
 		return SH_EDOUBLEFREE;
 	span_free_end(thread, thread->slot, 0);
 	pages_settle_limbo(thread);

@@ -24,6 +24,12 @@ struct block {
 	uint64_t bytes; /* usable */
 };
 
+/* The word of bits of a small block. */
+static inline _Atomic uint64_t *block_allocated(const struct block *block)
+{
+	return span_allocated_word(block->span, block->word);
+}
+
 /* Where a block's deferred free is noted, and by which bit: a large one has the first. */
 static inline _Atomic uint64_t *block_limbo(const struct block *block)
 {
@@ -45,7 +51,14 @@ int block_find(const struct heap *heap, uint64_t off, struct block *block);
 int block_find_by_record(const struct heap *heap, uint64_t off, struct block *block);
 
 /* Whether the block is allocated and not freed. Right only if its owner keeps it. */
-bool block_is_live(const struct block *block);
+static inline bool block_is_live(const struct block *block)
+{
+	if (block->bit != 0)
+		return (live_bits(block_allocated(block)) & block->bit) != 0;
+	/* acquire: pairs with the fetch_or of a deferred free. */
+	return (atomic_load_explicit(block_limbo(block), memory_order_acquire) &
+		       block_limbo_bit(block)) == 0;
+}
 
 /* Allocates a small block of a class; 0 and *error when there is no page for it. */
 uint64_t object_allocate(struct thread *thread, unsigned span_class, int *error);
@@ -140,17 +153,23 @@ static inline enum object_freed object_free_in(const struct thread *thread,
 								  : OBJECT_WORD_EMPTIED;
 }
 
+/* Whether there is a hint of the page of `off`, and a block of its span may begin there: *index. Behind the
+ * span's last block no bit is set. For any `off`. */
+static inline bool hint_finds(const struct page_hint *hint, uint64_t off, uint64_t *index)
+{
+	return hint->page == off >> PAGE_SHIFT &&
+		size_class_index(hint->reciprocal, off - hint->base, index) &&
+		*index < SPAN_MAX_OBJECTS;
+}
+
 /* Frees a live block in a span of the thread's own of whose page there is a hint. What is none, or not
  * live, or takes a closer look, is not freed. For any `off`. */
 static inline enum object_freed object_free_hinted(struct thread *thread, uint64_t off)
 {
-	uint64_t page = off >> PAGE_SHIFT;
-	const struct page_hint *hint = thread_hint(thread, page);
+	const struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
 	uint64_t index;
 
-	/* Behind the span's last block no bit is set. */
-	if (hint->page != page || !size_class_index(hint->reciprocal, off - hint->base, &index) ||
-		index >= SPAN_MAX_OBJECTS)
+	if (!hint_finds(hint, off, &index))
 		return OBJECT_NOT_FREED;
 	return object_free_in(thread, hint, span_allocated_word(hint->span, index / 64),
 		UINT64_C(1) << (index & 63));

@@ -675,47 +675,51 @@ void span_give_up(struct thread *thread, uint64_t head)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
-bool span_is_hazard(const struct heap *heap, uint64_t off)
+/* The next active slot from *slot on, dead or alive: *off is what its log is freeing. */
+static bool next_applying(const struct heap *heap, uint32_t high_water, uint32_t *slot,
+	uint64_t *off)
 {
-	uint32_t high_water = heap_slot_high_water(heap);
+	for (; *slot < high_water; *slot = (*slot | 63) + 1) {
+		/* acquire: pairs with the fetch_or before the first hazard. */
+		uint64_t active = atomic_load_explicit(&heap->derived->active[*slot / 64],
+					  memory_order_acquire) >>
+			(*slot & 63);
 
-	for (uint32_t first = 0; first < high_water; first += 64) {
-		uint64_t active = atomic_load_explicit(&heap->derived->active[first / 64],
-			memory_order_acquire);
-
-		for (; active != 0; active &= active - 1)
-			if (atomic_load_explicit(&heap->logs[first +
-							      (uint32_t)__builtin_ctzll(active)]
-							  .applying,
-				    memory_order_acquire) == off)
-				return true;
+		if (active == 0)
+			continue;
+		*slot += (uint32_t)__builtin_ctzll(active);
+		*off = atomic_load_explicit(&heap->logs[*slot].applying, memory_order_acquire);
+		++*slot;
+		return true;
 	}
 	return false;
 }
 
-/* The bits of a word that open logs are freeing: `applying` of every active slot, dead or alive. */
+bool span_is_hazard(const struct heap *heap, uint64_t off)
+{
+	uint32_t high_water = heap_slot_high_water(heap);
+	uint32_t slot = 0;
+	uint64_t applying;
+
+	while (next_applying(heap, high_water, &slot, &applying))
+		if (applying == off)
+			return true;
+	return false;
+}
+
+/* The bits of a word that open logs are freeing. */
 static uint64_t hazards(const struct heap *heap, uint64_t head, const struct size_class *size_class,
 	unsigned word)
 {
 	uint64_t base = page_offset(head) + (uint64_t)word * 64 * size_class->bytes;
-	uint64_t bits = 0;
 	uint32_t high_water = heap_slot_high_water(heap);
+	uint32_t slot = 0;
+	uint64_t bits = 0;
+	uint64_t off;
 
-	for (uint32_t first = 0; first < high_water; first += 64) {
-		/* acquire: pairs with the fetch_or before the first hazard. */
-		uint64_t active = atomic_load_explicit(&heap->derived->active[first / 64],
-			memory_order_acquire);
-
-		for (; active != 0; active &= active - 1) {
-			uint32_t slot = first + (uint32_t)__builtin_ctzll(active);
-			uint64_t off = atomic_load_explicit(&heap->logs[slot].applying,
-				memory_order_acquire);
-
-			if (off - base < 64 * (uint64_t)size_class->bytes)
-				bits |= UINT64_C(1)
-					<< ((off - base) * size_class->reciprocal >> 32);
-		}
-	}
+	while (next_applying(heap, high_water, &slot, &off))
+		if (off - base < 64 * (uint64_t)size_class->bytes)
+			bits |= UINT64_C(1) << ((off - base) * size_class->reciprocal >> 32);
 	return bits;
 }
 
