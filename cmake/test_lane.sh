@@ -10,7 +10,7 @@ lane=$1
 logs=build/logs
 counts=$logs/$lane.count
 jobs=2
-test_limit_seconds=1200
+test_limit_seconds=600
 program_limit_seconds=1800
 
 # record PASSED FAILED SKIPPED WHAT

@@ -102,7 +102,9 @@ void *files_run_thread(void *(*body)(void *argument), void *argument);
 		}                                                                                \
 	} while (0)
 
-/* Runs `body` in a fork child; its status is that of waitpid(2). */
+/* Runs `body` in a fork child; its status is that of waitpid(2).
+ * No other thread may start, end, allocate or free meanwhile: a lock that it holds in AddressSanitizer's
+ * allocator stays locked in the child for ever. (glibc's allocator has its own fork handlers.) */
 pid_t files_start(void (*body)(void *argument), void *argument);
 int files_finish(pid_t child);
 int files_finish_killed(pid_t child);

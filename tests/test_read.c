@@ -1108,10 +1108,10 @@ static void reclaim_beside_readers(unsigned barrier)
 	place = sh_ptr(heap, sh_alloc(heap, 8));
 	*place = new_version(heap, 0);
 	CU_ASSERT_EQUAL(sh_root_set(heap, "words", sh_offset(heap, place)), 0);
-	for (unsigned i = 0; i < READERS; i++) {
+	for (unsigned i = 0; i < READERS; i++)
 		children[i] = files_start(read_versions_in_process, heap);
+	for (unsigned i = 0; i < READERS; i++)
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, read_versions, heap), 0);
-	}
 	replace_versions(heap, place);
 	files_reach(OVER);
 	for (unsigned i = 0; i < READERS; i++) {

@@ -255,11 +255,11 @@ static const struct {
 	{ 700, call_alloc_to },
 	{ 700, call_free_from },
 	{ 2000, operation_realloc_to },
-	{ 1000, operation_transaction },
+	{ 2500, operation_transaction },
 	{ 400, call_root },
-	{ 600, call_churn },
+	{ 300, call_churn },
 	{ 700, call_free_deferred },
-	{ 600, call_churn_deferred },
+	{ 300, call_churn_deferred },
 	{ 300, operation_pages_alloc },
 	{ 2500, operation_pages_free },
 	{ 2500, operation_pages_free_several },
@@ -271,7 +271,7 @@ static const struct {
 	{ 1, operation_fill },
 };
 
-#define MIX_WEIGHTS 18550u
+#define MIX_WEIGHTS 19450u
 
 void operation_any(struct actor *actor)
 {
