@@ -45,24 +45,30 @@ void deferred_note(const struct heap *heap, uint64_t head)
 		atomic_fetch_or(noted_word(heap, head), noted_bit(head));
 }
 
-/* Words of limbo bits of the span; 0 when there is none, or one without blocks. */
-static unsigned limbo_words(const struct heap *heap, uint64_t head)
+/* Words of limbo bits of the span; 0 when there is none, or one without blocks. What each bit stands for goes
+ * to *block_bytes. */
+static unsigned limbo_words(const struct heap *heap, uint64_t head, uint64_t *block_bytes)
 {
 	struct span_record record;
+	const struct size_class *size_class;
 
 	if (!page_is_data(heap, head) || !head_is_set(heap, head))
 		return 0;
 	record = span_record_read(heap, head);
+	*block_bytes = record.bytes;
 	if (record.purpose == SPAN_LARGE)
 		return 1;
-	return record.purpose == SPAN_OBJECTS && record.span_class < SPAN_CLASS_COUNT
-		? span_size_class(heap, record.span_class)->words
-		: 0;
+	if (record.purpose != SPAN_OBJECTS || record.span_class >= SPAN_CLASS_COUNT)
+		return 0;
+	size_class = span_size_class(heap, record.span_class);
+	*block_bytes = size_class->bytes;
+	return size_class->words;
 }
 
 bool deferred_is_pending(const struct heap *heap, uint64_t head)
 {
-	unsigned words = limbo_words(heap, head);
+	uint64_t block_bytes;
+	unsigned words = limbo_words(heap, head, &block_bytes);
 
 	for (unsigned word = 0; word < words; word++)
 		if (atomic_load(span_limbo(heap, head, word)) != 0)
@@ -214,25 +220,35 @@ static void enlarge(const struct heap *heap)
 			memory_order_relaxed);
 }
 
+/* Stack. How far the batch is filled. */
+struct filling {
+	uint64_t limit; /* entries */
+	uint64_t count;
+	uint64_t bytes; /* of blocks */
+};
+
 /* In a read section: who finds the head bit set keeps the pages from their next life. */
-static bool copy_words(const struct heap *heap, uint64_t head, uint64_t limit, uint64_t *count)
+static bool copy_words(const struct heap *heap, uint64_t head, struct filling *filling)
 {
-	unsigned words = limbo_words(heap, head);
+	uint64_t block_bytes;
+	unsigned words = limbo_words(heap, head, &block_bytes);
 	uint64_t generation = words != 0 ? generation_of(heap, head) : 0;
 
-	if (*count + words > limit)
+	if (filling->count + words > filling->limit)
 		return false;
 	for (unsigned word = 0; word < words; word++) {
 		/* acquire: pairs with the fetch_or; the hazard of a log's free was set before. */
 		uint64_t bits =
 			atomic_load_explicit(span_limbo(heap, head, word), memory_order_acquire);
 
-		if (bits != 0)
-			heap->batch[(*count)++] = (struct deferred_entry){
-				.where = head << ENTRY_WORD_BITS | word,
-				.generation = generation,
-				.bits = bits,
-			};
+		if (bits == 0)
+			continue;
+		heap->batch[filling->count++] = (struct deferred_entry){
+			.where = head << ENTRY_WORD_BITS | word,
+			.generation = generation,
+			.bits = bits,
+		};
+		filling->bytes += page_bits_count(bits) * block_bytes;
 	}
 	return true;
 }
@@ -240,19 +256,19 @@ static bool copy_words(const struct heap *heap, uint64_t head, uint64_t limit, u
 /* Copies the limbo words of a span that is noted into the batch. False when it has no room for all of them.
  * The bits are of the generation that is stored with them (rule E). Who drains in vain enters no section: it
  * would be a reader from then on. */
-static bool copy_span(struct thread *thread, uint64_t head, uint64_t limit, uint64_t *count)
+static bool copy_span(struct thread *thread, uint64_t head, struct filling *filling)
 {
 	bool copied;
 
 	thread_begin_reading(thread);
-	copied = copy_words(thread->heap, head, limit, count);
+	copied = copy_words(thread->heap, head, filling);
 	thread_end_reading(thread);
 	return copied;
 }
 
 /* Copies what is noted in [first, end). Returns the page at which the batch was full, or `end`. */
-static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end, uint64_t limit,
-	uint64_t *count)
+static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end,
+	struct filling *filling)
 {
 	const struct heap *heap = thread->heap;
 
@@ -261,11 +277,11 @@ static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end, 
 
 		for (; bits != 0; bits &= bits - 1) {
 			uint64_t head = base + page_bits_lowest(bits);
-			uint64_t before = *count;
+			uint64_t before = filling->count;
 
-			if (!copy_span(thread, head, limit, count))
+			if (!copy_span(thread, head, filling))
 				return head;
-			if (*count != before)
+			if (filling->count != before)
 				continue;
 			/* Nothing stands there. */
 			slot_touch(thread->heap, thread->slot, head);
@@ -277,8 +293,8 @@ static uint64_t copy_noted(struct thread *thread, uint64_t first, uint64_t end, 
 }
 
 /* The same from page `from` on, arena by arena, up to page `to`; UINT64_MAX when it was not full. */
-static uint64_t copy_arenas(struct thread *thread, uint64_t from, uint64_t to, uint64_t limit,
-	uint64_t *count)
+static uint64_t copy_arenas(struct thread *thread, uint64_t from, uint64_t to,
+	struct filling *filling)
 {
 	const struct heap *heap = thread->heap;
 
@@ -289,7 +305,7 @@ static uint64_t copy_arenas(struct thread *thread, uint64_t from, uint64_t to, u
 
 		first = from > first ? from : first;
 		end = to < end ? to : end;
-		at = first < end ? copy_noted(thread, first, end, limit, count) : end;
+		at = first < end ? copy_noted(thread, first, end, filling) : end;
 		if (at < end)
 			return at;
 	}
@@ -302,19 +318,19 @@ static bool fill(struct thread *thread)
 	struct heap *heap = thread->heap;
 	struct drain *drain = drain_of(heap);
 	uint64_t from = atomic_load_explicit(&drain->next_page, memory_order_relaxed);
-	uint64_t limit = capacity(heap);
-	uint64_t count = 0;
-	uint64_t next = copy_arenas(thread, from, UINT64_MAX, limit, &count);
+	struct filling filling = { .limit = capacity(heap) };
+	uint64_t next = copy_arenas(thread, from, UINT64_MAX, &filling);
 
 	if (next == UINT64_MAX && from != 0)
-		next = copy_arenas(thread, 0, from, limit, &count);
+		next = copy_arenas(thread, 0, from, &filling);
 	atomic_store_explicit(&drain->next_page, next == UINT64_MAX ? 0 : next,
 		memory_order_relaxed);
 	if (next != UINT64_MAX)
 		enlarge(heap);
-	if (count == 0)
+	atomic_store_explicit(&drain->held_bytes, filling.bytes, memory_order_relaxed);
+	if (filling.count == 0)
 		return false;
-	atomic_store_explicit(&drain->count, count, memory_order_relaxed);
+	atomic_store_explicit(&drain->count, filling.count, memory_order_relaxed);
 	/* Full fence: what was copied was unlinked before the grace period begins. */
 	atomic_store_explicit(&drain->tag, rcu_tag(&heap->rcu), memory_order_relaxed);
 	/* Crash: discarded; the bits are in limbo still. */
@@ -420,6 +436,11 @@ static bool drain_locked(struct thread *thread)
 		applied = true;
 	}
 	return fill(thread) || applied;
+}
+
+uint64_t deferred_held_bytes(const struct heap *heap)
+{
+	return atomic_load_explicit(&drain_of(heap)->held_bytes, memory_order_relaxed);
 }
 
 bool deferred_drain(struct thread *thread)

@@ -49,6 +49,9 @@ bool deferred_drain(struct thread *thread);
 /* The same until nothing more can be done now: when memory is short. */
 void deferred_drain_all(struct thread *thread);
 
+/* Of the blocks that wait for the grace period that was begun last. */
+uint64_t deferred_held_bytes(const struct heap *heap);
+
 /* Whether the span at `head` has blocks in limbo. For any data page. */
 bool deferred_is_pending(const struct heap *heap, uint64_t head);
 

@@ -65,7 +65,8 @@ static_assert(sizeof(struct parked_sets) == 64, "format");
 /* Control file. Deferred frees under way (heap/deferred.h). Written under the drain lock.
  *
  * tag: of the grace period that the batch waits for. count: of its entries. capacity: entries that are
- *	backed; 0: DEFERRED_BATCH_LEAST. next_page: where the last batch was full. */
+ *	backed; 0: DEFERRED_BATCH_LEAST. next_page: where the last batch was full.
+ * held_bytes: of the blocks in the last batch that was filled; 0 when there was nothing to fill it. */
 enum drain_state {
 	DRAIN_EMPTY = 0,
 	DRAIN_WAITING = 1,
@@ -78,7 +79,8 @@ struct drain {
 	_Atomic uint64_t count;
 	_Atomic uint64_t capacity;
 	_Atomic uint64_t next_page;
-	uint64_t reserved[2];
+	_Atomic uint64_t held_bytes;
+	uint64_t reserved;
 };
 
 static_assert(sizeof(struct drain) == 64, "format");

@@ -130,7 +130,9 @@ struct sh_slow_reader {
 	uint64_t process_id; /* as its own pid namespace counts */
 	uint64_t thread_id;  /* the same; of an sh_reader: of who opened it */
 	uint64_t age_ns;     /* since the section was first seen to hold somebody up */
-	uint64_t held_bytes; /* of freed pages that wait for readers, without blocks in limbo */
+	/* Of freed pages that wait for readers, and of the blocks freed deferred whose wait was begun: those
+	 * that were freed later wait uncounted. */
+	uint64_t held_bytes;
 };
 
 /* Told of a slow reader by a call that waits for it, or that is about to let the heap grow because

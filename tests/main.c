@@ -50,6 +50,7 @@ int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
 int test_tool_procs_register(void);
+int test_tool_sections_register(void);
 int test_transaction_register(void);
 int test_urcu_register(void);
 int test_txn_register(void);
@@ -107,6 +108,7 @@ static const struct file files[] = {
 #endif
 	{ "tool", test_tool_register },
 	{ "tool_procs", test_tool_procs_register },
+	{ "tool_sections", test_tool_sections_register },
 };
 
 #define FILE_COUNT (sizeof(files) / sizeof(files[0]))

@@ -178,6 +178,9 @@ static void test_slow_reader(void)
 	struct sh_slow_reader seen = { .age_ns = 0 };
 	struct sh_options options = files_options();
 	struct sh_heap *heap;
+	uint64_t bytes;
+	sh_off small;
+	sh_off large;
 	pid_t child;
 
 	options.slow_reader = note_reader;
@@ -187,7 +190,14 @@ static void test_slow_reader(void)
 	files_reset_steps();
 	child = files_start(read_in_process, NULL);
 	files_wait_for(READING);
+	small = files_block(heap, 100);
+	large = files_block(heap, UINT64_C(2) << 20);
+	bytes = sh_usable_size(heap, small) + sh_usable_size(heap, large);
+	CU_ASSERT_EQUAL(sh_free_deferred(heap, small), 0);
+	/* So much that it begins to wait for both. */
+	CU_ASSERT_EQUAL(sh_free_deferred(heap, large), 0);
 	CU_ASSERT_EQUAL(sh_synchronize(heap), 0);
+	CU_ASSERT_EQUAL(seen.held_bytes, bytes);
 	CU_ASSERT_EQUAL(seen.process_id, (uint64_t)child);
 	CU_ASSERT_EQUAL(seen.thread_id, (uint64_t)child);
 	CU_ASSERT_TRUE(seen.age_ns >= 3000000);

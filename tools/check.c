@@ -31,7 +31,7 @@ static bool settle(struct view *view, struct findings *findings)
 
 	findings->directory_damaged = view->wrong.count != 0;
 	problems_join(&now, &view->wrong);
-	check_heap(&view->heap, NULL, problems_add, &now, &count);
+	check_reading(&view->heap, reader_thread(&view->reader), problems_add, &now, &count);
 	if (findings->passes++ == 0)
 		problems_join(&findings->problems, &now);
 	else
@@ -40,13 +40,14 @@ static bool settle(struct view *view, struct findings *findings)
 	return findings->problems.count == 0 || findings->passes >= PASSES || !view_moves(view);
 }
 
-static enum status look(struct view *view, const char *path, struct findings *findings)
+static enum status look(struct view *view, const struct arguments *arguments,
+	struct findings *findings)
 {
-	enum status status = view_open(view, path);
+	enum status status = view_open_to_look(view, arguments);
 
 	while (status == STATUS_FINE && !settle(view, findings)) {
 		view_close(view);
-		status = view_open(view, path);
+		status = view_open_to_look(view, arguments);
 	}
 	return status;
 }
@@ -114,7 +115,7 @@ enum status check_run(const struct arguments *arguments)
 {
 	struct findings findings = { .passes = 0 };
 	struct view view;
-	enum status status = look(&view, arguments->path, &findings);
+	enum status status = look(&view, arguments, &findings);
 
 	if (status == STATUS_FINE) {
 		try_recovery(&view, &findings);

@@ -38,16 +38,17 @@ static void sum_span(struct arena_sum *sum, const struct span_look *look)
 
 /* Stack. What sum_visit() adds up. */
 struct arena_sums {
-	const struct heap *heap;
+	const struct dump *dump;
 	struct arena_sum *of;
 };
 
 static int sum_visit(void *argument, uint64_t head)
 {
 	struct arena_sums *sums = argument;
-	struct span_look look = dump_look(sums->heap, head);
+	struct span_look look;
 
-	sum_span(&sums->of[page_arena(head)], &look);
+	if (dump_look(sums->dump, head, &look))
+		sum_span(&sums->of[page_arena(head)], &look);
 	return 0;
 }
 
@@ -120,7 +121,7 @@ bool dump_arenas(struct dump *dump)
 		{ "largest_gap_pages", "largest gap", 11 },
 	};
 	uint64_t arenas = heap_arena_count(dump->heap);
-	struct arena_sums sums = { .heap = dump->heap, .of = calloc(arenas + 1, sizeof(*sums.of)) };
+	struct arena_sums sums = { .dump = dump, .of = calloc(arenas + 1, sizeof(*sums.of)) };
 
 	if (sums.of == NULL)
 		return false;
@@ -219,11 +220,12 @@ enum status dump_run(const struct arguments *arguments)
 {
 	struct dump dump = { .arguments = arguments, .head = ANY };
 	struct view view;
-	enum status status = view_open(&view, arguments->path);
+	enum status status = view_open_to_look(&view, arguments);
 
 	if (status != STATUS_FINE)
 		return status;
 	dump.heap = &view.heap;
+	dump.reader = reader_thread(&view.reader);
 	dump.in_use = view.state == STATE_IN_USE;
 	if (arguments->offset != ANY)
 		dump.head = span_find(&view.heap, arguments->offset >> PAGE_SHIFT);

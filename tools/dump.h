@@ -11,6 +11,7 @@ struct dump {
 	const struct heap *heap;
 	const struct arguments *arguments;
 	bool in_use;
+	struct thread *reader; /* in whose sections spans are looked at; NULL: without */
 	uint64_t head; /* the span that --offset asks for; 0: there is none; ANY: no such filter */
 	struct printer printer;
 };
@@ -22,10 +23,12 @@ struct span_look {
 	struct span_record record;
 	const struct size_class *size_class; /* NULL: not a span of objects */
 	bool plausible;
-	uint64_t used; /* live blocks */
+	uint64_t used;                 /* live blocks */
+	uint64_t live[SPAN_MAX_WORDS]; /* these, of objects */
 };
 
-struct span_look dump_look(const struct heap *heap, uint64_t head);
+/* Looks at the span or run of this head, in a section. False: it is gone. */
+bool dump_look(const struct dump *dump, uint64_t head, struct span_look *look);
 
 /* Each prints one table or two. False: not enough memory. */
 bool dump_arenas(struct dump *dump);

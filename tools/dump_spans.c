@@ -6,9 +6,14 @@
 
 /* --- one span ------------------------------------------------------------------------------ */
 
-static uint64_t live_of(const struct heap *heap, const struct span_look *look, unsigned word)
+static void look_at_objects(const struct heap *heap, struct span_look *look)
 {
-	return span_live(heap, look->head, word) & span_word_mask(look->size_class, word);
+	look->size_class = span_size_class(heap, look->record.span_class);
+	for (unsigned word = 0; word < look->size_class->words; word++) {
+		look->live[word] =
+			span_live(heap, look->head, word) & span_word_mask(look->size_class, word);
+		look->used += page_bits_count(look->live[word]);
+	}
 }
 
 static struct span_look look_once(const struct heap *heap, uint64_t head)
@@ -22,26 +27,38 @@ static struct span_look look_once(const struct heap *heap, uint64_t head)
 	look.plausible = span_record_plausible(heap, head, &look.record);
 	if (!look.plausible)
 		return look;
-	if (look.record.purpose != SPAN_OBJECTS) {
+	if (look.record.purpose == SPAN_OBJECTS)
+		look_at_objects(heap, &look);
+	else if (look.record.purpose == SPAN_LARGE)
+		look.used = span_large_is_live(heap, head);
+	else
 		look.used = 1;
-		return look;
-	}
-	look.size_class = span_size_class(heap, look.record.span_class);
-	for (unsigned word = 0; word < look.size_class->words; word++)
-		look.used += page_bits_count(live_of(heap, &look, word));
 	return look;
 }
 
-/* How often a span is looked at that becomes another one meanwhile. */
+/* How often a span is looked at that becomes another one meanwhile: in a section, one of the same class. */
 #define LOOKS 10
 
-struct span_look dump_look(const struct heap *heap, uint64_t head)
+static bool look_at(const struct heap *heap, uint64_t head, struct span_look *look)
 {
-	struct span_look look = look_once(heap, head);
+	if (!page_is_head(heap, head))
+		return false;
+	*look = look_once(heap, head);
+	for (int i = 1; i < LOOKS && !span_record_stands(heap, head, &look->record); i++)
+		*look = look_once(heap, head);
+	return true;
+}
 
-	for (int i = 1; i < LOOKS && !span_record_stands(heap, head, &look.record); i++)
-		look = look_once(heap, head);
-	return look;
+bool dump_look(const struct dump *dump, uint64_t head, struct span_look *look)
+{
+	bool found;
+
+	if (dump->reader == NULL)
+		return look_at(dump->heap, head, look);
+	thread_begin_reading(dump->reader);
+	found = look_at(dump->heap, head, look);
+	thread_end_reading(dump->reader);
+	return found;
 }
 
 static bool class_wanted(const struct dump *dump, const struct span_look *look)
@@ -168,9 +185,9 @@ static void print_span(struct dump *dump, const struct span_look *look)
 static int span_visit(void *argument, uint64_t head)
 {
 	struct dump *dump = argument;
-	struct span_look look = dump_look(dump->heap, head);
+	struct span_look look;
 
-	if (span_wanted(dump, &look))
+	if (dump_look(dump, head, &look) && span_wanted(dump, &look))
 		print_span(dump, &look);
 	return 0;
 }
@@ -215,9 +232,7 @@ static void print_objects(struct dump *dump, const struct span_look *look)
 	const struct size_class *size_class = look->size_class;
 
 	for (unsigned word = 0; word < size_class->words; word++) {
-		uint64_t live = live_of(dump->heap, look, word);
-
-		for (; live != 0; live &= live - 1)
+		for (uint64_t live = look->live[word]; live != 0; live &= live - 1)
 			print_block(dump, look,
 				page_offset(look->head) +
 					(word * 64 + page_bits_lowest(live)) * size_class->bytes);
@@ -227,13 +242,13 @@ static void print_objects(struct dump *dump, const struct span_look *look)
 static int block_visit(void *argument, uint64_t head)
 {
 	struct dump *dump = argument;
-	struct span_look look = dump_look(dump->heap, head);
+	struct span_look look;
 
-	if (!look.plausible || !span_wanted(dump, &look))
+	if (!dump_look(dump, head, &look) || !look.plausible || !span_wanted(dump, &look))
 		return 0;
 	if (look.size_class != NULL)
 		print_objects(dump, &look);
-	else if (look.record.purpose == SPAN_LARGE && span_large_is_live(dump->heap, head))
+	else if (look.record.purpose == SPAN_LARGE && look.used != 0)
 		print_block(dump, &look, page_offset(head));
 	return 0;
 }

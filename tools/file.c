@@ -137,16 +137,22 @@ int input_allow_stores(const struct input *input, uint64_t bytes)
 	return mprotect(input->base, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : errno;
 }
 
+/* Where the file system has no such locks, nobody can have opened the heap. */
+static bool is_locked(const struct input *input, uint64_t byte)
+{
+	bool locked = false;
+
+	return byte_lock_test(input->fd, byte, &locked) == 0 && locked;
+}
+
 bool input_in_use(const struct input *input)
 {
-	bool attached = false;
-	bool opening = false;
+	return is_locked(input, BYTE_ATTACHED) || is_locked(input, BYTE_OPENING);
+}
 
-	/* Where the file system has no such locks, nobody can have opened the heap. */
-	if (byte_lock_test(input->fd, BYTE_ATTACHED, &attached) != 0 ||
-		byte_lock_test(input->fd, BYTE_OPENING, &opening) != 0)
-		return false;
-	return attached || opening;
+bool input_is_being_opened(const struct input *input)
+{
+	return is_locked(input, BYTE_OPENING);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */

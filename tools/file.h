@@ -35,6 +35,9 @@ int input_allow_stores(const struct input *input, uint64_t bytes);
 /* Whether a process is attached to the heap, or opens or closes it right then. Takes no lock. */
 bool input_in_use(const struct input *input);
 
+/* Whether somebody opens or closes it, which takes a moment unless he is stopped. */
+bool input_is_being_opened(const struct input *input);
+
 /* Reads from the file itself, whatever was stored to the mapping. False: not that long. */
 bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes);
 

@@ -56,11 +56,19 @@ enum option_code {
 	OPTION_BLOCKS,
 	OPTION_SALVAGE,
 	OPTION_WATCH,
+	OPTION_NO_SLOT,
 	OPTION_JSON,
 };
 
 #define ACCEPTS(option) (1u << ((option)-OPTION_ARENA))
 #define FILTERS (ACCEPTS(OPTION_ARENA) | ACCEPTS(OPTION_CLASS) | ACCEPTS(OPTION_OFFSET))
+
+/* Of verbs that look at spans. */
+#define NO_SLOT_DETAILS                                                                    \
+	"A heap in use is looked at in read sections, which takes a slot in its control\n" \
+	"file, if one is to be had.\n"                                                     \
+	"  --no-slot       without; spans that others free meanwhile may be shown twice\n" \
+	"                  or not at all\n"
 
 struct verb {
 	const char *name;
@@ -88,9 +96,9 @@ static const struct verb verbs[] = {
 			"  --class BYTES   of the size class that serves blocks of BYTES; large\n"
 			"                  blocks when no class does\n"
 			"  --offset OFF    the span that covers this byte of the file\n"
-			"  --blocks        list every live block, too\n",
+			"  --blocks        list every live block, too\n" NO_SLOT_DETAILS,
 		.run = dump_run,
-		.accepts = FILTERS | ACCEPTS(OPTION_BLOCKS),
+		.accepts = FILTERS | ACCEPTS(OPTION_BLOCKS) | ACCEPTS(OPTION_NO_SLOT),
 	},
 	{
 		.name = "stat",
@@ -100,9 +108,10 @@ static const struct verb verbs[] = {
 			   "otherwise, until\n"
 			   "                  interrupted or the file is gone: a line each, with "
 			   "what\n"
-			   "                  changed per second; with --json an object per line\n",
+			   "                  changed per second; with --json an object per "
+			   "line\n" NO_SLOT_DETAILS,
 		.run = stat_run,
-		.accepts = ACCEPTS(OPTION_WATCH),
+		.accepts = ACCEPTS(OPTION_WATCH) | ACCEPTS(OPTION_NO_SLOT),
 	},
 	{
 		.name = "procs",
@@ -117,8 +126,10 @@ static const struct verb verbs[] = {
 		.summary = "every problem with its offset; tries recovery on a private copy",
 		.details =
 			"Reads only. In use: looks several times, and reports what is wrong every "
-			"time.\nNot clean and not in use: also says what recovery would do.\n",
+			"time.\nNot clean and not in use: also says what recovery would "
+			"do.\n" NO_SLOT_DETAILS,
 		.run = check_run,
+		.accepts = ACCEPTS(OPTION_NO_SLOT),
 	},
 	{
 		.name = "reap",
@@ -179,6 +190,7 @@ static const struct option long_options[] = {
 	{ "blocks", no_argument, NULL, OPTION_BLOCKS },
 	{ "salvage", no_argument, NULL, OPTION_SALVAGE },
 	{ "watch", optional_argument, NULL, OPTION_WATCH },
+	{ "no-slot", no_argument, NULL, OPTION_NO_SLOT },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -235,6 +247,9 @@ static bool take_option(struct arguments *arguments, int option)
 		return true;
 	case OPTION_SALVAGE:
 		arguments->salvage = true;
+		return true;
+	case OPTION_NO_SLOT:
+		arguments->no_slot = true;
 		return true;
 	default:
 		arguments->json = true;

@@ -127,17 +127,17 @@ static void print_classes(const struct sh_stats *stats, struct printer *printer)
 /* How often a heap in use is counted that seems damaged: it may have grown since it was opened. */
 #define STAT_TRIES 5
 
-enum status stat_open(struct view *view, struct sh_stats *stats, const char *path)
+enum status stat_open(struct view *view, struct sh_stats *stats, const struct arguments *arguments)
 {
-	enum status status = view_open(view, path);
+	enum status status = view_open_to_look(view, arguments);
 
 	for (int i = 1; status == STATUS_FINE; i++) {
 		*stats = (struct sh_stats)SH_STATS_INIT;
-		stats_count(&view->heap, NULL, stats);
+		stats_count(&view->heap, reader_thread(&view->reader), stats);
 		if (stats->damaged_bytes == 0 || i == STAT_TRIES || !view_moves(view))
 			break;
 		view_close(view);
-		status = view_open(view, path);
+		status = view_open_to_look(view, arguments);
 	}
 	return status;
 }
@@ -166,7 +166,7 @@ enum status stat_run(const struct arguments *arguments)
 
 	if (arguments->watch_seconds > 0)
 		return stat_watch(arguments);
-	status = stat_open(&view, &stats, arguments->path);
+	status = stat_open(&view, &stats, arguments);
 	if (status != STATUS_FINE)
 		return status;
 	print_begin(&printer, arguments->json, "stat", arguments->path);

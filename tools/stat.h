@@ -7,7 +7,7 @@
 #include "tools/view.h"
 
 /* Opens a view and counts what it holds. As view_open(). */
-enum status stat_open(struct view *view, struct sh_stats *stats, const char *path);
+enum status stat_open(struct view *view, struct sh_stats *stats, const struct arguments *arguments);
 
 void stat_print(const struct view *view, const struct sh_stats *stats, struct printer *printer);
 

@@ -22,6 +22,7 @@ struct arguments {
 	bool json;
 	bool blocks;
 	bool salvage;
+	bool no_slot; /* look without read sections, and write nothing to the control file either */
 	double watch_seconds; /* 0: once */
 	uint64_t arena;       /* ANY, or the one to show */
 	uint64_t class_bytes; /* ANY, or a block size of the size class to show */

@@ -177,6 +177,7 @@ static int look(struct view *view, const char *path, bool *moves)
 
 	*moves = false;
 	view->wrong = (struct problems){ .list = NULL };
+	view->reader = (struct reader){ .heap = NULL };
 	if (error != 0)
 		return error;
 	*moves = input_in_use(&view->input);
@@ -220,8 +221,18 @@ enum status view_open(struct view *view, const char *path)
 	return error == 0 ? STATUS_FINE : complain_of_superblock(view, path, error);
 }
 
+enum status view_open_to_look(struct view *view, const struct arguments *arguments)
+{
+	enum status status = view_open(view, arguments->path);
+
+	if (status == STATUS_FINE && !arguments->no_slot)
+		reader_join(&view->reader, view);
+	return status;
+}
+
 void view_close(struct view *view)
 {
+	reader_leave(&view->reader);
 	problems_free(&view->wrong);
 	input_close(&view->input);
 }
@@ -248,4 +259,6 @@ void view_print_state(const struct view *view, struct printer *printer)
 	print_text(printer, "state", "state", state_name(view->state));
 	print_text(printer, "reason", "because", view->reason);
 	print_flag(printer, "in_use", "in use", view->state == STATE_IN_USE);
+	if (view->reader.why_not != NULL)
+		print_text(printer, "no_sections", "read sections", view->reader.why_not);
 }

@@ -12,6 +12,7 @@
 #include "tools/file.h"
 #include "tools/print.h"
 #include "tools/problems.h"
+#include "tools/reader.h"
 #include "tools/tool.h"
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct view {
 	const char *reason;    /* why it is in that state, for people */
 	uint64_t stamp;        /* of the running words */
 	struct heap heap;      /* truth only: control is NULL */
+	struct reader reader;  /* of a verb that asked for it */
 	struct problems wrong; /* with the directory; what it leads to beyond is not looked at */
 };
 
@@ -47,13 +49,17 @@ struct view {
 enum status view_open(struct view *view, const char *path);
 void view_close(struct view *view);
 
+/* The same for a verb that looks at spans: if the heap is in use and `arguments` do not say otherwise, it has a
+ * slot for read sections from then on. */
+enum status view_open_to_look(struct view *view, const struct arguments *arguments);
+
 /* Whether somebody is using the heap, or did since the view was opened. */
 bool view_moves(const struct view *view);
 
 /* What the state and the directory alone amount to. */
 enum status view_status(const struct view *view);
 
-/* Prints state, reason and whether it is in use. */
+/* Prints state, reason, whether it is in use, and what stood in the way of read sections. */
 void view_print_state(const struct view *view, struct printer *printer);
 
 #endif

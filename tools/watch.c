@@ -132,7 +132,7 @@ static bool look(struct watch *watch)
 	/* Gone: that is how it ends, not an error. */
 	if (watch->looks != 0 && access(watch->arguments->path, F_OK) != 0 && errno == ENOENT)
 		return false;
-	status = stat_open(&view, &stats, watch->arguments->path);
+	status = stat_open(&view, &stats, watch->arguments);
 	if (status != STATUS_FINE) {
 		watch->status = status;
 		return false;
