@@ -22,6 +22,8 @@
 #define COPIED FENCED
 #endif
 
+#include "grace.pml"
+
 /* --- the reader ---------------------------------------------------------------------------- */
 
 proctype reader()
@@ -61,65 +63,7 @@ proctype reader()
 	od
 }
 
-/* --- grace periods ------------------------------------------------------------------------- */
-
-inline begin(thread)
-{
-	add_one(thread, BEGUN, mine);
-#ifndef NO_BEGIN_FENCE
-	fence(thread);
-#endif
-	load_acquire(thread, BIT, seen);
-	if
-	:: seen != 0 ->
-		fence(thread);
-#if !defined(FENCES) && !defined(NO_BARRIER)
-		order_reader(thread)
-#endif
-	:: else
-	fi;
-	raise(thread, FENCED, mine)
-}
-
-/* rcu_poll() until it is over. */
-inline wait(thread)
-{
-	do
-	:: load_acquire(thread, COMPLETED, seen);
-		if
-		:: seen > tag -> break
-		:: else
-		fi;
-		load_acquire(thread, FENCED, mine);
-		if
-		:: mine <= tag -> begin(thread)
-		:: else
-		fi;
-		load_acquire(thread, BIT, seen);
-		if
-		:: seen != 0 -> load_acquire(thread, SECTION, seen)
-		:: else
-		fi;
-		if
-		:: seen == 0 || seen >= mine ->
-			raise(thread, COMPLETED, mine);
-			break
-		:: else
-		fi
-	od
-}
-
-inline take_tag(thread)
-{
-#ifndef NO_TAG_FENCE
-	fence(thread);
-#endif
-#ifdef TAG_BY_ADDITION
-	add_nothing(thread, BEGUN, tag)
-#else
-	load_relaxed(thread, BEGUN, tag)
-#endif
-}
+/* --- the others ---------------------------------------------------------------------------- */
 
 proctype updater()
 {
@@ -136,14 +80,4 @@ proctype updater()
 #endif
 	wait(UPDATER);
 	store(UPDATER, OBJECT, 1)
-}
-
-proctype waiter()
-{
-	byte tag;
-	byte mine;
-	byte seen;
-
-	take_tag(WAITER);
-	wait(WAITER)
 }
