@@ -10,10 +10,10 @@
 
 #include <spanheap.h>
 
-/* A thread drains when it has deferred so many blocks or bytes for each arena: a drain looks for notes in
- * all of them. */
-#define SETTLE_BLOCKS UINT64_C(4096)
+/* A thread drains when it has deferred so many bytes for each arena, because a drain looks for notes in all of
+ * them; a block counts as so many at least. */
 #define SETTLE_BYTES UINT64_C(1048576)
+#define SETTLE_LEAST_BYTES UINT64_C(128)
 /* Of a drain that goes on until nothing more can be done: others defer meanwhile. */
 #define DRAIN_ROUNDS 256u
 
@@ -109,7 +109,7 @@ bool deferred_set(struct thread *thread, uint32_t slot, const struct block *bloc
 }
 
 /* block_find() for a block in a span of the thread's own of whose page there is a hint. */
-static bool find_hinted(struct thread *thread, uint64_t off, struct block *block)
+static inline bool find_hinted(struct thread *thread, uint64_t off, struct block *block)
 {
 	const struct page_hint *hint = thread_hint(thread, off >> PAGE_SHIFT);
 	uint64_t index;
@@ -126,44 +126,45 @@ static bool find_hinted(struct thread *thread, uint64_t off, struct block *block
 	return true;
 }
 
-/* The block, live or dead; leaves a hint when the next one can use it. */
-static int find(struct thread *thread, uint64_t off, struct block *block)
+static inline int free_found(struct thread *thread, const struct block *block)
 {
-	int error;
-
-	if (find_hinted(thread, off, block))
-		return 0;
-	error = block_find(thread->heap, off, block);
-	if (error == 0 && block->bit != 0 && block->owner == hot_owned_by(thread->slot))
-		thread_leave_hint(thread, block);
-	return error;
+	return block_is_live(block) && set_bit(thread, thread->slot, block) ? 0 : SH_EDOUBLEFREE;
 }
 
-static int free_found(struct thread *thread, uint64_t off, uint64_t *bytes)
+/* Leaves a hint when the next one can use it. */
+__attribute__((noinline)) static int free_without_hint(struct thread *thread, uint64_t off,
+	uint64_t *bytes)
 {
 	struct block block;
-	int error = find(thread, off, &block);
+	int error = block_find(thread->heap, off, &block);
 
 	if (error != 0)
 		return error;
+	if (block.bit != 0 && block.owner == hot_owned_by(thread->slot))
+		thread_leave_hint(thread, &block);
 	*bytes = block.bytes;
-	return block_is_live(&block) && set_bit(thread, thread->slot, &block) ? 0 : SH_EDOUBLEFREE;
+	return free_found(thread, &block);
+}
+
+static inline int find_and_free(struct thread *thread, uint64_t off, uint64_t *bytes)
+{
+	struct block block;
+
+	if (!find_hinted(thread, off, &block))
+		return free_without_hint(thread, off, bytes);
+	*bytes = block.bytes;
+	return free_found(thread, &block);
 }
 
 /* Whether the thread has deferred so much that it should drain. */
 static inline bool is_due(struct thread *thread, uint64_t bytes)
 {
-	uint64_t arenas = heap_arena_count(thread->heap);
-
-	thread->deferred_blocks++;
-	thread->deferred_bytes += bytes;
-	return thread->deferred_blocks >= SETTLE_BLOCKS * arenas ||
-		thread->deferred_bytes >= SETTLE_BYTES * arenas;
+	thread->deferred_bytes += bytes > SETTLE_LEAST_BYTES ? bytes : SETTLE_LEAST_BYTES;
+	return thread->deferred_bytes >= SETTLE_BYTES * heap_arena_count(thread->heap);
 }
 
 static void settle(struct thread *thread)
 {
-	thread->deferred_blocks = 0;
 	thread->deferred_bytes = 0;
 	deferred_drain(thread);
 }
@@ -174,7 +175,7 @@ int deferred_free(struct thread *thread, uint64_t off)
 	int error;
 
 	thread_begin_reading(thread);
-	error = free_found(thread, off, &bytes);
+	error = find_and_free(thread, off, &bytes);
 	thread_end_reading(thread);
 	if (error == 0 && __builtin_expect(is_due(thread, bytes), 0))
 		settle(thread);

@@ -156,12 +156,11 @@ struct thread {
 	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
 				    * its own commits too */
 	uint64_t limbo_pages;      /* in words->limbo */
-	uint64_t deferred_blocks;  /* since the thread drained last */
-	uint64_t deferred_bytes;
-	uint64_t trim_page; /* where span_trim goes on */
-	uint64_t zero_from; /* pages_allocate: from this page on the run holds zeros */
-	bool met_dead;      /* took a lock over: reap when no lock is held */
-	bool reads;         /* is enrolled as a reader */
+	uint64_t deferred_bytes;   /* since the thread drained last */
+	uint64_t trim_page;        /* where span_trim goes on */
+	uint64_t zero_from;        /* pages_allocate: from this page on the run holds zeros */
+	bool met_dead;             /* took a lock over: reap when no lock is held */
+	bool reads;                /* is enrolled as a reader */
 	struct sh_section section;
 	/* Span class, of the kind that holds offsets, by size in units, rounded up. */
 	uint8_t class_of_units[UNIT_LIMIT_BYTES / UNIT_BYTES + 1];
