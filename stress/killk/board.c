@@ -1,0 +1,133 @@
+/* board.c -- what the processes of one case share, and what they expect
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "stress/killk/board.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct board *board;
+
+/* --- complaints ---------------------------------------------------------------------------- */
+
+static void note(const char *place, const char *format, va_list arguments)
+{
+	size_t used;
+
+	if (atomic_fetch_add(&board->complaints, 1) != 0)
+		return;
+	used = (size_t)snprintf(board->text, TEXT_BYTES, "%s", place);
+	vsnprintf(board->text + used, TEXT_BYTES - used, format, arguments);
+}
+
+void complain(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	note("", format, arguments);
+	va_end(arguments);
+}
+
+_Noreturn void fail(const char *file, int line, const char *format, ...)
+{
+	const char *name = strrchr(file, '/');
+	char place[64];
+	va_list arguments;
+
+	snprintf(place, sizeof(place), "%s:%d: ", name == NULL ? file : name + 1, line);
+	va_start(arguments, format);
+	note(place, format, arguments);
+	va_end(arguments);
+	_exit(1);
+}
+
+void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted)
+{
+	if (got != wanted)
+		fail(file, line, "%s is %lld, not %lld", what, (long long)got, (long long)wanted);
+}
+
+void board_clear(void)
+{
+	atomic_store(&board->complaints, 0);
+	atomic_store(&board->ready, 0);
+	atomic_store(&board->order, 0);
+	atomic_store(&board->watched, 0);
+	atomic_store(&board->returned, 0);
+	atomic_store(&board->touched_count, 0);
+	board->text[0] = '\0';
+	board->unlocked = false;
+	board->result = 0;
+	board->subject = 0;
+}
+
+/* --- processes ----------------------------------------------------------------------------- */
+
+pid_t start(void (*body)(void))
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		body();
+		_exit(0);
+	}
+	return child;
+}
+
+int finish(pid_t child, int milliseconds)
+{
+	int status = -1;
+	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN };
+	bool ended = end.fd < 0 || poll(&end, 1, milliseconds) == 1;
+
+	if (end.fd >= 0)
+		close(end.fd);
+	if (!ended)
+		return -1;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* --- signposts ----------------------------------------------------------------------------- */
+
+void post(_Atomic uint32_t *word, uint32_t value)
+{
+	atomic_store(word, value);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+bool await(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
+{
+	uint64_t end_ns = now_ns() + milliseconds * UINT64_C(1000000);
+	uint32_t seen;
+
+	while ((seen = atomic_load(word)) < value) {
+		struct timespec limit = { .tv_nsec = 10000000 };
+
+		if (now_ns() > end_ns)
+			return false;
+		syscall(SYS_futex, word, FUTEX_WAIT, seen, &limit, NULL, 0);
+	}
+	return true;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}

@@ -1,0 +1,31 @@
+/* campaign.h -- all cases: which instructions, beside which survivors, and what came of them
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KILLK_CAMPAIGN_H
+#define KILLK_CAMPAIGN_H
+
+#include "stress/killk/operations.h"
+
+#define ANY_STEP UINT64_MAX
+#define ALL UINT32_MAX
+
+/* nth: of the instructions that change nothing, so many are killed: every nth, 0: none, 1: all. stops: of each
+ * operation. step: only this one, gone to by single steps. */
+struct campaign_options {
+	uint64_t seed;
+	const char *folder;
+	const char *images; /* file that gets the heap file's images; NULL: none */
+	unsigned workers;
+	unsigned nth;
+	unsigned nth_busy;
+	unsigned stops;
+	uint32_t operation; /* index, or ALL */
+	uint32_t survivor;  /* enum survivor, or ALL */
+	uint64_t step;
+};
+
+/* Runs it and prints its table. How many rows failed goes to *failed; returns how many passed. */
+unsigned campaign_run(const struct campaign_options *options, unsigned *failed);
+
+const char *survivor_name(enum survivor survivor);
+
+#endif

@@ -1,0 +1,53 @@
+/* trace.h -- one execution of an operation, instruction by instruction
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KILLK_TRACE_H
+#define KILLK_TRACE_H
+
+#include "stress/killk/operations.h"
+#include "stress/killk/target.h"
+
+/* What of the two files differs between a step and the one before. */
+#define CHANGE_HEAP 1u
+#define CHANGE_CONTROL 2u
+
+/* Identifies a content of the heap file: the words that differ from those at the operation's beginning. */
+struct image {
+	uint64_t half[2];
+};
+
+static inline bool image_equal(struct image a, struct image b)
+{
+	return a.half[0] == b.half[0] && a.half[1] == b.half[1];
+}
+
+/* Worker. After k instructions, for k = 0 to `instructions`: */
+struct moment {
+	uint64_t place;
+	struct image image;
+	uint64_t
+		landmark; /* the last step up to here before whose instruction it was never before */
+	unsigned change;
+};
+
+struct trace {
+	struct moment *moment;
+	uint64_t instructions;
+	uint64_t heap_changes;
+	uint64_t control_changes;
+	/* --- pages of the heap file that the operation stores to, as at its beginning */
+	uint64_t page_offset[TOUCHED_LIMIT];
+	unsigned pages;
+	char (*page)[FOUR_KIB];
+};
+
+/* Records the operation beside the survivor: what it stores to, then each of its steps. False, with a
+ * complaint, when it does not come to its end. */
+bool trace_record(struct trace *trace, struct target *target, const struct operation *operation,
+	enum survivor survivor);
+void trace_free(struct trace *trace);
+
+/* Takes the heap's content for that of the beginning; the image that it is by now. */
+void trace_begin_image(struct trace *trace, const struct target *target);
+struct image trace_image(const struct trace *trace, const struct target *target);
+
+#endif
