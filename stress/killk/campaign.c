@@ -26,6 +26,8 @@
 #define BAD_LIMIT 20u
 #define BAD_TOLD 3u
 #define LINE_BYTES 1200u
+#define LOOP_FIRST 32u
+#define LOOP_NTH 32u
 
 /* Shared mapping. */
 struct row {
@@ -127,13 +129,20 @@ static void tell_bad(struct row *row, uint64_t step)
 		return;
 }
 
-/* Changes are killed, all of them, and both ends; of stops there is a sample. */
+/* Of the changes that a loop makes the first ones, and a few. */
+static bool is_chosen_change(const struct moment *moment)
+{
+	return moment->change != 0 &&
+		(moment->times <= LOOP_FIRST || moment->times % LOOP_NTH == 0);
+}
+
+/* Changes are killed, and both ends; of stops there is a sample. */
 static bool is_chosen(const struct row *row, const struct trace *trace, uint64_t k, uint64_t change)
 {
 	const struct campaign_options *options = &table->options;
 	unsigned nth = row->survivor == SURVIVOR_BUSY ? options->nth_busy : options->nth;
 	uint64_t changes = trace->heap_changes + trace->control_changes + 2;
-	bool changed = k == 0 || k == trace->instructions || trace->moment[k].change != 0;
+	bool changed = k == 0 || k == trace->instructions || is_chosen_change(&trace->moment[k]);
 
 	if (row->survivor == SURVIVOR_WATCH && nth != 1)
 		return changed &&

@@ -10,8 +10,8 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define MAPPINGS 16u
 
@@ -57,23 +57,35 @@ static void on_store(int signal_number, siginfo_t *information, void *unused)
 	signal(signal_number, SIG_DFL);
 }
 
-/* Notes the mapping that a line of /proc/self/maps describes, if it is one of the heap's files. */
-static void add_mapping(const char *line)
+static uint64_t inode_of(const char *path)
 {
-	struct mapping mapping;
+	struct stat status;
+
+	EXPECT_EQUAL(stat(path, &status), 0);
+	return status.st_ino;
+}
+
+/* Notes the mapping that a line of /proc/self/maps describes, if it is one of the heap's files. Names there are
+ * those that a file had first. */
+static void add_mapping(const char *line, const uint64_t inode[FILES])
+{
 	unsigned long long begin;
 	unsigned long long end;
 	unsigned long long offset;
-	const char *path = strchr(line, '/');
+	unsigned long long number;
 
-	if (path == NULL || strncmp(path, board->path, strlen(board->path)) != 0 ||
-		sscanf(line, "%llx-%llx %*s %llx", &begin, &end, &offset) != 3)
+	if (sscanf(line, "%llx-%llx %*s %llx %*s %llu", &begin, &end, &offset, &number) != 4)
 		return;
-	path += strlen(board->path);
-	mapping = (struct mapping){ .begin = begin, .end = end, .offset = offset };
-	mapping.file = strncmp(path, "-shm", 4) == 0 ? FILE_CONTROL : FILE_HEAP;
-	EXPECT(mapping_count < MAPPINGS);
-	mappings[mapping_count++] = mapping;
+	for (enum which_file file = 0; file < FILES; file++)
+		if (number == inode[file]) {
+			EXPECT(mapping_count < MAPPINGS);
+			mappings[mapping_count++] = (struct mapping){
+				.begin = begin,
+				.end = end,
+				.offset = offset,
+				.file = file,
+			};
+		}
 }
 
 static void protect_all(int protection)
@@ -86,14 +98,19 @@ static void protect_all(int protection)
 
 void touch_begin(void)
 {
+	char control[PATH_BYTES + 8];
+	uint64_t inode[FILES];
 	struct sigaction action = { .sa_sigaction = on_store, .sa_flags = SA_SIGINFO };
 	FILE *maps = fopen("/proc/self/maps", "r");
 	char line[PATH_BYTES + 128];
 
 	EXPECT(maps != NULL);
+	snprintf(control, sizeof(control), "%s-shm", board->path);
+	inode[FILE_HEAP] = inode_of(board->path);
+	inode[FILE_CONTROL] = inode_of(control);
 	EXPECT_EQUAL(sigaction(SIGSEGV, &action, NULL), 0);
 	while (fgets(line, sizeof(line), maps) != NULL)
-		add_mapping(line);
+		add_mapping(line, inode);
 	fclose(maps);
 	protect_all(PROT_READ);
 }

@@ -60,10 +60,14 @@ static bool find_pages(struct trace *trace, struct target *target,
 {
 	if (!trial_rehearse(target, operation, survivor))
 		return false;
-	for (unsigned i = 0; i < atomic_load(&board->touched_count); i++)
-		if (board->touched[i].file == FILE_HEAP &&
-			board->touched[i].offset + FOUR_KIB <= target->bytes)
-			trace->page_offset[trace->pages++] = board->touched[i].offset;
+	for (unsigned i = 0; i < atomic_load(&board->touched_count); i++) {
+		const struct touched *touched = &board->touched[i];
+
+		if (touched->file == FILE_CONTROL)
+			trace->control_offset[trace->control_pages++] = touched->offset;
+		else if (touched->offset + FOUR_KIB <= target->bytes)
+			trace->page_offset[trace->pages++] = touched->offset;
+	}
 	trace->page = calloc(trace->pages + 1, FOUR_KIB);
 	return trace->page != NULL;
 }
@@ -111,15 +115,14 @@ static void add_watched(struct watch *watch, const char *page, unsigned change)
 static bool watch_begin(struct watch *watch, const struct trace *trace, const struct target *target)
 {
 	watch->pages = 0;
-	watch->page = calloc(TOUCHED_LIMIT, sizeof(*watch->page));
+	watch->page = calloc(trace->pages + trace->control_pages + 1, sizeof(*watch->page));
 	if (watch->page == NULL || !map_control(watch, target))
 		return false;
 	for (unsigned i = 0; i < trace->pages; i++)
 		add_watched(watch, target->file + trace->page_offset[i], CHANGE_HEAP);
-	for (unsigned i = 0; i < atomic_load(&board->touched_count); i++)
-		if (board->touched[i].file == FILE_CONTROL &&
-			board->touched[i].offset + FOUR_KIB <= watch->control_bytes)
-			add_watched(watch, watch->control + board->touched[i].offset,
+	for (unsigned i = 0; i < trace->control_pages; i++)
+		if (trace->control_offset[i] + FOUR_KIB <= watch->control_bytes)
+			add_watched(watch, watch->control + trace->control_offset[i],
 				CHANGE_CONTROL);
 	return true;
 }
@@ -148,30 +151,39 @@ static void watch_end(struct watch *watch)
 
 /* --- landmarks ----------------------------------------------------------------------------- */
 
-static uint64_t *find_place(uint64_t *table, uint64_t slots, uint64_t place)
+/* Worker. How often an instruction was executed. */
+struct visits {
+	uint64_t place;
+	uint64_t times;
+};
+
+static struct visits *find_place(struct visits *table, uint64_t slots, uint64_t place)
 {
 	uint64_t i = mix(place) % slots;
 
-	while (table[i] != 0 && table[i] != place)
+	while (table[i].times != 0 && table[i].place != place)
 		i = (i + 1) % slots;
+	table[i].place = place;
 	return &table[i];
 }
 
 static bool find_landmarks(struct trace *trace)
 {
 	uint64_t slots = 2 * trace->instructions + 16;
-	uint64_t *table = calloc(slots, sizeof(*table));
+	struct visits *table = calloc(slots, sizeof(*table));
 	uint64_t landmark = 0;
+	uint64_t times = 0;
 
 	if (table == NULL)
 		return false;
 	for (uint64_t k = 0; k <= trace->instructions; k++) {
-		uint64_t *seen = find_place(table, slots, trace->moment[k].place);
+		struct moment *moment = &trace->moment[k];
 
-		if (*seen == 0)
+		moment->times = times;
+		times = ++find_place(table, slots, moment->place)->times;
+		if (times == 1)
 			landmark = k;
-		*seen = trace->moment[k].place;
-		trace->moment[k].landmark = landmark;
+		moment->landmark = landmark;
 	}
 	free(table);
 	return true;

@@ -20,12 +20,15 @@ static inline bool image_equal(struct image a, struct image b)
 	return a.half[0] == b.half[0] && a.half[1] == b.half[1];
 }
 
-/* Worker. After k instructions, for k = 0 to `instructions`: */
+/* Worker. After k instructions, for k = 0 to `instructions`.
+ *
+ * place: of the next instruction. change: by the last one, which was executed so many `times` by then.
+ * landmark: the last step up to this one that came to an instruction for the first time. */
 struct moment {
 	uint64_t place;
 	struct image image;
-	uint64_t
-		landmark; /* the last step up to here before whose instruction it was never before */
+	uint64_t landmark;
+	uint64_t times;
 	unsigned change;
 };
 
@@ -34,10 +37,12 @@ struct trace {
 	uint64_t instructions;
 	uint64_t heap_changes;
 	uint64_t control_changes;
-	/* --- pages of the heap file that the operation stores to, as at its beginning */
+	/* --- pages of 4 KiB that the operation stores to; of the heap file also as at the beginning */
 	uint64_t page_offset[TOUCHED_LIMIT];
 	unsigned pages;
 	char (*page)[FOUR_KIB];
+	uint64_t control_offset[TOUCHED_LIMIT];
+	unsigned control_pages;
 };
 
 /* Records the operation beside the survivor: what it stores to, then each of its steps. False, with a
