@@ -7,6 +7,8 @@
  * heap (kill/shared.h). */
 #define _GNU_SOURCE
 #include "stress/kill/deaths.h"
+#include "stress/kill/numbers.h"
+#include "stress/kill/remains.h"
 #include "stress/kill/supervisor.h"
 #include "stress/kill/tally.h"
 #include "stress/kill/watchdog.h"
@@ -22,35 +24,6 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 /* --- the result ---------------------------------------------------------------------------- */
-
-/* Checks a number that the run must have reached. */
-static void expect_reached(enum check check, uint64_t reached, uint64_t expected)
-{
-	atomic_store(&shared->rounds[check], reached);
-	if (reached < expected)
-		fail(check, "%llu were reached, not %llu", (unsigned long long)reached,
-			(unsigned long long)expected);
-}
-
-/* A run that failed ended early, and has reached nothing. */
-static void expect_numbers(const struct options *options)
-{
-	const struct reported *reported = &shared->reported;
-	uint64_t kills = atomic_load(&shared->kills);
-	uint64_t one = failed() ? 0 : 1;
-
-	expect_reached(CHECK_KILLS, kills, one * options->kills);
-	expect_reached(CHECK_INSIDE_JOURNALS, atomic_load(&shared->kills_inside),
-		one * (kills + 3) / 4);
-	expect_reached(CHECK_INSIDE_REPORTS, atomic_load(&reported->inside),
-		one * (kills / 10 > 100 ? kills / 10 : 100));
-	expect_reached(CHECK_ROLLED_BACK, atomic_load(&reported->rolled_back), one);
-	expect_reached(CHECK_ROLLED_FORWARD, atomic_load(&reported->rolled_forward), one);
-	expect_reached(CHECK_FINISHED, atomic_load(&reported->operations_finished), one);
-	expect_reached(CHECK_UNDONE, atomic_load(&reported->operations_undone), one);
-	if (!failed())
-		deaths_expect();
-}
 
 /* Every kind of round must have come up. */
 static void expect_rounds(void)
@@ -89,6 +62,7 @@ static void print_summary(uint64_t longest)
 		(unsigned long long)atomic_load(&shared->resizes_old),
 		(unsigned long long)atomic_load(&shared->resizes_new));
 	deaths_print();
+	remains_print();
 	say("longest time that one made no progress: %llu ms",
 		(unsigned long long)(longest / NS_PER_MS));
 }
@@ -96,8 +70,10 @@ static void print_summary(uint64_t longest)
 /* --- start --------------------------------------------------------------------------------- */
 
 static const char usage[] =
-	"usage: kill_stress [--seed N] [--kills N] [--seconds N] [--limit N] [--folder PATH]\n"
+	"usage: kill_stress [--seed N] [--workers N] [--kills N] [--seconds N] [--limit N]\n"
+	"                   [--folder PATH]\n"
 	"  --seed N       decides what is done (the environment's SH_SEED; else random)\n"
+	"  --workers N    processes at once, 2 to 8, each of one or two threads (4)\n"
 	"  --kills N      how many processes are killed, at least (2000)\n"
 	"  --seconds N    how long it runs, at least (30)\n"
 	"  --limit N      after how many seconds it gives up (150)\n"
@@ -120,6 +96,7 @@ static struct options read_options(int argc, char **argv)
 	const char *seed = getenv("SH_SEED");
 	struct options options = {
 		.seed = seed != NULL ? number_of(seed) : now_ns() ^ (uint64_t)getpid() << 40,
+		.workers = 4,
 		.kills = 2000,
 		.seconds = 30,
 		.limit_seconds = 150,
@@ -131,6 +108,8 @@ static struct options read_options(int argc, char **argv)
 
 		if (strcmp(argv[i], "--seed") == 0) {
 			options.seed = number_of(value);
+		} else if (strcmp(argv[i], "--workers") == 0) {
+			options.workers = (unsigned)number_of(value);
 		} else if (strcmp(argv[i], "--kills") == 0) {
 			options.kills = number_of(value);
 		} else if (strcmp(argv[i], "--seconds") == 0) {
@@ -144,10 +123,14 @@ static struct options read_options(int argc, char **argv)
 			exit(2);
 		}
 	}
+	if (options.workers < 2 || options.workers > WORKERS) {
+		fputs(usage, stderr);
+		exit(2);
+	}
 	return options;
 }
 
-static void make_shared(uint64_t seed)
+static void make_shared(const struct options *options)
 {
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		0);
@@ -155,7 +138,8 @@ static void make_shared(uint64_t seed)
 		perror("kill_stress: mmap");
 		exit(2);
 	}
-	shared->seed = seed;
+	shared->seed = options->seed;
+	shared->workers = options->workers;
 }
 
 static pid_t start_supervisor(const struct options *options)
@@ -175,7 +159,7 @@ int main(int argc, char **argv)
 	uint64_t longest;
 	pid_t supervisor;
 
-	make_shared(options.seed);
+	make_shared(&options);
 	say("seed %llu; to repeat: kill_stress --seed %llu", (unsigned long long)options.seed,
 		(unsigned long long)options.seed);
 	supervisor = start_supervisor(&options);
@@ -186,7 +170,7 @@ int main(int argc, char **argv)
 	longest = watch(supervisor);
 	if (!failed())
 		tally(CHECK_PROGRESS);
-	expect_numbers(&options);
+	numbers_expect(options.kills);
 	expect_rounds();
 	print_summary(longest);
 	return tally_print() == 0 ? 0 : 1;

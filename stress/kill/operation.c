@@ -155,7 +155,7 @@ static void call_churn_deferred(struct actor *actor)
 static void call_give(struct actor *actor)
 {
 	uint32_t at = find_held(actor, 0);
-	uint64_t to = random_below(&actor->random, WORKERS);
+	uint64_t to = random_below(&actor->random, shared->workers);
 	_Atomic uint64_t *holder;
 
 	if (at == ENTRIES)

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define WORKERS 4u
+#define WORKERS 8u /* at most */
 #define SEATS (2 * WORKERS)
 #define ENTRIES_PER_SEAT 64u
 #define ENTRIES (SEATS * ENTRIES_PER_SEAT)
@@ -267,6 +267,28 @@ enum death {
 	DEATHS,
 };
 
+/* What a dead process may have left in the middle of: states of its logs, intents, locks. */
+enum remains {
+	REMAINS_OPEN,
+	REMAINS_COMMITTED,
+	REMAINS_FREEING,
+	REMAINS_ABORTING,
+	REMAINS_ROLLBACK,
+	REMAINS_APPLYING,
+	REMAINS_ALLOC,
+	REMAINS_FREE,
+	REMAINS_LOG_FREE,
+	REMAINS_PAGE_LOCK,
+	REMAINS_GROWTH_LOCK,
+	REMAINS_ROOT_LOCK,
+	REMAINS_DRAIN_LOCK,
+	REMAINS_TOUCHING,
+	REMAINS_SEARCHING,
+	REMAINS_SECTION,
+	REMAINS_REAPING,
+	REMAINS,
+};
+
 enum check {
 	CHECK_KILLS,
 	CHECK_INSIDE_JOURNALS,
@@ -276,6 +298,7 @@ enum check {
 	CHECK_FINISHED,
 	CHECK_UNDONE,
 	CHECK_DEATHS,
+	CHECK_REMAINS,
 	CHECK_CALLS,
 	CHECK_TAKE_OVERS,
 	CHECK_MODEL,
@@ -294,6 +317,7 @@ enum check {
 /* Model. All of it. */
 struct shared {
 	uint64_t seed;
+	unsigned workers; /* processes at once */
 	_Atomic uint64_t failures;
 	_Atomic uint64_t rounds[CHECKS]; /* how often each check was made */
 	_Atomic uint64_t failed[CHECKS];
@@ -305,8 +329,9 @@ struct shared {
 	_Atomic uint64_t generations[WORKERS];
 	_Atomic uint64_t kills;
 	_Atomic uint64_t kills_inside;
-	_Atomic uint64_t doubts;         /* deaths whose outcome the heap had to tell */
-	_Atomic uint64_t deaths[DEATHS]; /* of threads; supervisor */
+	_Atomic uint64_t doubts;           /* deaths whose outcome the heap had to tell */
+	_Atomic uint64_t deaths[DEATHS];   /* of threads; supervisor */
+	_Atomic uint64_t remains[REMAINS]; /* supervisor */
 	_Atomic uint64_t leaks;
 	_Atomic uint64_t resizes_old; /* deaths in sh_realloc() that left the old block */
 	_Atomic uint64_t resizes_new; /* and those that left the new one alone */

@@ -5,6 +5,8 @@
 
 #include "stress/kill/deaths.h"
 #include "stress/kill/model.h"
+#include "stress/kill/numbers.h"
+#include "stress/kill/remains.h"
 #include "stress/kill/round.h"
 #include "stress/kill/target.h"
 #include "stress/kill/worker.h"
@@ -84,7 +86,7 @@ static void start_worker(struct supervisor *supervisor, unsigned worker)
 
 static void start_missing(struct supervisor *supervisor)
 {
-	for (unsigned worker = 0; worker < WORKERS && !failed(); worker++)
+	for (unsigned worker = 0; worker < shared->workers && !failed(); worker++)
 		if (worker_pid(worker) == 0)
 			start_worker(supervisor, worker);
 }
@@ -127,6 +129,8 @@ static void bury(struct supervisor *supervisor, unsigned worker, bool killed)
 		fail(CHECK_CALLS, "worker %u ended by itself, with status %#x", worker,
 			(unsigned)status);
 	if (killed) {
+		if (supervisor->target.heap != NULL)
+			remains_count(supervisor->target.heap, worker_pid(worker));
 		count_kill(died_inside(seat) || died_inside(helper));
 		count_death(seat);
 		count_death(helper);
@@ -145,7 +149,7 @@ static void kill_worker(unsigned worker)
 /* A worker ends only when it is told or killed to. */
 static void expect_living(void)
 {
-	for (unsigned worker = 0; worker < WORKERS; worker++) {
+	for (unsigned worker = 0; worker < shared->workers; worker++) {
 		siginfo_t info = { .si_pid = 0 };
 
 		if (worker_pid(worker) != 0 &&
@@ -221,7 +225,7 @@ static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 
 static void kill_one(struct supervisor *supervisor)
 {
-	unsigned worker = (unsigned)random_below(&supervisor->random, WORKERS);
+	unsigned worker = (unsigned)random_below(&supervisor->random, shared->workers);
 
 	spin_some(&supervisor->random, 8000);
 	kill_and_bury(supervisor, worker);
@@ -231,7 +235,7 @@ static void kill_one(struct supervisor *supervisor)
 /* Again and again the one that just came, while it attaches and takes its seat over. */
 static void kill_newcomers(struct supervisor *supervisor)
 {
-	unsigned worker = (unsigned)random_below(&supervisor->random, WORKERS);
+	unsigned worker = (unsigned)random_below(&supervisor->random, shared->workers);
 
 	for (uint64_t i = 1 + random_below(&supervisor->random, 4); i > 0; i--) {
 		kill_and_bury(supervisor, worker);
@@ -242,13 +246,13 @@ static void kill_newcomers(struct supervisor *supervisor)
 
 static void kill_several(struct supervisor *supervisor)
 {
-	uint64_t victims = random_below(&supervisor->random, UINT64_C(1) << WORKERS);
+	uint64_t victims = random_below(&supervisor->random, UINT64_C(1) << shared->workers);
 
 	spin_some(&supervisor->random, 8000);
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		if (victims >> worker & 1)
 			kill_worker(worker);
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		if (victims >> worker & 1)
 			bury(supervisor, worker, true);
 	reap(supervisor);
@@ -260,8 +264,8 @@ static void kill_several(struct supervisor *supervisor)
 static void stop_one(struct supervisor *supervisor)
 {
 	struct random *random = &supervisor->random;
-	unsigned worker = (unsigned)random_below(random, WORKERS);
-	unsigned victim = (unsigned)random_below(random, WORKERS);
+	unsigned worker = (unsigned)random_below(random, shared->workers);
+	unsigned victim = (unsigned)random_below(random, shared->workers);
 	struct seat *seat = &shared->seats[worker];
 	uint64_t progress;
 
@@ -327,7 +331,7 @@ static uint64_t bury_all(struct supervisor *supervisor)
 	for (unsigned seat = 0; seat < SEATS; seat++)
 		if (atomic_load(&shared->seats[seat].activity) != ACTIVITY_NONE)
 			threads++;
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		bury(supervisor, worker, true);
 	return threads;
 }
@@ -351,7 +355,7 @@ static void kill_all(struct supervisor *supervisor)
 
 	target_close(&supervisor->target);
 	spin_some(&supervisor->random, 8000);
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		kill_worker(worker);
 	deaths = bury_all(supervisor);
 	for (uint64_t i = random_below(&supervisor->random, 4); i > 0; i--)
@@ -395,27 +399,12 @@ static uint64_t elapsed_s(const struct supervisor *supervisor)
 	return (now_ns() - supervisor->begun_ns) / NS_PER_S;
 }
 
-/* What must be seen besides the kills. */
-static bool seen_enough(void)
-{
-	const struct reported *reported = &shared->reported;
-	uint64_t kills = atomic_load(&shared->kills);
-
-	return atomic_load(&reported->rolled_back) > 0 &&
-		atomic_load(&reported->rolled_forward) > 0 &&
-		atomic_load(&reported->operations_finished) > 0 &&
-		atomic_load(&reported->operations_undone) > 0 &&
-		atomic_load(&reported->inside) >= 100 &&
-		atomic_load(&reported->inside) * 10 >= kills &&
-		atomic_load(&shared->kills_inside) * 4 >= kills && deaths_enough();
-}
-
 static bool finished(const struct supervisor *supervisor)
 {
 	if (failed() || elapsed_s(supervisor) >= supervisor->options->limit_seconds)
 		return true;
 	return elapsed_s(supervisor) >= supervisor->options->seconds &&
-		atomic_load(&shared->kills) >= supervisor->options->kills && seen_enough();
+		numbers_enough(supervisor->options->kills);
 }
 
 static void act(struct supervisor *supervisor)
@@ -442,7 +431,7 @@ static void act(struct supervisor *supervisor)
 
 static void bury_told(struct supervisor *supervisor)
 {
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		if (worker_pid(worker) != 0)
 			bury(supervisor, worker, false);
 }

@@ -10,6 +10,7 @@ struct options {
 	uint64_t seed;
 	uint64_t kills;
 	unsigned seconds;
+	unsigned workers;
 	unsigned limit_seconds;
 	const char *folder;
 };

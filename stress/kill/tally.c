@@ -21,6 +21,7 @@ static const char *const names[CHECKS] = {
 	[CHECK_FINISHED] = "page operations of the dead were finished",
 	[CHECK_UNDONE] = "page operations of the dead were undone",
 	[CHECK_DEATHS] = "calls in which threads died, often enough in each",
+	[CHECK_REMAINS] = "states in which the dead left things, often enough each",
 	[CHECK_CALLS] = "calls of the living did what they promise",
 	[CHECK_TAKE_OVERS] = "what the dead did is whole, and their successors find it",
 	[CHECK_MODEL] = "live blocks, contents, words, sums and roots are the model's",

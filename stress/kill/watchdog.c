@@ -95,7 +95,7 @@ static pid_t pid_of(unsigned worker)
 static void print_stacks(pid_t supervisor)
 {
 	print_stack(supervisor);
-	for (unsigned worker = 0; worker < WORKERS; worker++)
+	for (unsigned worker = 0; worker < shared->workers; worker++)
 		if (pid_of(worker) != 0)
 			print_stack(pid_of(worker));
 }
