@@ -139,8 +139,10 @@ static void watch(struct sh_heap *heap)
 	EXPECT_EQUAL(sh_mutex_trylock(heap, held), EBUSY);
 	EXPECT_EQUAL(sh_mutex_timedlock(heap, held, BLINK_NS), ETIMEDOUT);
 	work_light(heap);
-	if (board->unlocked)
+	if (board->unlocked) {
 		work_all(heap, false);
+		check(heap);
+	}
 	EXPECT_EQUAL(sh_reap(heap, &report), 0);
 	EXPECT_EQUAL(report.processes + report.threads, 0);
 }

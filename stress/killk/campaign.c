@@ -25,6 +25,7 @@
 /* A row with so many bad cases ends; so many of them are told. */
 #define BAD_LIMIT 20u
 #define BAD_TOLD 3u
+#define HANG_NS UINT64_C(10000000000)
 #define LINE_BYTES 1200u
 #define LOOP_FIRST 32u
 #define LOOP_NTH 32u
@@ -148,16 +149,22 @@ static bool is_chosen(const struct row *row, const struct trace *trace, uint64_t
 		return changed &&
 			(change * options->stops) / changes !=
 			((change + 1) * options->stops) / changes;
-	return changed || (nth != 0 && k % nth == 0);
+	return changed || nth == 1 ||
+		(nth != 0 && k % nth == 0 && trace->moment[k].times <= LOOP_FIRST);
 }
 
 static void run_case(struct row *row, struct target *target, struct trace *trace, uint64_t k,
 	struct trial_result *result)
 {
+	uint64_t start_ns = now_ns();
+
 	row->cases++;
 	if (!trial_run(target, &operations[row->operation], row->survivor, k, trace, result))
 		tell_bad(row, k);
 	row->strayed += result->strayed;
+	/* Who hangs once hangs every time. */
+	if (now_ns() - start_ns > HANG_NS)
+		row->bad += row->bad != 0 ? BAD_LIMIT : 0;
 }
 
 static void run_chosen(struct row *row, struct target *target, struct trace *trace)

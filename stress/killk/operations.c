@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/killk/operations.h"
 
+#include "heap/size_class.h"
 #include "stress/killk/target.h"
 
 #define OWN_BYTES 64u
@@ -78,7 +79,7 @@ static bool judge_alloc_claim(struct sh_heap *heap, struct sight *sight)
 	return judge_one_more(sight, PARTLY_BYTES);
 }
 
-#define LARGE_BYTES 50000u
+#define LARGE_BYTES (SMALL_MAX_BYTES + SMALL_MAX_BYTES / 2)
 
 static uint64_t act_alloc_large(struct sh_heap *heap)
 {
@@ -92,7 +93,7 @@ static bool judge_alloc_large(struct sh_heap *heap, struct sight *sight)
 }
 
 /* More than the chunk that is there. */
-#define GROWTH_BYTES (UINT64_C(4) << 20)
+#define GROWTH_BYTES CHUNK_BYTES
 
 static uint64_t act_alloc_growth(struct sh_heap *heap)
 {
@@ -136,6 +137,12 @@ static void prepare_others(struct sh_heap *heap)
 		board->subject = known_of_bytes(PARTLY_BYTES);
 }
 
+/* Puts the spans of an earlier run in order, so that they are listed or not as they have room. */
+static void survive_searching(struct sh_heap *heap)
+{
+	known_allocate(heap, PARTLY_BYTES);
+}
+
 static void prepare_unowned(struct sh_heap *heap)
 {
 	(void)heap;
@@ -150,10 +157,27 @@ static void prepare_large(struct sh_heap *heap)
 /* --- transactions -------------------------------------------------------------------------- */
 
 #define LINKED_BYTES 300u
+#define EARLIER_BLOCKS 4u
+
+/* A log that was used before holds entries that would do harm: of a block that lives on. */
+static void transact_before(struct sh_heap *heap)
+{
+	struct sh_txn *txn;
+	sh_off block;
+
+	EXPECT_EQUAL(sh_txn_begin(heap, 0, &txn), 0);
+	for (unsigned i = 0; i < EARLIER_BLOCKS; i++) {
+		block = sh_txn_alloc(txn, LINKED_BYTES, 0);
+		EXPECT(block != 0);
+		known_add(heap, block, LINKED_BYTES);
+	}
+	EXPECT_EQUAL(sh_txn_commit(txn), 0);
+}
 
 static void prepare_linked(struct sh_heap *heap)
 {
 	field = field_of(heap);
+	transact_before(heap);
 	board->subject = known_allocate(heap, LINKED_BYTES);
 	field->word[0] = board->subject;
 }
@@ -224,9 +248,21 @@ static void prepare_word(struct sh_heap *heap)
 	field = field_of(heap);
 }
 
+static void prepare_linked_large(struct sh_heap *heap)
+{
+	field = field_of(heap);
+	board->subject = known_allocate(heap, LARGE_BYTES);
+	field->word[0] = board->subject;
+}
+
 static uint64_t act_alloc_to(struct sh_heap *heap)
 {
 	return sh_alloc_to(heap, &field->word[0], LINKED_BYTES, 0);
+}
+
+static uint64_t act_alloc_to_large(struct sh_heap *heap)
+{
+	return sh_alloc_to(heap, &field->word[0], LARGE_BYTES, 0);
 }
 
 static bool judge_alloc_to(struct sh_heap *heap, struct sight *sight)
@@ -338,11 +374,23 @@ static bool judge_root_new(struct sh_heap *heap, struct sight *sight)
 
 /* --- sh_free_deferred() -------------------------------------------------------------------- */
 
+/* In two calls: when the first one has returned the block is free, whatever becomes of the second. */
 static uint64_t act_free_deferred(struct sh_heap *heap)
 {
 	EXPECT_EQUAL(sh_free_deferred(heap, board->subject), 0);
+	board->result = board->subject;
+	atomic_signal_fence(memory_order_seq_cst);
 	EXPECT_EQUAL(sh_synchronize(heap), 0);
-	return 0;
+	return board->subject;
+}
+
+static bool judge_free_deferred(struct sh_heap *heap, struct sight *sight)
+{
+	bool happened = judge_free(heap, sight);
+
+	if (board->result != 0 && !happened)
+		fail(__FILE__, __LINE__, "a deferred free had returned, and the block is live");
+	return happened;
 }
 
 /* --- page runs ----------------------------------------------------------------------------- */
@@ -398,18 +446,21 @@ const struct operation operations[] = {
 	{ "alloc-growth", NULL, NULL, act_alloc_growth, judge_alloc_growth },
 	{ "free-own", NULL, prepare_own, act_free, judge_free },
 	{ "free-other", survive_with_block, prepare_others, act_free, judge_free },
-	{ "free-unowned", NULL, prepare_unowned, act_free, judge_free },
+	{ "free-unowned", survive_searching, prepare_unowned, act_free, judge_free },
 	{ "free-large", NULL, prepare_large, act_free, judge_free },
 	{ "commit", NULL, prepare_linked, act_commit, judge_commit },
 	{ "abort", NULL, prepare_linked, act_abort, judge_abort },
 	{ "alloc-to", NULL, prepare_word, act_alloc_to, judge_alloc_to },
+	{ "alloc-to-large", NULL, prepare_word, act_alloc_to_large, judge_alloc_to },
+	{ "free-from-large", NULL, prepare_linked_large, act_free_from, judge_free_from },
 	{ "free-from", NULL, prepare_linked, act_free_from, judge_free_from },
 	{ "realloc-to", NULL, prepare_linked, act_realloc_to, judge_realloc_to },
 	{ "mutex", NULL, prepare_word, act_mutex, judge_mutex },
 	{ "root-set", NULL, NULL, act_root_set, judge_root_set },
 	{ "root-new", NULL, NULL, act_root_new, judge_root_new },
-	{ "deferred-own", NULL, prepare_own, act_free_deferred, judge_free },
-	{ "deferred-unowned", NULL, prepare_unowned, act_free_deferred, judge_free },
+	{ "deferred-own", NULL, prepare_own, act_free_deferred, judge_free_deferred },
+	{ "deferred-unowned", survive_searching, prepare_unowned, act_free_deferred,
+		judge_free_deferred },
 	{ "pages-alloc", NULL, NULL, act_pages_alloc, judge_pages_alloc },
 	{ "pages-free", NULL, prepare_run, act_pages_free, judge_pages_free },
 };

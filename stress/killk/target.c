@@ -13,7 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_BYTES (UINT64_C(1) << 30)
+#define GIB (UINT64_C(1) << 30)
+#define MAX_BYTES (DEFAULT_MAX_BYTES < GIB ? DEFAULT_MAX_BYTES : GIB)
 #define PROCESSES 8u
 #define THREADS 16u
 #define PATIENCE_MS 20000
@@ -71,17 +72,24 @@ bool words_agree(const void *words, uint64_t bytes, uint64_t fill)
 	return true;
 }
 
-sh_off known_allocate(struct sh_heap *heap, uint64_t bytes)
+void known_add(struct sh_heap *heap, sh_off off, uint64_t bytes)
 {
-	sh_off off = sh_alloc(heap, bytes);
 	struct known *known = &board->known.at[board->known.count];
 
-	if (off == 0 || board->known.count == KNOWN_LIMIT)
-		fail(__FILE__, __LINE__, "no block of %llu bytes: %s", (unsigned long long)bytes,
-			strerror(errno));
+	EXPECT(board->known.count < KNOWN_LIMIT);
 	*known = (struct known){ .off = off, .bytes = bytes, .fill = mix(off) };
 	words_fill(sh_ptr(heap, off), bytes, known->fill);
 	board->known.count++;
+}
+
+sh_off known_allocate(struct sh_heap *heap, uint64_t bytes)
+{
+	sh_off off = sh_alloc(heap, bytes);
+
+	if (off == 0)
+		fail(__FILE__, __LINE__, "no block of %llu bytes: %s", (unsigned long long)bytes,
+			strerror(errno));
+	known_add(heap, off, bytes);
 	return off;
 }
 
@@ -103,7 +111,8 @@ static unsigned blocks_of_span(uint64_t bytes)
 
 static void fill_heap(struct sh_heap *heap)
 {
-	static const unsigned sizes[] = { 16, 64, PARTLY_BYTES, 1000, 8000, 40000 };
+	static const unsigned sizes[] = { 16, 64, PARTLY_BYTES, PAGE_BYTES / 8, PAGE_BYTES,
+		SMALL_MAX_BYTES + PAGE_BYTES };
 	unsigned full = blocks_of_span(FULL_BYTES);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)

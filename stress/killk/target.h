@@ -10,14 +10,14 @@
 #include "stress/killk/board.h"
 
 /* Sizes of blocks: those of the heap's beginning, ... */
-#define PARTLY_BYTES 200u /* of a span with room */
-#define FULL_BYTES 5000u  /* of a span without */
-#define OTHERS 3u         /* of each other size */
+#define PARTLY_BYTES 200u               /* of a span with room */
+#define FULL_BYTES (5 * PAGE_BYTES / 8) /* of a span without */
+#define OTHERS 3u                       /* of each other size */
 #define RUN_PAGES 6u
 #define CUT_PAGE 2u /* of the run: what the operation on a part of it frees */
 #define CUT_PAGES 2u
 /* ... and of a class that nobody has used. */
-#define UNUSED_BYTES 1500u
+#define UNUSED_BYTES (3 * PAGE_BYTES / 16)
 
 /* Heap file: a block that root "field" names. */
 struct field {
@@ -55,6 +55,9 @@ sh_off root_of(struct sh_heap *heap, const char *name);
 
 /* Allocates a block and fills it with what follows from its offset, as known_verify() wants to find it. */
 sh_off known_allocate(struct sh_heap *heap, uint64_t bytes);
+
+/* The same of a block that is there. */
+void known_add(struct sh_heap *heap, sh_off off, uint64_t bytes);
 
 /* The first known block of a size that was asked for. */
 sh_off known_of_bytes(uint64_t bytes);

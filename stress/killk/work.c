@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/killk/work.h"
 
+#include "heap/size_class.h"
 #include "stress/killk/target.h"
 
 #include <errno.h>
@@ -54,8 +55,8 @@ static void give_later(struct sh_heap *heap, struct own *own)
 
 #define ROUND_BLOCKS 3u
 
-static const unsigned sizes[] = { 16, 64, PARTLY_BYTES, 300, 1000, UNUSED_BYTES, FULL_BYTES,
-	40000 };
+static const unsigned sizes[] = { 16, 64, PARTLY_BYTES, 300, PAGE_BYTES / 8, UNUSED_BYTES,
+	FULL_BYTES, SMALL_MAX_BYTES + PAGE_BYTES };
 
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
@@ -125,7 +126,7 @@ static void expect_nothing_in_limbo(struct sh_heap *heap)
 void work_all(struct sh_heap *heap, bool deferred)
 {
 	work_on_blocks(heap, deferred);
-	work_on_transaction(heap, 1000);
+	work_on_transaction(heap, PAGE_BYTES / 8);
 	work_on_root(heap);
 	work_on_pages(heap);
 	if (deferred)
@@ -173,7 +174,9 @@ static void look_at_field(struct sh_heap *heap)
 static void work_once(struct sh_heap *heap, struct own *own, uint64_t random)
 {
 	if (own->off == 0)
-		*own = take(heap, random % 64 == 0 ? 40000 : 16 + random / 64 % 3000);
+		*own = take(heap,
+			random % 64 == 0 ? SMALL_MAX_BYTES + 16
+					 : 16 + random / 64 % (PAGE_BYTES / 2));
 	else if (random % 8 == 0)
 		give_later(heap, own);
 	else
