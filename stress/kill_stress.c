@@ -12,6 +12,7 @@
 #include "stress/kill/supervisor.h"
 #include "stress/kill/tally.h"
 #include "stress/kill/watchdog.h"
+#include "stress/totals.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -65,6 +66,20 @@ static void print_summary(uint64_t longest)
 	remains_print();
 	say("longest time that one made no progress: %llu ms",
 		(unsigned long long)(longest / NS_PER_MS));
+}
+
+static void print_totals(void)
+{
+	const struct totals totals = {
+		.cases = atomic_load(&shared->operations),
+		.images = TOTALS_NONE,
+		.states = TOTALS_NONE,
+		.deaths = atomic_load(&shared->kills_inside),
+		.bad = atomic_load(&shared->failures),
+	};
+
+	totals_print(&totals);
+	fflush(stdout);
 }
 
 /* --- start --------------------------------------------------------------------------------- */
@@ -173,5 +188,6 @@ int main(int argc, char **argv)
 	numbers_expect(options.kills);
 	expect_rounds();
 	print_summary(longest);
+	print_totals();
 	return tally_print() == 0 ? 0 : 1;
 }

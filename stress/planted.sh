@@ -208,17 +208,17 @@ run()
 try()
 {
 	begun=$(date +%s)
-	status=0
-	(run "$1") >"$logs/$1.log" 2>&1 || status=$?
+	ended=0
+	(run "$1") >"$logs/$1.log" 2>&1 || ended=$?
 	seconds=$(($(date +%s) - begun))
 	said=$(said_of "$1") || said=''
-	if [ "$status" -ne 0 ] && [ -n "$said" ]; then
+	if [ "$ended" -ne 0 ] && [ -n "$said" ]; then
 		row "$1" "$(harness_of "$1")" "$seconds" "$said"
-	elif [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+	elif [ "$ended" -eq 124 ] || [ "$ended" -eq 137 ]; then
 		row "$1" "$(harness_of "$1")" "$seconds" "NOT FOUND within the limit"
 		return 1
 	else
-		row "$1" "$(harness_of "$1")" "$seconds" "NOT FOUND: status $status; see $logs/$1.log"
+		row "$1" "$(harness_of "$1")" "$seconds" "NOT FOUND: status $ended; see $logs/$1.log"
 		return 1
 	fi
 }

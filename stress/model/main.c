@@ -10,6 +10,7 @@
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
+#include "stress/totals.h"
 
 #include "heap/growth.h"
 #include "heap/object.h"
@@ -692,6 +693,13 @@ struct job {
 static uint64_t state_limit = 0;
 static bool locks_unknown = false;
 
+/* Shared mapping. Of all explorations. */
+static struct {
+	_Atomic uint64_t states;
+	_Atomic uint64_t images;
+	_Atomic uint64_t deaths;
+} * sums;
+
 static int explore(const struct job *job)
 {
 	char name[128];
@@ -725,6 +733,9 @@ static int explore(const struct job *job)
 	explorer_run(&scenario, &result);
 	explorer_print_result(stdout, &scenario, &result);
 	fflush(stdout);
+	atomic_fetch_add(&sums->states, result.states);
+	atomic_fetch_add(&sums->images, result.truth_images);
+	atomic_fetch_add(&sums->deaths, result.deaths);
 	return result.violated || !result.complete;
 }
 
@@ -844,6 +855,19 @@ static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parall
 	return failed;
 }
 
+static void print_totals(unsigned count, unsigned failed)
+{
+	const struct totals totals = {
+		.cases = count,
+		.images = atomic_load(&sums->images),
+		.states = atomic_load(&sums->states),
+		.deaths = atomic_load(&sums->deaths),
+		.bad = failed,
+	};
+
+	totals_print(&totals);
+}
+
 int main(int argc, char **argv)
 {
 	struct wish wish = { .parallel = 2 };
@@ -868,10 +892,14 @@ int main(int argc, char **argv)
 	}
 	wish.first = optind < argc ? argv[optind] : NULL;
 	wish.second = optind + 1 < argc ? argv[optind + 1] : NULL;
+	sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sums == MAP_FAILED)
+		abort();
 	jobs = room_for_jobs();
 	count = make_jobs(jobs, &wish);
 	failed = run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel);
 	free(jobs);
+	print_totals(count, failed);
 	printf("%u passed, %u failed\n", count - failed, failed);
 	return failed != 0;
 }
