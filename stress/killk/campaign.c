@@ -137,20 +137,36 @@ static bool is_chosen_change(const struct moment *moment)
 		(moment->times <= LOOP_FIRST || moment->times % LOOP_NTH == 0);
 }
 
-/* Changes are killed, and both ends; of stops there is a sample. */
-static bool is_chosen(const struct row *row, const struct trace *trace, uint64_t k, uint64_t change)
+static bool is_candidate(const struct trace *trace, uint64_t k)
+{
+	return k == 0 || k == trace->instructions || is_chosen_change(&trace->moment[k]);
+}
+
+/* Changes are killed, and both ends, and each nth of the rest, if not far into a loop. */
+static bool is_killed(const struct row *row, const struct trace *trace, uint64_t k)
 {
 	const struct campaign_options *options = &table->options;
 	unsigned nth = row->survivor == SURVIVOR_BUSY ? options->nth_busy : options->nth;
-	uint64_t changes = trace->heap_changes + trace->control_changes + 2;
-	bool changed = k == 0 || k == trace->instructions || is_chosen_change(&trace->moment[k]);
 
-	if (row->survivor == SURVIVOR_WATCH && nth != 1)
-		return changed &&
-			(change * options->stops) / changes !=
-			((change + 1) * options->stops) / changes;
-	return changed || nth == 1 ||
+	return is_candidate(trace, k) || nth == 1 ||
 		(nth != 0 && k % nth == 0 && trace->moment[k].times <= LOOP_FIRST);
+}
+
+/* Of stops there is a sample. */
+static bool is_stopped(const struct trace *trace, uint64_t k)
+{
+	uint64_t stops = table->options.stops;
+	uint64_t before = 0;
+	uint64_t all = 0;
+
+	if (!is_candidate(trace, k) || table->options.nth == 1)
+		return table->options.nth == 1;
+	for (uint64_t i = 0; i <= trace->instructions; i++)
+		if (is_candidate(trace, i)) {
+			before += i < k;
+			all++;
+		}
+	return before * stops / all != (before + 1) * stops / all || all <= stops;
 }
 
 static void run_case(struct row *row, struct target *target, struct trace *trace, uint64_t k,
@@ -171,19 +187,16 @@ static void run_chosen(struct row *row, struct target *target, struct trace *tra
 {
 	struct image *images = calloc(trace->instructions + 1, sizeof(*images));
 	struct trial_result result;
-	uint64_t change = 0;
 	uint64_t kills = 0;
 
 	if (images == NULL)
 		return;
-	for (uint64_t k = 0; k <= trace->instructions && row->bad < BAD_LIMIT; k++) {
-		if (is_chosen(row, trace, k, change)) {
+	for (uint64_t k = 0; k <= trace->instructions && row->bad < BAD_LIMIT; k++)
+		if (row->survivor == SURVIVOR_WATCH ? is_stopped(trace, k)
+						    : is_killed(row, trace, k)) {
 			run_case(row, target, trace, k, &result);
 			images[kills++] = result.image;
 		}
-		if (trace->moment[k].change != 0)
-			change++;
-	}
 	row->killed_images = row->survivor == SURVIVOR_BUSY ? 0 : distinct(images, kills);
 	free(images);
 }

@@ -92,6 +92,20 @@ static bool judge_alloc_large(struct sh_heap *heap, struct sight *sight)
 	return judge_one_more(sight, LARGE_BYTES);
 }
 
+/* More pages than a thread keeps at hand: from the free pages at once. */
+#define WIDE_BYTES ((WORD_PAGES + 8) * PAGE_BYTES)
+
+static uint64_t act_alloc_wide(struct sh_heap *heap)
+{
+	return sh_alloc(heap, WIDE_BYTES);
+}
+
+static bool judge_alloc_wide(struct sh_heap *heap, struct sight *sight)
+{
+	(void)heap;
+	return judge_one_more(sight, WIDE_BYTES);
+}
+
 /* More than the chunk that is there. */
 #define GROWTH_BYTES CHUNK_BYTES
 
@@ -152,6 +166,14 @@ static void prepare_unowned(struct sh_heap *heap)
 static void prepare_large(struct sh_heap *heap)
 {
 	board->subject = known_allocate(heap, LARGE_BYTES);
+}
+
+/* Of its content the beginning tells. */
+static void prepare_wide(struct sh_heap *heap)
+{
+	board->subject = sh_alloc(heap, WIDE_BYTES);
+	EXPECT(board->subject != 0);
+	known_add(heap, board->subject, OWN_BYTES);
 }
 
 /* --- transactions -------------------------------------------------------------------------- */
@@ -443,11 +465,13 @@ const struct operation operations[] = {
 	{ "alloc-span", NULL, NULL, act_alloc_span, judge_alloc_span },
 	{ "alloc-claim", NULL, NULL, act_alloc_claim, judge_alloc_claim },
 	{ "alloc-large", NULL, NULL, act_alloc_large, judge_alloc_large },
+	{ "alloc-wide", NULL, NULL, act_alloc_wide, judge_alloc_wide },
 	{ "alloc-growth", NULL, NULL, act_alloc_growth, judge_alloc_growth },
 	{ "free-own", NULL, prepare_own, act_free, judge_free },
 	{ "free-other", survive_with_block, prepare_others, act_free, judge_free },
 	{ "free-unowned", survive_searching, prepare_unowned, act_free, judge_free },
 	{ "free-large", NULL, prepare_large, act_free, judge_free },
+	{ "free-wide", NULL, prepare_wide, act_free, judge_free },
 	{ "commit", NULL, prepare_linked, act_commit, judge_commit },
 	{ "abort", NULL, prepare_linked, act_abort, judge_abort },
 	{ "alloc-to", NULL, prepare_word, act_alloc_to, judge_alloc_to },
