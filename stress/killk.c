@@ -89,8 +89,9 @@ static struct campaign_options default_options(void)
 				     : mix(now_ns() ^ (uint64_t)getpid() << 40) >> 32,
 		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
 		.workers = processors() < 2 ? 1 : 2,
-		.nth = 5,
-		.nth_busy = 40,
+		.nth = 50,
+		.loop_first = 32,
+		.loop_nth = 32,
 		.stops = 30,
 		.operation = ALL,
 		.survivor = ALL,
@@ -102,12 +103,14 @@ static struct campaign_options default_options(void)
 static bool read_switch(struct campaign_options *options, const char *name)
 {
 	if (strcmp(name, "--quick") == 0) {
-		options->nth = 40;
-		options->nth_busy = 0;
+		options->nth = 0;
+		options->loop_first = 6;
+		options->loop_nth = 0;
 		options->stops = 8;
 	} else if (strcmp(name, "--every") == 0) {
 		options->nth = 1;
 		options->nth_busy = 1;
+		options->loop_nth = 1;
 	} else if (strcmp(name, "--list") == 0) {
 		list();
 	} else {

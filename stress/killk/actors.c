@@ -159,7 +159,7 @@ void actor_survivor(void)
 
 	if (acting->survive != NULL)
 		acting->survive(heap);
-	if (board->survivor == SURVIVOR_WATCH)
+	if (board->survivor != SURVIVOR_IDLE)
 		work_warm_up(heap);
 	post(&board->ready, 1);
 	if (board->survivor == SURVIVOR_WATCH) {

@@ -20,35 +20,35 @@ struct board *board;
 
 /* --- complaints ---------------------------------------------------------------------------- */
 
-static void note(const char *place, const char *format, va_list arguments)
+static void note(const char *place, const char *text)
 {
-	size_t used;
-
-	if (atomic_fetch_add(&board->complaints, 1) != 0)
-		return;
-	used = (size_t)snprintf(board->text, TEXT_BYTES, "%s", place);
-	vsnprintf(board->text + used, TEXT_BYTES - used, format, arguments);
+	if (atomic_fetch_add(&board->complaints, 1) == 0)
+		snprintf(board->text, TEXT_BYTES, "%s%s", place, text);
 }
 
 void complain(const char *format, ...)
 {
+	char text[TEXT_BYTES];
 	va_list arguments;
 
 	va_start(arguments, format);
-	note("", format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	note("", text);
 }
 
 _Noreturn void fail(const char *file, int line, const char *format, ...)
 {
 	const char *name = strrchr(file, '/');
 	char place[64];
+	char text[TEXT_BYTES - sizeof(place)];
 	va_list arguments;
 
 	snprintf(place, sizeof(place), "%s:%d: ", name == NULL ? file : name + 1, line);
 	va_start(arguments, format);
-	note(place, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	note(place, text);
 	_exit(1);
 }
 

@@ -27,8 +27,6 @@
 #define BAD_TOLD 3u
 #define HANG_NS UINT64_C(10000000000)
 #define LINE_BYTES 1200u
-#define LOOP_FIRST 32u
-#define LOOP_NTH 32u
 
 /* Shared mapping. */
 struct row {
@@ -133,8 +131,11 @@ static void tell_bad(struct row *row, uint64_t step)
 /* Of the changes that a loop makes the first ones, and a few. */
 static bool is_chosen_change(const struct moment *moment)
 {
+	const struct campaign_options *options = &table->options;
+
 	return moment->change != 0 &&
-		(moment->times <= LOOP_FIRST || moment->times % LOOP_NTH == 0);
+		(moment->times <= options->loop_first ||
+			(options->loop_nth != 0 && moment->times % options->loop_nth == 0));
 }
 
 static bool is_candidate(const struct trace *trace, uint64_t k)
@@ -149,7 +150,7 @@ static bool is_killed(const struct row *row, const struct trace *trace, uint64_t
 	unsigned nth = row->survivor == SURVIVOR_BUSY ? options->nth_busy : options->nth;
 
 	return is_candidate(trace, k) || nth == 1 ||
-		(nth != 0 && k % nth == 0 && trace->moment[k].times <= LOOP_FIRST);
+		(nth != 0 && k % nth == 0 && trace->moment[k].times <= options->loop_first);
 }
 
 /* Of stops there is a sample. */
@@ -201,10 +202,10 @@ static void run_chosen(struct row *row, struct target *target, struct trace *tra
 	free(images);
 }
 
-/* A busy survivor makes another execution each time: the one beside an idle survivor shows the way. */
+/* A busy survivor makes another execution each time: the one beside a survivor that has worked shows the way. */
 static void run_row(struct row *row, struct target *target)
 {
-	enum survivor recorded = row->survivor == SURVIVOR_BUSY ? SURVIVOR_IDLE : row->survivor;
+	enum survivor recorded = row->survivor == SURVIVOR_BUSY ? SURVIVOR_WATCH : row->survivor;
 	uint64_t start_ns = now_ns();
 	struct trial_result result;
 	struct trace trace;
@@ -251,7 +252,7 @@ static void settle_down(unsigned worker)
 
 static void work(unsigned worker)
 {
-	struct target target;
+	struct target target = { .fd = -1 };
 	unsigned next;
 
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -321,8 +322,10 @@ static bool await_row(struct row *row)
 static unsigned print_rows(unsigned *failed)
 {
 	unsigned passed = 0;
+	uint64_t images = 0;
 	uint64_t deaths = 0;
 	uint64_t stops = 0;
+	uint64_t bad = 0;
 
 	printf("%-16s %-8s %12s %8s %8s %7s %7s %7s %8s %5s %8s\n", "operation", "survivor",
 		"instructions", "heap", "control", "images", "cases", "theirs", "strayed", "bad",
@@ -337,12 +340,16 @@ static unsigned print_rows(unsigned *failed)
 		}
 		print_row(row);
 		*(row->survivor == SURVIVOR_WATCH ? &stops : &deaths) += row->cases;
+		images += row->killed_images;
+		bad += row->bad;
 		if (row->bad == 0)
 			passed++;
 		else
 			++*failed;
 	}
-	printf("%llu deaths, %llu stops\n", (unsigned long long)deaths, (unsigned long long)stops);
+	printf("totals: cases %llu images %llu deaths %llu stops %llu bad %llu\n",
+		(unsigned long long)(deaths + stops), (unsigned long long)images,
+		(unsigned long long)deaths, (unsigned long long)stops, (unsigned long long)bad);
 	return passed;
 }
 

@@ -8,8 +8,10 @@
 #define ANY_STEP UINT64_MAX
 #define ALL UINT32_MAX
 
-/* nth: of the instructions that change nothing, so many are killed: every nth, 0: none, 1: all. stops: of each
- * operation. step: only this one, gone to by single steps. */
+/* nth: which of the instructions that change nothing are killed, too: 0: none, 1: all.
+ * loop_first, loop_nth: of the changes that one instruction makes again and again so many are killed, and then
+ *	every nth; 0: none.
+ * stops: of each operation. step: only this one, gone to by single steps. */
 struct campaign_options {
 	uint64_t seed;
 	const char *folder;
@@ -17,6 +19,8 @@ struct campaign_options {
 	unsigned workers;
 	unsigned nth;
 	unsigned nth_busy;
+	unsigned loop_first;
+	unsigned loop_nth;
 	unsigned stops;
 	uint32_t operation; /* index, or ALL */
 	uint32_t survivor;  /* enum survivor, or ALL */

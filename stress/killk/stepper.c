@@ -127,32 +127,64 @@ bool step_at_end(pid_t victim)
 	return place_of(victim) == (uint64_t)(uintptr_t)step_end_mark;
 }
 
-/* Puts a trap there; the word that was there before. */
-static long put_trap(pid_t victim, uint64_t place)
-{
-	long word = ptrace(PTRACE_PEEKTEXT, victim, place, NULL);
+/* Stack. */
+struct trap_there {
+	uint64_t place;
+	long word; /* that was there before */
+};
 
-	ptrace(PTRACE_POKETEXT, victim, place, (word & ~0xffL) | TRAP_BYTE);
-	return word;
+static struct trap_there put_trap(pid_t victim, uint64_t place)
+{
+	struct trap_there there = { .place = place,
+		.word = ptrace(PTRACE_PEEKTEXT, victim, place, NULL) };
+
+	ptrace(PTRACE_POKETEXT, victim, place, (there.word & ~0xffL) | TRAP_BYTE);
+	return there;
 }
 
-bool step_run_to(pid_t victim, uint64_t place)
+static void take_trap(pid_t victim, const struct trap_there *there)
 {
-	uint64_t end = (uint64_t)(uintptr_t)step_end_mark;
-	long at_end;
-	long at_place;
+	ptrace(PTRACE_POKETEXT, victim, there->place, there->word);
+}
 
-	if (place_of(victim) == place)
-		return true;
-	at_end = put_trap(victim, end);
-	at_place = put_trap(victim, place);
+/* Runs into the next trap, and stands before it. */
+static bool run_to_trap(pid_t victim)
+{
 	if (ptrace(PTRACE_CONT, victim, NULL, NULL) != 0 || !stopped(victim))
 		return false;
 	/* Behind the trap. */
 	set_place(victim, place_of(victim) - 1);
-	ptrace(PTRACE_POKETEXT, victim, place, at_place);
-	ptrace(PTRACE_POKETEXT, victim, end, at_end);
 	return true;
+}
+
+bool step_run_to(pid_t victim, uint64_t place, uint64_t visits)
+{
+	struct trap_there end = put_trap(victim, (uint64_t)(uintptr_t)step_end_mark);
+	bool runs = true;
+
+	for (;;) {
+		struct trap_there there;
+
+		if (place_of(victim) == place) {
+			if (visits-- == 0)
+				break;
+			runs = step(victim);
+		}
+		if (!runs || step_at_end(victim))
+			break;
+		if (place_of(victim) == place)
+			continue;
+		there = put_trap(victim, place);
+		runs = run_to_trap(victim);
+		if (!runs)
+			break;
+		take_trap(victim, &there);
+		if (step_at_end(victim))
+			break;
+	}
+	if (runs)
+		take_trap(victim, &end);
+	return runs;
 }
 
 void step_kill(pid_t victim)

@@ -30,9 +30,9 @@ bool step(pid_t victim);
 uint64_t step_place(pid_t victim);
 bool step_at_end(pid_t victim);
 
-/* Has it run until it comes to `place`, which it has not been at since its mark, or to step_end_mark(). False:
- * it ended. */
-bool step_run_to(pid_t victim, uint64_t place);
+/* Has it run until it comes to `place` after so many `visits` since its mark, or to step_end_mark(). False: it
+ * ended. */
+bool step_run_to(pid_t victim, uint64_t place, uint64_t visits);
 
 /* Kills it, and waits until it is gone. */
 void step_kill(pid_t victim);

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define INSTRUCTIONS_LIMIT UINT64_C(100000)
+#define STEP_COST 2u
+#define VISIT_COST 5u
 #define PAGE_WORDS (FOUR_KIB / sizeof(uint64_t))
 
 /* --- images -------------------------------------------------------------------------------- */
@@ -91,7 +93,6 @@ static bool map_control(struct watch *watch, const struct target *target)
 	int fd = open(target->control, O_RDONLY | O_CLOEXEC);
 	off_t bytes = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
 
-	watch->control = MAP_FAILED;
 	if (bytes > 0) {
 		watch->control_bytes = (uint64_t)bytes;
 		watch->control = mmap(NULL, watch->control_bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -114,7 +115,7 @@ static void add_watched(struct watch *watch, const char *page, unsigned change)
 
 static bool watch_begin(struct watch *watch, const struct trace *trace, const struct target *target)
 {
-	watch->pages = 0;
+	*watch = (struct watch){ .control = MAP_FAILED };
 	watch->page = calloc(trace->pages + trace->control_pages + 1, sizeof(*watch->page));
 	if (watch->page == NULL || !map_control(watch, target))
 		return false;
@@ -167,11 +168,10 @@ static struct visits *find_place(struct visits *table, uint64_t slots, uint64_t 
 	return &table[i];
 }
 
-static bool find_landmarks(struct trace *trace)
+static bool count_visits(struct trace *trace)
 {
 	uint64_t slots = 2 * trace->instructions + 16;
 	struct visits *table = calloc(slots, sizeof(*table));
-	uint64_t landmark = 0;
 	uint64_t times = 0;
 
 	if (table == NULL)
@@ -181,12 +181,28 @@ static bool find_landmarks(struct trace *trace)
 
 		moment->times = times;
 		times = ++find_place(table, slots, moment->place)->times;
-		if (times == 1)
-			landmark = k;
-		moment->landmark = landmark;
+		moment->visits = times - 1;
 	}
 	free(table);
 	return true;
+}
+
+/* To come to a landmark costs VISIT_COST for each visit of its instruction, from there a step STEP_COST. */
+static void find_landmarks(struct trace *trace)
+{
+	for (uint64_t k = 0; k <= trace->instructions; k++) {
+		uint64_t best = UINT64_MAX;
+
+		for (uint64_t back = 0; back <= k && back * STEP_COST < best; back++) {
+			uint64_t cost =
+				back * STEP_COST + trace->moment[k - back].visits * VISIT_COST;
+
+			if (cost < best) {
+				best = cost;
+				trace->moment[k].landmark = k - back;
+			}
+		}
+	}
 }
 
 /* --- recording ----------------------------------------------------------------------------- */
@@ -244,7 +260,10 @@ static bool record(struct trace *trace, struct target *target, const struct oper
 		recorded = record_steps(trace, target, &watch, cast.victim);
 	watch_end(&watch);
 	trial_leave(&cast);
-	return recorded && find_landmarks(trace);
+	if (!recorded || !count_visits(trace))
+		return false;
+	find_landmarks(trace);
+	return true;
 }
 
 bool trace_record(struct trace *trace, struct target *target, const struct operation *operation,

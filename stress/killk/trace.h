@@ -22,11 +22,13 @@ static inline bool image_equal(struct image a, struct image b)
 
 /* Worker. After k instructions, for k = 0 to `instructions`.
  *
- * place: of the next instruction. change: by the last one, which was executed so many `times` by then.
- * landmark: the last step up to this one that came to an instruction for the first time. */
+ * place: of the next instruction, which was executed so often before (visits).
+ * change: by the last one, which was executed so many `times` by then.
+ * landmark: from which step on it is best to go by single steps. */
 struct moment {
 	uint64_t place;
 	struct image image;
+	uint64_t visits;
 	uint64_t landmark;
 	uint64_t times;
 	unsigned change;

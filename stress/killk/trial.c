@@ -131,7 +131,7 @@ static bool go_to(pid_t victim, uint64_t target, const struct trace *trace)
 
 	if (trace != NULL) {
 		at = trace->moment[target].landmark;
-		if (!step_run_to(victim, trace->moment[at].place))
+		if (!step_run_to(victim, trace->moment[at].place, trace->moment[at].visits))
 			return false;
 	}
 	for (; at < target && !step_at_end(victim); at++)
