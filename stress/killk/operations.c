@@ -334,6 +334,29 @@ static bool judge_realloc_to(struct sh_heap *heap, struct sight *sight)
 	return true;
 }
 
+static void prepare_linked_wide(struct sh_heap *heap)
+{
+	field = field_of(heap);
+	prepare_wide(heap);
+	field->word[0] = board->subject;
+}
+
+static uint64_t act_shrink_to(struct sh_heap *heap)
+{
+	return sh_realloc_to(heap, &field->word[0], LARGE_BYTES);
+}
+
+/* A large block stays where it is. */
+static bool judge_shrink_to(struct sh_heap *heap, struct sight *sight)
+{
+	uint64_t bytes = sh_usable_size(heap, board->subject);
+
+	(void)sight;
+	EXPECT_EQUAL(field_of(heap)->word[0], board->subject);
+	EXPECT(bytes == WIDE_BYTES || bytes == LARGE_BYTES);
+	return bytes == LARGE_BYTES;
+}
+
 /* --- a mutex ------------------------------------------------------------------------------- */
 
 static uint64_t act_mutex(struct sh_heap *heap)
@@ -479,6 +502,7 @@ const struct operation operations[] = {
 	{ "free-from-large", NULL, prepare_linked_large, act_free_from, judge_free_from },
 	{ "free-from", NULL, prepare_linked, act_free_from, judge_free_from },
 	{ "realloc-to", NULL, prepare_linked, act_realloc_to, judge_realloc_to },
+	{ "shrink-to", NULL, prepare_linked_wide, act_shrink_to, judge_shrink_to },
 	{ "mutex", NULL, prepare_word, act_mutex, judge_mutex },
 	{ "root-set", NULL, NULL, act_root_set, judge_root_set },
 	{ "root-new", NULL, NULL, act_root_new, judge_root_new },
