@@ -91,7 +91,7 @@ static struct campaign_options default_options(void)
 		.workers = processors() < 2 ? 1 : 2,
 		.nth = 15,
 		.nth_busy = 60,
-		.loop_first = 32,
+		.loop_first = 128,
 		.loop_nth = 32,
 		.stops = 30,
 		.operation = ALL,

@@ -25,6 +25,10 @@
 /* A row with so many bad cases ends; so many of them are told. */
 #define BAD_LIMIT 20u
 #define BAD_TOLD 3u
+/* Of instructions that change nothing those count that were executed so often at most. */
+#define LOOP_TURNS 32u
+/* More strayed cases are a failure: 1 of so many. A busy survivor changes the way. */
+#define STRAYED_SHARE 20u
 #define HANG_NS UINT64_C(10000000000)
 #define LINE_BYTES 1200u
 
@@ -150,7 +154,7 @@ static bool is_killed(const struct row *row, const struct trace *trace, uint64_t
 	unsigned nth = row->survivor == SURVIVOR_BUSY ? options->nth_busy : options->nth;
 
 	return is_candidate(trace, k) || nth == 1 ||
-		(nth != 0 && k % nth == 0 && trace->moment[k].times <= options->loop_first);
+		(nth != 0 && k % nth == 0 && trace->moment[k].times <= LOOP_TURNS);
 }
 
 /* Of stops there is a sample. */
@@ -198,6 +202,11 @@ static void run_chosen(struct row *row, struct target *target, struct trace *tra
 			run_case(row, target, trace, k, &result);
 			images[kills++] = result.image;
 		}
+	if (row->survivor != SURVIVOR_BUSY && row->strayed * STRAYED_SHARE > row->cases) {
+		complain("%llu of %llu cases strayed from the recorded way",
+			(unsigned long long)row->strayed, (unsigned long long)row->cases);
+		tell_bad(row, 0);
+	}
 	row->killed_images = row->survivor == SURVIVOR_BUSY ? 0 : distinct(images, kills);
 	free(images);
 }
