@@ -702,6 +702,9 @@ static struct {
 	_Atomic uint64_t deaths;
 } * sums;
 
+/* How the exploration in a child ended: its exit status. */
+enum job_end { JOB_PASSED, JOB_FAILED, JOB_CUT_SHORT, JOB_ENDS };
+
 static int explore(const struct job *job)
 {
 	char name[128];
@@ -744,7 +747,9 @@ static int explore(const struct job *job)
 	atomic_fetch_add(&sums->states, result.states);
 	atomic_fetch_add(&sums->images, result.truth_images);
 	atomic_fetch_add(&sums->deaths, result.deaths);
-	return result.violated || !result.complete;
+	if (result.violated)
+		return JOB_FAILED;
+	return result.complete ? JOB_PASSED : JOB_CUT_SHORT;
 }
 
 /* A whole name means that operation and no other. */
@@ -876,12 +881,12 @@ static unsigned make_triples(struct job *jobs, const struct wish *wish)
 	return count;
 }
 
-/* Explores in processes of their own, `parallel` at a time. Returns how many failed. */
-static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parallel)
+/* Explores in processes of their own, `parallel` at a time. Counts how they ended. */
+static void run_jobs(const struct job *jobs, unsigned count, unsigned parallel,
+	unsigned ends[JOB_ENDS])
 {
 	unsigned started = 0;
 	unsigned running = 0;
-	unsigned failed = 0;
 
 	while (started < count || running > 0) {
 		int status;
@@ -896,10 +901,9 @@ static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parall
 		}
 		wait(&status);
 		running--;
-		if (status != 0)
-			failed++;
+		ends[WIFEXITED(status) && WEXITSTATUS(status) < JOB_ENDS ? WEXITSTATUS(status)
+									 : JOB_FAILED]++;
 	}
-	return failed;
 }
 
 static void print_totals(unsigned count, unsigned failed)
@@ -919,8 +923,8 @@ int main(int argc, char **argv)
 {
 	struct wish wish = { .parallel = 2 };
 	struct job *jobs;
+	unsigned ends[JOB_ENDS] = { 0 };
 	unsigned count;
-	unsigned failed;
 	int option;
 
 	while ((option = getopt(argc, argv, "atuj:s:d:")) != -1) {
@@ -948,9 +952,13 @@ int main(int argc, char **argv)
 	jobs = room_for_jobs();
 	count = wish.triples || wish.third != NULL ? make_triples(jobs, &wish)
 						   : make_jobs(jobs, &wish);
-	failed = run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel);
+	run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel, ends);
 	free(jobs);
-	print_totals(count, failed);
-	printf("%u passed, %u failed\n", count - failed, failed);
-	return failed != 0;
+	print_totals(count, ends[JOB_FAILED]);
+	if (ends[JOB_CUT_SHORT] != 0)
+		printf("SKIPPED: the rest of %u explorations, behind %llu states\n",
+			ends[JOB_CUT_SHORT], (unsigned long long)state_limit);
+	printf("%u passed, %u failed", ends[JOB_PASSED], ends[JOB_FAILED]);
+	printf(ends[JOB_CUT_SHORT] != 0 ? ", %u skipped\n" : "\n", ends[JOB_CUT_SHORT]);
+	return ends[JOB_FAILED] != 0;
 }
