@@ -1,11 +1,12 @@
 /* main.c -- explores every operation of the library, alone and in pairs, under deaths
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	model_checker [-a] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
+ *	model_checker [-a] [-t] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND [THIRD]]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * variants of operations are left out (enum role). With -a: all pairs. With -u: as if no lock were
+ * variants of operations are left out (enum role). With -a: all pairs. With -t: triples of the core operations,
+ * with one death, instead. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
@@ -411,7 +412,7 @@ static void body(unsigned process)
 		let_go(going());
 	else if (recovering && process > 0)
 		recover_everything(process);
-	else if (process < WORLD_WORKERS)
+	else if (process < world.workers)
 		work(process);
 	else
 		/* cppcheck-suppress arrayIndexOutOfBoundsCond ; there are WORLD_PROCESSES */
@@ -438,12 +439,12 @@ static bool may_start(unsigned process)
 	if (recovering && process > 0)
 		return process < WORLD_PROCESSES - 1 && dead[process - 1] &&
 			explorer_status(process) == EXPLORER_FRESH;
-	if (process < WORLD_WORKERS)
+	if (process < world.workers)
 		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
 	if (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
 		return true;
 	/* The second reaper is there for the first one's death. */
-	if (process == WORLD_PROCESSES - 1 && !dead[process - 1])
+	if (process > world.workers && !dead[process - 1])
 		return false;
 	return somebody_to_reap();
 }
@@ -687,6 +688,7 @@ static const char *check_final(void)
 struct job {
 	int first;
 	int second; /* or ALONE, or RECOVERY */
+	int third;  /* or ALONE */
 	unsigned deaths;
 };
 
@@ -699,6 +701,9 @@ static struct {
 	_Atomic uint64_t images;
 	_Atomic uint64_t deaths;
 } * sums;
+
+/* How the exploration in a child ended: its exit status. */
+enum job_end { JOB_PASSED, JOB_FAILED, JOB_CUT_SHORT, JOB_ENDS };
 
 static int explore(const struct job *job)
 {
@@ -721,6 +726,8 @@ static int explore(const struct job *job)
 
 	chosen[0] = &operations[job->first];
 	chosen[1] = job->second < 0 ? NULL : &operations[job->second];
+	chosen[2] = job->third < 0 ? NULL : &operations[job->third];
+	world.workers = chosen[2] == NULL ? 2 : 3;
 	recovering = job->second == RECOVERY;
 	snprintf(name, sizeof(name), "%s%s", chosen[0]->name,
 		recovering                  ? " | recovery"
@@ -728,6 +735,10 @@ static int explore(const struct job *job)
 					    : "");
 	if (chosen[1] != NULL)
 		strncat(name, chosen[1]->name, sizeof(name) - strlen(name) - 1);
+	if (chosen[2] != NULL) {
+		strncat(name, " | ", sizeof(name) - strlen(name) - 1);
+		strncat(name, chosen[2]->name, sizeof(name) - strlen(name) - 1);
+	}
 	make_world();
 	track_world();
 	explorer_run(&scenario, &result);
@@ -736,7 +747,9 @@ static int explore(const struct job *job)
 	atomic_fetch_add(&sums->states, result.states);
 	atomic_fetch_add(&sums->images, result.truth_images);
 	atomic_fetch_add(&sums->deaths, result.deaths);
-	return result.violated || !result.complete;
+	if (result.violated)
+		return JOB_FAILED;
+	return result.complete ? JOB_PASSED : JOB_CUT_SHORT;
 }
 
 /* A whole name means that operation and no other. */
@@ -766,8 +779,10 @@ struct wish {
 	unsigned parallel;
 	unsigned deaths; /* 0: as many as usual */
 	bool all_pairs;
+	bool triples;
 	const char *first; /* NULL: all */
 	const char *second;
+	const char *third; /* NULL: none */
 };
 
 static bool is_wished(const struct wish *wish, int i, int j)
@@ -776,10 +791,16 @@ static bool is_wished(const struct wish *wish, int i, int j)
 		(matches(j, wish->first) && matches(i, wish->second));
 }
 
+/* In pairs a core operation is an ordinary one. */
+static enum role pair_role(int i)
+{
+	return operations[i].role == CORE ? ORDINARY : operations[i].role;
+}
+
 static bool is_paired(const struct wish *wish, int i, int j)
 {
-	enum role first = operations[i].role;
-	enum role second = operations[j].role;
+	enum role first = pair_role(i);
+	enum role second = pair_role(j);
 
 	if (wish->second != NULL)
 		return true;
@@ -801,7 +822,8 @@ static unsigned recovery_deaths(const struct wish *wish, int i)
 /* All operations alone, with recovery, in pairs. */
 static struct job *room_for_jobs(void)
 {
-	struct job *jobs = calloc((operation_count + 5) * operation_count / 2, sizeof(*jobs));
+	struct job *jobs =
+		calloc(operation_count * operation_count * operation_count, sizeof(*jobs));
 
 	if (jobs == NULL)
 		abort();
@@ -819,22 +841,52 @@ static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 		bool here = matches(i, wish->first);
 
 		if (here && (second == NULL || strcmp("alone", second) == 0))
-			jobs[count++] = (struct job){ i, ALONE, alone_deaths };
+			jobs[count++] = (struct job){ i, ALONE, ALONE, alone_deaths };
 		if (here && (second == NULL || strcmp("recovery", second) == 0))
-			jobs[count++] = (struct job){ i, RECOVERY, recovery_deaths(wish, i) };
+			jobs[count++] =
+				(struct job){ i, RECOVERY, ALONE, recovery_deaths(wish, i) };
 		for (int j = 0; j <= i; j++)
 			if (is_wished(wish, i, j) && is_paired(wish, i, j) && !is_repeated(i, j))
-				jobs[count++] = (struct job){ i, j, pair_deaths };
+				jobs[count++] = (struct job){ i, j, ALONE, pair_deaths };
 	}
 	return count;
 }
 
-/* Explores in processes of their own, `parallel` at a time. Returns how many failed. */
-static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parallel)
+/* Whether the triple is wished in some order. */
+static bool is_triple_wished(const struct wish *wish, int i, int j, int k)
+{
+	return (is_wished(wish, i, j) && matches(k, wish->third)) ||
+		(is_wished(wish, i, k) && matches(j, wish->third)) ||
+		(is_wished(wish, j, k) && matches(i, wish->third));
+}
+
+static bool is_core(int i)
+{
+	return operations[i].role == CORE;
+}
+
+/* Of core operations only, or of any that are named. */
+static unsigned make_triples(struct job *jobs, const struct wish *wish)
+{
+	unsigned deaths = wish->deaths ? wish->deaths : 1;
+	unsigned count = 0;
+
+	for (int i = 0; i < (int)operation_count; i++)
+		for (int j = 0; j <= i; j++)
+			for (int k = 0; k <= j; k++)
+				if ((wish->third != NULL ||
+					    (is_core(i) && is_core(j) && is_core(k))) &&
+					is_triple_wished(wish, i, j, k))
+					jobs[count++] = (struct job){ i, j, k, deaths };
+	return count;
+}
+
+/* Explores in processes of their own, `parallel` at a time. Counts how they ended. */
+static void run_jobs(const struct job *jobs, unsigned count, unsigned parallel,
+	unsigned ends[JOB_ENDS])
 {
 	unsigned started = 0;
 	unsigned running = 0;
-	unsigned failed = 0;
 
 	while (started < count || running > 0) {
 		int status;
@@ -849,10 +901,9 @@ static unsigned run_jobs(const struct job *jobs, unsigned count, unsigned parall
 		}
 		wait(&status);
 		running--;
-		if (status != 0)
-			failed++;
+		ends[WIFEXITED(status) && WEXITSTATUS(status) < JOB_ENDS ? WEXITSTATUS(status)
+									 : JOB_FAILED]++;
 	}
-	return failed;
 }
 
 static void print_totals(unsigned count, unsigned failed)
@@ -872,13 +923,15 @@ int main(int argc, char **argv)
 {
 	struct wish wish = { .parallel = 2 };
 	struct job *jobs;
+	unsigned ends[JOB_ENDS] = { 0 };
 	unsigned count;
-	unsigned failed;
 	int option;
 
-	while ((option = getopt(argc, argv, "auj:s:d:")) != -1) {
+	while ((option = getopt(argc, argv, "atuj:s:d:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
+		else if (option == 't')
+			wish.triples = true;
 		else if (option == 'u')
 			locks_unknown = true;
 		else if (option == 'j')
@@ -892,14 +945,20 @@ int main(int argc, char **argv)
 	}
 	wish.first = optind < argc ? argv[optind] : NULL;
 	wish.second = optind + 1 < argc ? argv[optind + 1] : NULL;
+	wish.third = optind + 2 < argc ? argv[optind + 2] : NULL;
 	sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sums == MAP_FAILED)
 		abort();
 	jobs = room_for_jobs();
-	count = make_jobs(jobs, &wish);
-	failed = run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel);
+	count = wish.triples || wish.third != NULL ? make_triples(jobs, &wish)
+						   : make_jobs(jobs, &wish);
+	run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel, ends);
 	free(jobs);
-	print_totals(count, failed);
-	printf("%u passed, %u failed\n", count - failed, failed);
-	return failed != 0;
+	print_totals(count, ends[JOB_FAILED]);
+	if (ends[JOB_CUT_SHORT] != 0)
+		printf("SKIPPED: the rest of %u explorations, behind %llu states\n",
+			ends[JOB_CUT_SHORT], (unsigned long long)state_limit);
+	printf("%u passed, %u failed", ends[JOB_PASSED], ends[JOB_FAILED]);
+	printf(ends[JOB_CUT_SHORT] != 0 ? ", %u skipped\n" : "\n", ends[JOB_CUT_SHORT]);
+	return ends[JOB_FAILED] != 0;
 }

@@ -107,8 +107,8 @@ static void prepare_cached(struct world *world, unsigned process)
 /* Others' free pages stand in the word of bits that the page cache was filled from. */
 static void prepare_cached_beside(struct world *world, unsigned process)
 {
-	struct thread *other = thread_of(world, WORLD_WORKERS);
-	uint64_t large = world_allocate_large(world, WORLD_WORKERS, LARGE_BYTES);
+	struct thread *other = thread_of(world, world->workers);
+	uint64_t large = world_allocate_large(world, world->workers, LARGE_BYTES);
 
 	prepare_cached(world, process);
 	object_free(other, large);
@@ -641,9 +641,9 @@ static const char *promise_abort(const struct world *world, unsigned process,
 /* The block belongs to a span that a reaper owns. */
 static void prepare_reapers_block(struct world *world, unsigned process)
 {
-	world->ghosts[process].kept[0] = world_allocate(world, WORLD_WORKERS, BLOCK_BYTES);
+	world->ghosts[process].kept[0] = world_allocate(world, world->workers, BLOCK_BYTES);
 	/* Two caches hold all pages that there are. */
-	pages_give_back(thread_of(world, WORLD_WORKERS));
+	pages_give_back(thread_of(world, world->workers));
 }
 
 static uint64_t run_commit_free(struct world *world, unsigned process)
@@ -1804,11 +1804,11 @@ static const char *promise_last_held(const struct world *world, unsigned process
 const struct operation operations[] = {
 	{ "move to another slot, allocate", 0, VARIANT, prepare_own_span, run_move,
 		promise_allocated },
-	{ "claim listed span", 0, ORDINARY, prepare_listed, run_allocate, promise_allocated },
+	{ "claim listed span", 0, CORE, prepare_listed, run_allocate, promise_allocated },
 	{ "allocate two", 0, VARIANT, NULL, run_allocate_two, promise_two_allocated },
 	{ "claim listed span, give it back", 0, VARIANT, prepare_listed, run_claim_give_back,
 		promise_allocated },
-	{ "free last block, retire", 0, ORDINARY, prepare_last_block, run_free, promise_freed },
+	{ "free last block, retire", 0, CORE, prepare_last_block, run_free, promise_freed },
 	{ "free last block, other class there", 0, VARIANT, prepare_last_block, run_other_life,
 		promise_freed },
 	{ "trim", 0, ORDINARY, prepare_listed, run_trim, promise_nothing },
@@ -1819,23 +1819,22 @@ const struct operation operations[] = {
 		run_take_pages, promise_span },
 	{ "fill the cache, take pages", 0, ORDINARY, NULL, run_take_pages, promise_span },
 	{ "grow, take pages", SETTING_GROWTH, ORDINARY, NULL, run_large, promise_allocated },
-	{ "allocate large", 0, ORDINARY, NULL, run_large, promise_allocated },
-	{ "free large", 0, ORDINARY, prepare_free_large, run_free, promise_freed },
+	{ "allocate large", 0, CORE, NULL, run_large, promise_allocated },
+	{ "free large", 0, CORE, prepare_free_large, run_free, promise_freed },
 	{ "give spans and pages back", 0, ORDINARY, prepare_own_span, run_give_back,
 		promise_nothing },
 	{ "allocate from own span", 0, ORDINARY, prepare_own_span, run_allocate,
 		promise_allocated },
 	{ "keep full span", 0, ORDINARY, prepare_full_span, run_allocate, promise_allocated },
-	{ "hand over full span", 0, ORDINARY, prepare_no_room, run_allocate, promise_allocated },
+	{ "hand over full span", 0, CORE, prepare_no_room, run_allocate, promise_allocated },
 	{ "allocate from kept span", 0, ORDINARY, prepare_kept_span, run_allocate,
 		promise_allocated },
 	{ "free last block of a kept span", 0, VARIANT, prepare_last_kept, run_free,
 		promise_freed },
 	{ "free block of a crowded span", 0, TWIN, prepare_crowded, run_free, promise_freed },
-	{ "free own block", 0, ORDINARY, prepare_own_block, run_free, promise_freed },
-	{ "free another owner's block", 0, ORDINARY, prepare_others_block, run_free,
-		promise_freed },
-	{ "free unowned block", 0, ORDINARY, prepare_unowned_block, run_free, promise_freed },
+	{ "free own block", 0, CORE, prepare_own_block, run_free, promise_freed },
+	{ "free another owner's block", 0, CORE, prepare_others_block, run_free, promise_freed },
+	{ "free unowned block", 0, CORE, prepare_unowned_block, run_free, promise_freed },
 	{ "thread leaves", 0, ORDINARY, prepare_own_span, run_leave, promise_nothing },
 	{ "free after restart", SETTING_RESTART, ORDINARY, prepare_restart, run_free,
 		promise_freed },

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * The heap file and the control file are buffers; each model process has a thread slot. Processes 0
- * and 1 carry out one operation each; the others are reapers: they start when somebody is dead.
+ * and 1, of a triple 2 as well, carry out one operation each; the others are reapers: they start when somebody
+ * is dead.
  * Truth is recovered in place (P2) after every store to it, and what it shows is compared with what
  * the operations promise. */
 #ifndef MODEL_WORLD_H
@@ -14,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORLD_WORKERS 2u
-#define WORLD_PROCESSES 4u /* two workers, two reapers */
+#define WORLD_WORKERS 3u   /* at most */
+#define WORLD_PROCESSES 4u /* two workers and two reapers, or three and one */
 #define WORLD_KEPT 4u
 
 enum progress { NOT_STARTED, RUNNING, DONE };
@@ -28,6 +29,7 @@ struct ghost {
 };
 
 struct world {
+	unsigned workers;
 	struct image image;
 	struct thread threads[WORLD_PROCESSES];
 	struct transaction transactions[WORLD_PROCESSES];
@@ -58,6 +60,7 @@ struct contribution {
 /* Beside which others an operation is explored when not all pairs are. */
 enum role {
 	ORDINARY, /* beside all that are ordinary */
+	CORE,     /* the same, and in triples */
 	VARIANT,  /* beside none: another way into an operation that is ordinary */
 	TWIN,     /* beside itself: the two have one block */
 	COUPLE,   /* beside itself, and beside others never: what those do is an error to it */
