@@ -112,6 +112,8 @@ static void judge(struct sh_heap *heap)
 	sight_expect_same(&sight, &later);
 	sight_verify_content(heap, &sight);
 	check(heap);
+	/* Until the kernel has removed it the victim counts as attached: who closes is not the last one. */
+	EXPECT(await(&board->gone, 1, PATIENCE_MS));
 	leave(heap);
 	judge_reopened(&sight);
 }

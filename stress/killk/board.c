@@ -64,6 +64,7 @@ void board_clear(void)
 	atomic_store(&board->ready, 0);
 	atomic_store(&board->order, 0);
 	atomic_store(&board->watched, 0);
+	atomic_store(&board->gone, 0);
 	atomic_store(&board->returned, 0);
 	atomic_store(&board->touched_count, 0);
 	board->text[0] = '\0';

@@ -63,6 +63,7 @@ struct board {
 	_Atomic uint32_t ready;   /* 1: the survivor is attached */
 	_Atomic uint32_t order;   /* enum order: to the survivor */
 	_Atomic uint32_t watched; /* 1: ORDER_WATCH was done */
+	_Atomic uint32_t gone;    /* 1: the victim's process is no more */
 	/* --- what the heap held when the operation began */
 	struct known_blocks known;
 	sh_off subject; /* the block that the operation is about; 0: none */

@@ -201,6 +201,7 @@ static void judge_stop(struct cast *cast, const struct target *target)
 			board->unlocked ? "" : ", which holds a lock,", WATCH_MS);
 	kill(cast->victim, SIGCONT);
 	expect_good_end(&cast->victim, "victim");
+	post(&board->gone, 1);
 	post(&board->order, ORDER_JUDGE);
 	expect_good_end(&cast->survivor, "judge");
 }
@@ -213,8 +214,14 @@ static void meet_end(struct cast *cast, const struct target *target)
 		judge_stop(cast, target);
 		return;
 	}
+	/* Every fourth time the survivor comes while the kernel is still at it. */
+	if (board->survivor == SURVIVOR_IDLE && board->step % 4 == 0) {
+		post(&board->order, ORDER_JUDGE);
+		kill(cast->victim, SIGKILL);
+	}
 	step_kill(cast->victim);
 	cast->victim = 0;
+	post(&board->gone, 1);
 	judge_death(cast);
 }
 
