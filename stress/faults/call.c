@@ -252,10 +252,6 @@ WRAP(int, linkat, CALL_LINKAT, (int fd, const char *from, int to_fd, const char 
 	(fd, from, to_fd, to, flags))
 WRAP(int, rename, CALL_RENAME, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, CALL_UNLINK, (const char *path), (path))
-WRAP(void *, mmap, CALL_MMAP,
-	(void *start, size_t bytes, int protection, int flags, int fd, off_t offset),
-	(start, bytes, protection, flags, fd, offset))
-WRAP(int, munmap, CALL_MUNMAP, (void *start, size_t bytes), (start, bytes))
 WRAP(int, mprotect, CALL_MPROTECT, (void *start, size_t bytes, int protection),
 	(start, bytes, protection))
 WRAP(int, madvise, CALL_MADVISE, (void *start, size_t bytes, int advice), (start, bytes, advice))
@@ -282,6 +278,43 @@ WRAP_ALLOCATES(void *, malloc, CALL_MALLOC, (size_t bytes), (bytes))
 WRAP_ALLOCATES(void *, calloc, CALL_CALLOC, (size_t number, size_t bytes), (number, bytes))
 WRAP_ALLOCATES(char *, strdup, CALL_STRDUP, (const char *text), (text))
 WRAP_ALLOCATES(char *, strndup, CALL_STRNDUP, (const char *text, size_t bytes), (text, bytes))
+
+/* Mappings as they were made: whoever unmaps all of one splits nothing, and cannot fail. */
+static struct {
+	void *start;
+	size_t bytes;
+} whole[256];
+static _Atomic unsigned next_whole;
+
+void *__real_mmap(void *start, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *start, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *start, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	unsigned place = atomic_fetch_add(&next_whole, 1) % (sizeof(whole) / sizeof(whole[0]));
+	void *made;
+
+	if (fails(CALL_MMAP))
+		return MAP_FAILED;
+	made = __real_mmap(start, bytes, protection, flags, fd, offset);
+	whole[place].start = made;
+	whole[place].bytes = bytes;
+	return made;
+}
+
+static bool is_whole(const void *start, size_t bytes)
+{
+	for (unsigned i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
+		if (whole[i].start == start && whole[i].bytes == bytes)
+			return true;
+	return false;
+}
+
+int __real_munmap(void *start, size_t bytes);
+int __wrap_munmap(void *start, size_t bytes);
+int __wrap_munmap(void *start, size_t bytes)
+{
+	return !is_whole(start, bytes) && fails(CALL_MUNMAP) ? -1 : __real_munmap(start, bytes);
+}
 
 void __real_free(void *block);
 void __wrap_free(void *block);

@@ -60,13 +60,15 @@ struct scenario {
 	bool forgets_folder;    /* ... and the subject does not say where */
 	bool names_all;         /* see call.h */
 	bool pins_nothing;
-	bool is_full;   /* the same, of the subject only */
-	bool is_new;    /* there is no heap before the subject makes it */
-	bool opens;     /* what is done under faults is sh_open() */
-	bool closes;    /* it is sh_close() */
-	bool may_abort; /* of membarrier(2): it says so, and ends the process */
-	bool is_torn;   /* it must never be opened */
-	int expected;   /* the result without a fault */
+	bool is_full;    /* the same, of the subject only */
+	bool is_new;     /* there is no heap before the subject makes it */
+	bool opens;      /* what is done under faults is sh_open() */
+	bool closes;     /* it is sh_close() */
+	bool may_abort;  /* of membarrier(2): it says so, and ends the process */
+	bool is_torn;    /* it must never be opened */
+	bool grows;      /* the heap is another one afterwards: the next case gets a new one */
+	bool has_spares; /* the process may have many descriptors, and keeps some for its children */
+	int expected;    /* the result without a fault */
 	void (*neighbour)(void);
 	void (*casualty)(void);
 	void (*change)(void); /* of the files, after all that */
@@ -101,7 +103,8 @@ void must_close(struct sh_heap *heap, const char *who);
 void reach(enum step step);
 void wait_for(enum step step);
 
-/* Runs the case in the folder `parent`. False when it was bad: board->text says why. */
+/* Runs the case in a folder below `parent`, whose heap the next case finds again if it can. False when it was bad: board->text says why. */
+void case_clean_up(void);
 bool case_run(const struct scenario *scenario, const struct fault *fault, enum ending ending,
 	const char *parent);
 

@@ -210,6 +210,16 @@ static int fork_here(struct subject *subject)
 	return WEXITSTATUS(status);
 }
 
+/* The first sh_open() of a process, and the first fork. */
+static int open_and_fork(struct subject *subject)
+{
+	int error = open_here(subject);
+
+	if (error == 0)
+		fork_here(subject);
+	return error;
+}
+
 /* --- under faults: space ------------------------------------------------------------------- */
 
 /* 0, or the error. Touches the block: what is given out is backed. */
@@ -562,6 +572,7 @@ const struct scenario scenarios[] = {
 		.act = open_torn,
 		.casualty = die_inside,
 		.change = change_boot },
+	{ .name = "open-spares", OPENS, .has_spares = true },
 	{ .name = "open-beside", OPENS, .neighbour = idle },
 	{ .name = "open-beside-control-dir",
 		OPENS,
@@ -570,15 +581,26 @@ const struct scenario scenarios[] = {
 		.forgets_folder = true },
 	{ .name = "open-beside-dead", OPENS, .neighbour = idle, .casualty = die_inside },
 	{ .name = "open-unpinned", OPENS, .pins_nothing = true },
+	{ .name = "open-fork",
+		.opens = true,
+		.documented = of_open,
+		.passes_on = true,
+		.act = open_and_fork },
 	{ .name = "open-readonly", OPENS, .flags = SH_RDONLY },
 	{ .name = "open-readonly-beside", OPENS, .flags = SH_RDONLY, .neighbour = idle },
 	{ .name = "fork", .documented = of_fork, .before = open_before, .act = fork_here },
+	{ .name = "fork-spares",
+		.documented = of_fork,
+		.before = open_before,
+		.act = fork_here,
+		.has_spares = true },
 	{ .name = "fork-unpinned",
 		.documented = of_fork,
 		.before = open_before,
 		.act = fork_here,
 		.pins_nothing = true },
 	{ .name = "thread",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
@@ -588,36 +610,43 @@ const struct scenario scenarios[] = {
 		.before = open_before,
 		.act = use_detached },
 	{ .name = "grow-small",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
 		.act = grow_small },
 	{ .name = "grow-large",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
 		.act = grow_large },
 	{ .name = "grow-pages",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
 		.act = grow_run },
 	{ .name = "grow-arenas",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
 		.act = grow_arenas },
 	{ .name = "reserve",
+		.grows = true,
 		.documented = of_reserve,
 		.passes_on = true,
 		.before = open_before,
 		.act = reserve_here },
 	{ .name = "realloc",
+		.grows = true,
 		.documented = of_alloc,
 		.passes_on = true,
 		.before = open_before,
 		.act = resize_here },
 	{ .name = "commit-long",
+		.grows = true,
 		.documented = of_transaction,
 		.before = open_before,
 		.act = commit_long },
@@ -653,6 +682,7 @@ const struct scenario scenarios[] = {
 		.act = synchronize,
 		.neighbour = hold_section },
 	{ .name = "deferred",
+		.grows = true,
 		.documented = of_deferred,
 		.passes_on = true,
 		.before = open_and_hold,
