@@ -176,7 +176,9 @@ static int attach_files(struct sh_heap *heap, struct opening *opening)
 		return error;
 	if (is_read_only(opening) && !attached)
 		return attach_to_nobody(heap, opening);
-	place_read(opening->fd, &opening->recorded);
+	error = place_read(opening->fd, &opening->recorded);
+	if (error != 0)
+		return error;
 	error = attached ? attach_to_running(heap, opening) : attach_alone(heap, opening);
 	if (error == 0)
 		error = attach_register(heap);
