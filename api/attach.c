@@ -33,8 +33,11 @@ static int keep_heap_file(struct sh_heap *heap, const struct opening *opening)
 	int fd = FILE_NONE;
 	int error = path == NULL ? ENOMEM : file_open(path, flags, &opening->identity, &fd);
 
-	if (error == 0)
+	if (error == 0) {
 		error = shared_file_init(&heap->heap_file, path, flags, fd);
+		if (error != 0)
+			close(fd);
+	}
 	if (error != 0)
 		free(path);
 	return error;

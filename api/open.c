@@ -121,8 +121,11 @@ static int open_heap_file(struct opening *opening)
 	int error = file_open(opening->path, is_read_only(opening) ? O_RDONLY : O_RDWR, NULL,
 		&opening->fd);
 
-	if (error == 0)
+	if (error == 0) {
 		error = file_identify(opening->fd, &opening->identity, NULL);
+		if (error != 0)
+			close(opening->fd);
+	}
 	/* ENXIO: a socket, or a device that is not there. */
 	return error == ENOTSUP || error == ENXIO ? SH_EBADHEAP : error;
 }
