@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,12 +375,12 @@ static int open_or_create(struct opening *opening, struct sh_heap **heap)
 	return error == AGAIN ? EAGAIN : ENOENT;
 }
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void module_init(void)
+/* 0, or an errno of pthread_key_create(3) or pthread_atfork(3). */
+static int module_init(void)
 {
-	thread_module_init();
-	fork_module_init();
+	int error = thread_module_init();
+
+	return error != 0 ? error : fork_module_init();
 }
 
 int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -406,9 +405,10 @@ int sh_open(const char *path, unsigned flags, const struct sh_options *options,
 	}
 	complete.control_dir = control_dir;
 	opening.path = resolved;
-	pthread_once(&once, module_init);
 	table_lock_open();
-	error = open_or_create(&opening, heap);
+	error = module_init();
+	if (error == 0)
+		error = open_or_create(&opening, heap);
 	table_unlock_open();
 	free(resolved);
 	free(control_dir);

@@ -351,7 +351,11 @@ void thread_reap_met(struct thread_state *state)
 	state->thread.heap->reap(&state->thread);
 }
 
-void thread_module_init(void)
+int thread_module_init(void)
 {
-	pthread_key_create(&end_key, thread_end);
+	static bool done;
+	int error = done ? 0 : pthread_key_create(&end_key, thread_end);
+
+	done = error == 0;
+	return error;
 }

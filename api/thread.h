@@ -98,7 +98,8 @@ bool thread_reap_alone(struct sh_heap *heap);
 /* In a fork child: forgets the threads of the parent. */
 void thread_forget_all(void);
 
-/* Registers the destructor that runs at a thread's end. Once. */
-void thread_module_init(void);
+/* Registers the destructor that runs at a thread's end, once. 0 or an errno: not yet. Under
+ * table_lock_open(). */
+int thread_module_init(void);
 
 #endif

@@ -202,7 +202,8 @@ struct sh_options {
  * Errors: ENOENT, EEXIST, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
  * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EACCES (of either
  * file: with SH_RDONLY on a heap in use, the control file may not be written); EINVAL (unknown flags,
- * sizes out of range); ENOTSUP (the file system has no OFD locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
+ * sizes out of range); ENOTSUP (the file system has no OFD locks or no fallocate); EAGAIN (the process has no
+ * pthread key left); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
