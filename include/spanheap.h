@@ -217,8 +217,9 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * callbacks on the heap's flavor of liburcu (spanheap_urcu.h) it waits for a grace period and calls them.
  *
  * Errors: EBUSY (the calling thread has an open transaction or is in a read section, or, for the last
- * handle, a detached transaction or an sh_reader is open), EIO (the sync failed: the heap is
- * detached, not marked clean, and recovered by the next open).
+ * handle, a detached transaction or an sh_reader is open), EIO (the sync failed), ENOMEM, ENOTSUP and others of
+ * open(2), fstat(2), pwrite(2) and fcntl(2): but for EBUSY the heap is detached, not marked clean, and
+ * recovered by the next open.
  * Crash: as any death of a process. */
 SH_API int sh_close(struct sh_heap *heap);
 
