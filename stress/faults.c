@@ -259,11 +259,16 @@ static unsigned print_unmade(void)
 {
 	unsigned unmade = 0;
 
-	for (unsigned call = 0; call < CALLS; call++)
-		if (atomic_load(&shared->injected[call]) == 0) {
-			printf("BAD the call %s failed in no scenario\n", calls[call].name);
+	for (unsigned call = 0; call < CALLS; call++) {
+		if (atomic_load(&shared->injected[call]) != 0)
+			continue;
+		if (calls[call].rare == NULL)
 			unmade++;
-		}
+		printf("%s: the call %s failed in no scenario%s%s\n",
+			calls[call].rare == NULL ? "BAD" : "note", calls[call].name,
+			calls[call].rare == NULL ? "" : "; it is made ",
+			calls[call].rare == NULL ? "" : calls[call].rare);
+	}
 	return unmade;
 }
 

@@ -39,6 +39,8 @@ struct call_error {
 
 struct call_kind {
 	const char *name;
+	/* Why no scenario makes it, but after another fault; NULL: one must. */
+	const char *rare;
 	struct call_error errors[CALL_ERRORS];
 };
 

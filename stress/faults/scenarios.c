@@ -541,10 +541,10 @@ static const int of_synchronize[] = { SH_EBARRIER, SH_ESLOTS, ENOMEM, 0 };
 static const int of_reap[] = { SH_ESLOTS, 0 };
 static const int of_deferred[] = { SH_ESLOTS, ENOMEM, ENOSPC, EAGAIN, 0 };
 static const int of_looking[] = { ENOMEM, SH_ESLOTS, 0 };
-static const int of_close[] = { EBUSY, EIO, 0 };
+static const int of_close[] = { EBUSY, EIO, ENOMEM, ENOTSUP, 0 };
 #ifdef FAULTS_URCU
 static const int of_flavor[] = { ENOMEM, EMFILE, 0 };
-static const int of_close_flavor[] = { EBUSY, EIO, ENOMEM, EMFILE, 0 };
+static const int of_close_flavor[] = { EBUSY, EIO, ENOMEM, ENOTSUP, EMFILE, 0 };
 #endif
 
 #define OPENS .opens = true, .documented = of_open, .passes_on = true, .act = open_here
@@ -696,17 +696,20 @@ const struct scenario scenarios[] = {
 		.act = look },
 	{ .name = "close",
 		.documented = of_close,
+		.passes_on = true,
 		.closes = true,
 		.before = open_and_work,
 		.act = close_here },
 	{ .name = "close-unpinned",
 		.documented = of_close,
+		.passes_on = true,
 		.closes = true,
 		.before = open_and_work,
 		.act = close_here,
 		.pins_nothing = true },
 	{ .name = "close-beside",
 		.documented = of_close,
+		.passes_on = true,
 		.closes = true,
 		.before = open_and_work,
 		.act = close_here,
@@ -720,6 +723,7 @@ const struct scenario scenarios[] = {
 		.neighbour = hold_section },
 	{ .name = "close-callbacks",
 		.documented = of_close_flavor,
+		.passes_on = true,
 		.closes = true,
 		.may_abort = true,
 		.before = open_before,
