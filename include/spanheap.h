@@ -27,6 +27,9 @@
  * - int results: 0 is success, a positive value is an errno, a negative one an SH_E... code.
  * - Functions that return an offset return 0 on failure and set errno (ENOMEM: the heap is at its
  *   maximum size; ENOSPC: the disk is full; EINVAL; EROFS; EAGAIN: no thread slot is free).
+ * - Where ENOSPC is named, others of fallocate(2) may come when the file has to grow: EFBIG, EDQUOT, EIO.
+ * - A thread's first call on a heap may also give ENOMEM, SH_ESLOTS or, where robust mutexes are not as this
+ *   library knows them, ENOTSUP.
  * - A fork child that could not attach gets ECHILD from every call, and its mapping is gone.
  * - All functions may be called from any thread of any attached process at once, unless their
  *   comment says otherwise. None may be called from a signal handler, and a thread must not be
