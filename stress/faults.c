@@ -26,10 +26,13 @@
 #define JOB_LIMIT 16u
 
 static const char usage[] =
-	"usage: faults [--quick] [--jobs N] [--folder PATH] [--list] [--scenario NAME\n"
+	"usage: faults [--quick | --all] [--jobs N] [--folder PATH] [--list] [--scenario NAME\n"
 	"              [--call NAME [--k K] [--errno NAME] [--on] [--kill]]]\n"
-	"  --quick          every scenario and call, the first error of each only\n"
-	"  --jobs N         so many cases at a time (2)\n"
+	"  --quick          every scenario and call, the first error of each only, and every "
+	"fourth\n"
+	"                   number from which on all fail\n"
+	"  --all            unusual errors, too\n"
+	"  --jobs N         so many cases at a time (3)\n"
 	"  --folder PATH    where heaps are made (/dev/shm)\n"
 	"  --list           print the scenarios and the calls\n"
 	"  --scenario NAME  this one only; or full-disk, or symbols\n"
@@ -55,6 +58,7 @@ static struct {
 
 static struct {
 	bool quick;
+	bool all;
 	bool kills;
 	unsigned jobs;
 	const char *parent;
@@ -63,7 +67,7 @@ static struct {
 	unsigned number;
 	int error;
 	int lasts; /* -1: both */
-} options = { .jobs = 2, .parent = "/dev/shm", .lasts = -1 };
+} options = { .jobs = 3, .parent = "/dev/shm", .lasts = -1 };
 
 static char parent[300];
 
@@ -126,17 +130,23 @@ static bool is_wanted_error(const struct call_error *error, unsigned index)
 {
 	if (options.error != 0)
 		return error->error == options.error;
-	return index == 0 || (!options.quick && !error->is_unusual);
+	return index == 0 || options.all || (!options.quick && !error->is_unusual);
 }
 
 typedef void fault_fn(const struct scenario *scenario, const struct fault *fault);
+
+/* When it is said to be quick, of the numbers from which on all fail, every fourth. */
+static bool is_in_plan(const struct fault *fault)
+{
+	return options.number == 0 && (!options.quick || !fault->lasts || fault->number % 4 == 1);
+}
 
 static void each_number(const struct scenario *scenario, struct fault *fault, fault_fn *body)
 {
 	unsigned made = shared->made[scenario - scenarios][fault->call];
 
 	for (fault->number = 1; fault->number <= made; fault->number++)
-		if (options.number == 0 || options.number == fault->number)
+		if (options.number == fault->number || is_in_plan(fault))
 			body(scenario, fault);
 }
 
@@ -295,6 +305,8 @@ static bool take_switch(const char *name)
 {
 	if (strcmp(name, "--quick") == 0)
 		options.quick = true;
+	else if (strcmp(name, "--all") == 0)
+		options.all = true;
 	else if (strcmp(name, "--kill") == 0)
 		options.kills = true;
 	else if (strcmp(name, "--on") == 0)

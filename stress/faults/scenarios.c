@@ -119,9 +119,37 @@ static void change_boot(void)
 
 /* --- before the fault ---------------------------------------------------------------------- */
 
+/* 0, or the error. Touches the block: what is given out is backed. */
+static int hold(struct subject *subject, size_t size)
+{
+	sh_off block = sh_alloc(subject->heap, size);
+	char *bytes = sh_ptr(subject->heap, block);
+
+	if (block == 0)
+		return errno;
+	bytes[0] = 1;
+	bytes[size - 1] = 1;
+	EXPECT(subject->held_count < HELD);
+	subject->held[subject->held_count++] = block;
+	atomic_fetch_add(&board->blocks, 1);
+	return 0;
+}
+
 static void open_before(struct subject *subject)
 {
 	subject->heap = must_open(subject->scenario->flags, "before the fault");
+}
+
+/* The next pages that are taken make the heap grow. */
+static void open_and_use_up(struct subject *subject)
+{
+	struct sh_stats stats = SH_STATS_INIT;
+
+	open_before(subject);
+	do {
+		EXPECT(hold(subject, PAGE_BYTES * 3) == 0);
+		EXPECT(sh_stats(subject->heap, &stats) == 0);
+	} while (stats.free_bytes >= 8 * PAGE_BYTES);
 }
 
 /* A child dies in everything that a process can be in. */
@@ -221,22 +249,6 @@ static int open_and_fork(struct subject *subject)
 }
 
 /* --- under faults: space ------------------------------------------------------------------- */
-
-/* 0, or the error. Touches the block: what is given out is backed. */
-static int hold(struct subject *subject, size_t size)
-{
-	sh_off block = sh_alloc(subject->heap, size);
-	char *bytes = sh_ptr(subject->heap, block);
-
-	if (block == 0)
-		return errno;
-	bytes[0] = 1;
-	bytes[size - 1] = 1;
-	EXPECT(subject->held_count < HELD);
-	subject->held[subject->held_count++] = block;
-	atomic_fetch_add(&board->blocks, 1);
-	return 0;
-}
 
 static int grow_small(struct subject *subject)
 {
@@ -648,7 +660,8 @@ const struct scenario scenarios[] = {
 	{ .name = "commit-long",
 		.grows = true,
 		.documented = of_transaction,
-		.before = open_before,
+		.passes_on = true,
+		.before = open_and_use_up,
 		.act = commit_long },
 	{ .name = "mutex",
 		.documented = of_mutex,
