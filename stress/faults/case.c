@@ -256,6 +256,14 @@ static void expect_no_litter(const struct subject *subject)
 	closedir(entries);
 }
 
+/* What is not on the disk must not be called so. */
+static bool must_tell(const struct subject *subject)
+{
+	return (subject->scenario->closes && is_fault(subject->fault, CALL_FSYNC) &&
+		       subject->fault->error != EINTR) ||
+		(subject->scenario->opens && is_fault(subject->fault, CALL_MSYNC));
+}
+
 static void act(struct subject *subject)
 {
 	const struct scenario *scenario = subject->scenario;
@@ -266,6 +274,8 @@ static void act(struct subject *subject)
 	fault_disarm();
 	atomic_store(&board->result, result);
 	atomic_store(&board->has_acted, true);
+	if (result == 0 && must_tell(subject) && atomic_load(&board->tally.failed) != 0)
+		bad("it hides that what it synced is lost");
 	if (result != 0 && !is_documented(scenario, subject->fault, result))
 		bad("it gives %s, which is not documented for that", sh_strerror(result));
 }
@@ -294,6 +304,17 @@ static void give_back(struct subject *subject)
 	atomic_store(&board->pages, 0);
 }
 
+/* Of what a failed sh_open() took nothing is kept: the handle has one process slot. */
+static void expect_one_slot(const struct subject *subject)
+{
+	unsigned wanted = subject->scenario->neighbour != NULL ? 2 : 1;
+	struct sh_stats stats = SH_STATS_INIT;
+
+	EXPECT(sh_reap(subject->heap, NULL) == 0 && sh_stats(subject->heap, &stats) == 0);
+	if (stats.processes != wanted)
+		bad("after the fault: %u process slots, not %u", (unsigned)stats.processes, wanted);
+}
+
 /* Works on, and ends. */
 static void go_on(struct subject *subject)
 {
@@ -305,6 +326,8 @@ static void go_on(struct subject *subject)
 		if (subject->scenario->is_new && sh_root_get(heap, "bank", &(sh_off){ 0 }) != 0)
 			content_make(heap);
 		content_work(heap, "after the fault");
+		if (subject->scenario->opens)
+			expect_one_slot(subject);
 	}
 	if (subject->ending == ENDING_KILL)
 		kill(getpid(), SIGKILL);
@@ -322,10 +345,27 @@ static void expect_closed(const struct subject *subject)
 			"after sh_close(), which gave 0");
 }
 
+static bool is_abort_allowed(const struct fault *fault)
+{
+	return scenario_here->may_abort && is_fault(fault, CALL_MEMBARRIER);
+}
+
+/* Who aborts says why, hundreds of times. */
+static void be_silent(void)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	dup2(null, STDERR_FILENO);
+	close(null);
+}
+
 static void be_subject(const void *argument)
 {
 	struct subject subject = *(const struct subject *)argument;
 	const struct scenario *scenario = subject.scenario;
+
+	if (is_abort_allowed(subject.fault))
+		be_silent();
 
 	says_folder = says_folder && !scenario->forgets_folder;
 	file_system_is_full = scenario->is_full;
@@ -429,11 +469,6 @@ static bool set_up(pid_t *neighbour)
 		!finish(start(be_casualty, NULL), "the casualty", SIGKILL))
 		return false;
 	return scenario_here->change == NULL || finish(start(change_file, NULL), "prepare", 0);
-}
-
-static bool is_abort_allowed(const struct fault *fault)
-{
-	return scenario_here->may_abort && fault != NULL && fault->call == CALL_MEMBARRIER;
 }
 
 static bool run_subject(const struct fault *fault, enum ending ending)

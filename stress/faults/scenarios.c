@@ -87,6 +87,29 @@ static void hold_section(void)
 	leave(heap);
 }
 
+/* Waits for the subject's mutex, or its section; a wake that is not made costs time only. */
+static void want_gate(void)
+{
+	struct sh_heap *heap = must_open(0, "the neighbour");
+	struct sh_mutex *gate = &content_bank(heap)->gate;
+
+	reach(STEP_READY);
+	wait_for(STEP_ACTING);
+	EXPECT(sh_mutex_lock(heap, gate) == 0);
+	EXPECT(sh_mutex_unlock(heap, gate) == 0);
+	leave(heap);
+}
+
+static void want_grace_period(void)
+{
+	struct sh_heap *heap = must_open(0, "the neighbour");
+
+	reach(STEP_READY);
+	wait_for(STEP_ACTING);
+	EXPECT(sh_synchronize(heap) == 0);
+	leave(heap);
+}
+
 /* --- deaths -------------------------------------------------------------------------------- */
 
 static void die_inside(void)
@@ -150,6 +173,13 @@ static void open_and_use_up(struct subject *subject)
 		EXPECT(hold(subject, PAGE_BYTES * 3) == 0);
 		EXPECT(sh_stats(subject->heap, &stats) == 0);
 	} while (stats.free_bytes >= 8 * PAGE_BYTES);
+}
+
+static void open_and_lock(struct subject *subject)
+{
+	open_before(subject);
+	EXPECT(sh_mutex_lock(subject->heap, &content_bank(subject->heap)->gate) == 0);
+	EXPECT(sh_read_lock(subject->heap) == 0);
 }
 
 /* A child dies in everything that a process can be in. */
@@ -376,6 +406,14 @@ static int lock_gate_in_time(struct subject *subject)
 	return sh_mutex_timedlock(subject->heap, &content_bank(subject->heap)->gate, 8000000);
 }
 
+static int unlock_gate(struct subject *subject)
+{
+	/* The neighbour waits by then. */
+	sleep_ms(8);
+	sh_read_unlock(subject->heap);
+	return sh_mutex_unlock(subject->heap, &content_bank(subject->heap)->gate);
+}
+
 /* What the dead began is undone when the mutex comes. */
 static int lock_after_death(struct subject *subject)
 {
@@ -549,6 +587,7 @@ static const int of_alloc[] = { ENOMEM, ENOSPC, EAGAIN, 0 };
 static const int of_reserve[] = { ENOMEM, ENOSPC, SH_ESLOTS, 0 };
 static const int of_transaction[] = { ENOMEM, ENOSPC, SH_ESLOTS, EAGAIN, 0 };
 static const int of_mutex[] = { SH_ESLOTS, 0 };
+static const int of_unlock[] = { 0 };
 static const int of_synchronize[] = { SH_EBARRIER, SH_ESLOTS, ENOMEM, 0 };
 static const int of_reap[] = { SH_ESLOTS, 0 };
 static const int of_deferred[] = { SH_ESLOTS, ENOMEM, ENOSPC, EAGAIN, 0 };
@@ -674,6 +713,16 @@ const struct scenario scenarios[] = {
 		.before = open_before,
 		.act = lock_gate_in_time,
 		.neighbour = keep_gate },
+	{ .name = "mutex-unlock",
+		.documented = of_unlock,
+		.before = open_and_lock,
+		.act = unlock_gate,
+		.neighbour = want_gate },
+	{ .name = "section-end",
+		.documented = of_unlock,
+		.before = open_and_lock,
+		.act = unlock_gate,
+		.neighbour = want_grace_period },
 	{ .name = "mutex-dead",
 		.documented = of_mutex,
 		.expected = SH_EOWNERDIED,
