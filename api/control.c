@@ -195,7 +195,7 @@ int control_open_theirs(struct opening *opening, char **path, int *fd)
 static bool is_of_path(int error)
 {
 	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EISDIR ||
-		error == ENOTSUP || error == ENXIO || error == EACCES || error == ENODATA;
+		error == ENOTSUP || error == ENXIO || error == ENODATA;
 }
 
 int control_read_left(const struct opening *opening, struct control_header *header)

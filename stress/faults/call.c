@@ -366,6 +366,12 @@ int __wrap_close(int fd)
 	return fails(CALL_CLOSE) ? -1 : result;
 }
 
+/* Who may not see the kernel's boot id goes without, knowingly. */
+static bool is_hidden(const char *path)
+{
+	return has_fault && armed.error == EACCES && strncmp(path, "/proc/", 6) == 0;
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -377,7 +383,7 @@ int __wrap_open(const char *path, int flags, ...)
 	va_start(arguments, flags);
 	mode = creates ? va_arg(arguments, mode_t) : 0;
 	va_end(arguments);
-	if (fails(creates ? CALL_CREATE : CALL_OPEN))
+	if (!is_hidden(path) && fails(creates ? CALL_CREATE : CALL_OPEN))
 		return -1;
 	if (file_system_names_all && (flags & O_TMPFILE) == O_TMPFILE) {
 		errno = EOPNOTSUPP;
