@@ -26,12 +26,11 @@
 #define JOB_LIMIT 16u
 
 static const char usage[] =
-	"usage: faults [--quick | --all] [--jobs N] [--folder PATH] [--list] [--scenario NAME\n"
+	"usage: faults [--quick] [--jobs N] [--folder PATH] [--list] [--scenario NAME\n"
 	"              [--call NAME [--k K] [--errno NAME] [--on] [--kill]]]\n"
 	"  --quick          every scenario and call, the first error of each only, and every "
 	"fourth\n"
 	"                   number from which on all fail\n"
-	"  --all            unusual errors, too\n"
 	"  --jobs N         so many cases at a time (3)\n"
 	"  --folder PATH    where heaps are made (/dev/shm)\n"
 	"  --list           print the scenarios and the calls\n"
@@ -58,7 +57,6 @@ static struct {
 
 static struct {
 	bool quick;
-	bool all;
 	bool kills;
 	unsigned jobs;
 	const char *parent;
@@ -130,7 +128,7 @@ static bool is_wanted_error(const struct call_error *error, unsigned index)
 {
 	if (options.error != 0)
 		return error->error == options.error;
-	return index == 0 || options.all || (!options.quick && !error->is_unusual);
+	return index == 0 || !options.quick;
 }
 
 typedef void fault_fn(const struct scenario *scenario, const struct fault *fault);
@@ -305,8 +303,6 @@ static bool take_switch(const char *name)
 {
 	if (strcmp(name, "--quick") == 0)
 		options.quick = true;
-	else if (strcmp(name, "--all") == 0)
-		options.all = true;
 	else if (strcmp(name, "--kill") == 0)
 		options.kills = true;
 	else if (strcmp(name, "--on") == 0)

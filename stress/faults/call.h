@@ -30,11 +30,9 @@ enum call {
 };
 /* clang-format on */
 
-/* What an error of a call may lead to, beside itself. */
 struct call_error {
-	int error;       /* 0: the list ends here */
-	bool once;       /* the call is made again at once, as long as it fails so */
-	bool is_unusual; /* left out when it is said to be quick */
+	int error; /* 0: the list ends here */
+	bool once; /* the call is made again at once, as long as it fails so */
 };
 
 struct call_kind {

@@ -129,6 +129,11 @@ static bool finish(pid_t child, const char *who, int wanted)
 
 /* --- the heap ------------------------------------------------------------------------------ */
 
+void case_say_control_folder(bool says)
+{
+	says_folder = says;
+}
+
 int open_heap(unsigned flags, struct sh_heap **heap)
 {
 	struct sh_options options = SH_OPTIONS_INIT;

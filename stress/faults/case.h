@@ -96,6 +96,9 @@ _Noreturn void bad(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* sh_open() with the options of all heaps here. */
 int open_heap(unsigned flags, struct sh_heap **heap);
 
+/* From here on with the control file in control_folder, or without. */
+void case_say_control_folder(bool says);
+
 /* The same, and sh_close(), expected to succeed. */
 struct sh_heap *must_open(unsigned flags, const char *who);
 void must_close(struct sh_heap *heap, const char *who);

@@ -9,6 +9,7 @@
 #include "stress/faults/case.h"
 #include "stress/faults/content.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,8 +26,13 @@
 #define STEP_KIB 32u         /* until a heap can be made, ... */
 #define GROWTH_STEP_KIB 388u /* ... and from there on: odd to all steps of growth */
 #define GROWTHS 64u
+#define CONTROL_STEP_KIB 8u
+#define CONTENT_BYTES (1u << 20) /* more than content_make() takes */
 #define SECONDS 20u
 #define STATUS_NO_ROOM 77
+
+/* The control file is on the small disk, and the heap file is not. */
+static bool is_control_only;
 
 static sh_off filled[4096];
 static unsigned filled_count;
@@ -87,10 +93,20 @@ static void free_all(struct sh_heap *heap)
 
 /* --- one disk -------------------------------------------------------------------------------- */
 
+/* What could not be made is not there, or is a heap that only its control file had no room for. */
 static void expect_nothing_left(void)
 {
+	DIR *entries = opendir(folder);
+	struct dirent *entry;
+
+	EXPECT(entries != NULL);
+	while ((entry = readdir(entries)) != NULL)
+		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "heap") != 0)
+			bad("a failed sh_open() leaves %s", entry->d_name);
+	closedir(entries);
 	if (access(heap_path, F_OK) == 0)
-		bad("the heap could not be made, and its file is there");
+		must_close(must_open(SH_RDONLY, "a reader of the new heap"),
+			"a reader of the new heap");
 }
 
 static void die_in_all(void)
@@ -112,14 +128,20 @@ static void look_again(const char *who)
 	must_close(heap, who);
 }
 
-static void live_on(struct sh_heap *heap)
+static void fill_all(struct sh_heap *heap)
 {
-	content_make(heap);
 	fill_with(heap, 100000);
 	fill_with(heap, 3000);
 	fill_with(heap, 200);
 	expect_no_room(heap);
 	free_half(heap);
+}
+
+static void live_on(struct sh_heap *heap)
+{
+	content_make(heap);
+	if (!is_control_only)
+		fill_all(heap);
 	must_close(heap, "on a full disk");
 	look_again("the next one, on a full disk");
 	die_in_all();
@@ -134,48 +156,57 @@ static void live_on(struct sh_heap *heap)
 _Noreturn static void be_on_disk(void)
 {
 	struct sh_heap *heap;
-	int error = open_heap(SH_CREATE | SH_EXCL, &heap);
-	sh_off block;
+	int error;
 
 	alarm(SECONDS);
+	case_say_control_folder(is_control_only);
+	error = open_heap(SH_CREATE | SH_EXCL, &heap);
 	if (error != 0 && error != ENOSPC && error != ENOMEM)
 		bad("sh_open() gives %s", sh_strerror(error));
 	if (error != 0) {
-		/* The heap file may be whole, and its control file not. */
-		if (access(heap_path, F_OK) != 0)
-			expect_nothing_left();
+		expect_nothing_left();
 		_exit(STATUS_NO_ROOM);
 	}
-	block = sh_alloc(heap, 100);
-	if (block == 0) {
-		expect_full("sh_alloc()");
-		must_close(heap, "without room for a block");
-		must_close(must_open(0, "without room for a block"), "without room for a block");
+	error = sh_reserve(heap, CONTENT_BYTES);
+	if (error != 0) {
+		errno = error;
+		expect_full("sh_reserve()");
+		must_close(heap, "without room for the content");
+		must_close(must_open(0, "without room for the content"),
+			"without room for the content");
 		_exit(STATUS_NO_ROOM);
 	}
-	EXPECT(sh_free(heap, block) == 0);
 	live_on(heap);
 	_exit(0);
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
+static bool mount_disk(unsigned kibibytes)
+{
+	char size[64];
+
+	snprintf(size, sizeof(size), "size=%uk", kibibytes);
+	return mount("tmpfs", folder, "tmpfs", 0, size) == 0;
+}
+
 /* False when it was bad. *has_room: it came to live_on(). */
 static bool run_size(unsigned kibibytes, bool *has_room)
 {
-	char size[64];
 	int status = -1;
 	pid_t child;
 
-	snprintf(size, sizeof(size), "size=%uk", kibibytes);
 	memset(board, 0, sizeof(*board));
-	if (mount("tmpfs", folder, "tmpfs", 0, size) != 0)
-		return true;
+	if (!mount_disk(kibibytes)) {
+		snprintf(board->text, TEXT_BYTES, "mount: %s", strerror(errno));
+		return false;
+	}
 	child = fork();
 	if (child == 0)
 		be_on_disk();
 	waitpid(child, &status, 0);
 	umount2(folder, MNT_DETACH);
+	unlink(heap_path);
 	*has_room = status == 0;
 	if (status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_ROOM))
 		return true;
@@ -191,8 +222,24 @@ static void judge(unsigned kibibytes, struct verdict *verdict, bool *has_room)
 		return;
 	}
 	verdict->failed++;
-	printf("BAD full-disk: of %u KiB: %s\n    repeat: --scenario full-disk\n", kibibytes,
-		board->text);
+	printf("BAD full-disk: of %u KiB%s: %s\n    repeat: --scenario full-disk\n", kibibytes,
+		is_control_only ? ", for the control file" : "", board->text);
+}
+
+/* Steps until all has room, and then so many more. */
+static void sweep(unsigned step, unsigned more_step, unsigned more, struct verdict *verdict)
+{
+	unsigned size = 64;
+	unsigned too_small = 0;
+	bool has_room = false;
+
+	for (; !has_room && size < 64 * KIB; size += step, too_small++)
+		judge(size, verdict, &has_room);
+	for (unsigned i = 0; i < more; i++, size += more_step)
+		judge(size, verdict, &has_room);
+	printf("full-disk%s: %u sizes without room for the content, %u with, up to %u KiB\n",
+		is_control_only ? " for the control file" : "", too_small, more + 1, size);
+	verdict->failed += size >= 64 * KIB;
 }
 
 static bool enter(const char *parent)
@@ -201,29 +248,25 @@ static bool enter(const char *parent)
 		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return false;
 	snprintf(folder, sizeof(folder), "%s/disk", parent);
-	snprintf(heap_path, sizeof(heap_path), "%s/heap", folder);
-	return mkdir(folder, 0700) == 0;
+	snprintf(control_folder, sizeof(control_folder), "%s", folder);
+	if (mkdir(folder, 0700) != 0 || !mount_disk(64))
+		return false;
+	return umount2(folder, MNT_DETACH) == 0;
 }
 
 void full_disk_run(bool quick, const char *parent, struct verdict *verdict)
 {
 	unsigned scale = quick ? 4 : 1;
-	unsigned size = 64;
-	unsigned too_small = 0;
-	bool has_room = false;
 
 	if (!enter(parent)) {
 		printf("SKIPPED full-disk: wants root, to mount\n");
 		verdict->skipped++;
 		return;
 	}
-	for (; !has_room && size < 64 * KIB; size += STEP_KIB * scale, too_small++)
-		judge(size, verdict, &has_room);
-	for (unsigned i = 0; i < GROWTHS / scale; i++, size += GROWTH_STEP_KIB * scale)
-		judge(size, verdict, &has_room);
-	printf("full-disk: %u sizes without room for a block, %u with, up to %u KiB\n", too_small,
-		GROWTHS / scale, size);
-	if (size >= 64 * KIB)
-		printf("BAD full-disk: no size had room for a block\n");
+	snprintf(heap_path, sizeof(heap_path), "%s/heap", folder);
+	sweep(STEP_KIB * scale, GROWTH_STEP_KIB * scale, GROWTHS / scale, verdict);
+	is_control_only = true;
+	snprintf(heap_path, sizeof(heap_path), "%s/heap", parent);
+	sweep(CONTROL_STEP_KIB * scale, CONTROL_STEP_KIB * scale, 4, verdict);
 	rmdir(folder);
 }
