@@ -28,7 +28,7 @@ static const struct {
 		"memset pthread_attr_destroy pthread_cond_broadcast pthread_mutex_destroy "
 		"pthread_mutexattr_destroy pthread_once pthread_self sigaddset sigemptyset "
 		"sigfillset "
-		"sigismember snprintf strerror_r strlen strnlen strrchr vsnprintf " },
+		"sigismember snprintf strcmp strerror_r strlen strnlen strrchr vsnprintf " },
 	{ "fails for wrong arguments only",
 		" pthread_attr_setstacksize pthread_cond_init pthread_cond_wait pthread_join "
 		"pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock "
