@@ -124,10 +124,10 @@ static bool is_wanted(const struct scenario *scenario)
 		(options.scenario == NULL || strcmp(options.scenario, scenario->name) == 0);
 }
 
-static bool is_wanted_error(const struct call_error *error, unsigned index)
+static bool is_wanted_error(int error, unsigned index)
 {
 	if (options.error != 0)
-		return error->error == options.error;
+		return error == options.error;
 	return index == 0 || !options.quick;
 }
 
@@ -150,16 +150,15 @@ static void each_number(const struct scenario *scenario, struct fault *fault, fa
 
 static void each_error(const struct scenario *scenario, enum call call, fault_fn *body)
 {
-	for (unsigned i = 0; i < CALL_ERRORS && calls[call].errors[i].error != 0; i++) {
-		const struct call_error *error = &calls[call].errors[i];
-		struct fault fault = { .call = call, .error = error->error };
+	for (unsigned i = 0; i < CALL_ERRORS && calls[call].errors[i] != 0; i++) {
+		struct fault fault = { .call = call, .error = calls[call].errors[i] };
 
-		if (!is_wanted_error(error, i))
+		if (!is_wanted_error(fault.error, i))
 			continue;
 		if (options.lasts != 1)
 			each_number(scenario, &fault, body);
 		fault.lasts = true;
-		if (options.lasts != 0 && !error->once)
+		if (options.lasts != 0 && fault.error != calls[call].once)
 			each_number(scenario, &fault, body);
 	}
 }

@@ -30,16 +30,12 @@ enum call {
 };
 /* clang-format on */
 
-struct call_error {
-	int error; /* 0: the list ends here */
-	bool once; /* the call is made again at once, as long as it fails so */
-};
-
 struct call_kind {
 	const char *name;
 	/* Why no scenario makes it, but after another fault; NULL: one must. */
 	const char *rare;
-	struct call_error errors[CALL_ERRORS];
+	int errors[CALL_ERRORS]; /* up to 0 */
+	int once; /* of these: the call is made again at once, as long as it fails so. 0: none */
 };
 
 extern const struct call_kind calls[CALLS];
