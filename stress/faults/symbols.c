@@ -23,7 +23,8 @@ static const struct {
 		"rename sem_wait stat strdup strndup syscall unlink " },
 	{ "wrapped to count what is not freed", " free " },
 	{ "cannot fail",
-		" clock_gettime geteuid getpid getresgid getresuid gettid memchr memcmp memcpy "
+		" bcmp clock_gettime geteuid getpid getresgid getresuid gettid memchr memcmp "
+		"memcpy "
 		"memmove "
 		"memset pthread_attr_destroy pthread_cond_broadcast pthread_mutex_destroy "
 		"pthread_mutexattr_destroy pthread_once pthread_self sigaddset sigemptyset "
