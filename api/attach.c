@@ -33,8 +33,11 @@ static int keep_heap_file(struct sh_heap *heap, const struct opening *opening)
 	int fd = FILE_NONE;
 	int error = path == NULL ? ENOMEM : file_open(path, flags, &opening->identity, &fd);
 
-	if (error == 0)
+	if (error == 0) {
 		error = shared_file_init(&heap->heap_file, path, flags, fd);
+		if (error != 0)
+			close(fd);
+	}
 	if (error != 0)
 		free(path);
 	return error;
@@ -137,23 +140,27 @@ int attach_to_running(struct sh_heap *heap, struct opening *opening)
 
 /* --- alone --------------------------------------------------------------------------------- */
 
-/* P2, proved: see open.h. 0, SH_ETORN, or SH_ECONTROL: the proof is one that anybody could make. */
+/* P2, proved: see open.h. 0; SH_ETORN; SH_ECONTROL: the proof is one that anybody could make; or an errno:
+ * it could not be read. */
 static int prove_same_run_at(const struct sh_heap *heap, const struct opening *opening)
 {
 	const struct superblock *superblock = &opening->superblock;
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
 	struct control_header header;
+	char boot_id[BOOT_ID_BYTES];
 	int error = control_read_left(opening, &header);
 
-	if (error == SH_ECONTROL)
+	if (error == 0)
+		error = superblock_boot_id(boot_id);
+	if (error != 0)
 		return error;
-	return error == 0 && proof_gap(superblock, stamp, &header) == NULL ? 0 : SH_ETORN;
+	return proof_gap(superblock, stamp, &header, boot_id) == NULL ? 0 : SH_ETORN;
 }
 
-/* And the control file stays where the proof is. */
+/* And the control file stays where the proof is. A place that could not be read may have it. */
 static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
 {
-	int first = SH_ETORN;
+	int result = SH_ETORN;
 
 	for (unsigned place = 0; place < CONTROL_PLACES; place++) {
 		int error;
@@ -162,24 +169,28 @@ static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
 		error = prove_same_run_at(heap, opening);
 		if (error == 0)
 			return 0;
-		if (place == 0)
-			first = error;
+		if (place == 0 || error > 0)
+			result = error;
 	}
-	return first;
+	return result;
 }
 
-static bool is_clean(const struct sh_heap *heap, const struct opening *opening)
+/* 0 or an errno. */
+static int find_clean(const struct sh_heap *heap, const struct opening *opening, bool *clean)
 {
-	return opening->superblock.clean == 1 && opening->copies == 2 &&
+	*clean = opening->superblock.clean == 1 && opening->copies == 2 &&
 		proof_directory_inside(&heap->heap, opening->bytes) &&
-		recover_arenas_older(&heap->heap, &opening->superblock) &&
-		end_copy_agrees(opening->fd, &opening->superblock, proof_end(&heap->heap));
+		recover_arenas_older(&heap->heap, &opening->superblock);
+	if (!*clean)
+		return 0;
+	return end_copy_agrees(opening->fd, &opening->superblock, proof_end(&heap->heap), clean);
 }
 
-static void begin_run(struct superblock *superblock)
+/* 0 or an errno. */
+static int begin_run(struct superblock *superblock)
 {
 	superblock_random(superblock->nonce, sizeof(superblock->nonce));
-	superblock_boot_id(superblock->boot_id);
+	return superblock_boot_id(superblock->boot_id);
 }
 
 /* Makes a torn file as long as its directory says, so that no access leads behind its end. */
@@ -216,9 +227,11 @@ static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 
 	if (error != 0)
 		return error;
+	error = begin_run(&opening->superblock);
+	if (error != 0)
+		return error;
 	opening->salvages = true;
 	control_place_new(opening);
-	begin_run(&opening->superblock);
 	skip_names(heap, &opening->superblock);
 	recover_forget_zeros(&heap->heap);
 	return 0;
@@ -227,18 +240,21 @@ static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
 static int judge(struct sh_heap *heap, struct opening *opening)
 {
-	int error;
+	bool clean;
+	int error = find_clean(heap, opening, &clean);
 
-	if (is_clean(heap, opening)) {
+	if (error != 0)
+		return error;
+	if (clean) {
 		control_place_new(opening);
-		begin_run(&opening->superblock);
-		return 0;
+		return begin_run(&opening->superblock);
 	}
 	opening->recovers = true;
 	error = prove_same_run(heap, opening);
 	if (error == 0 && !proof_directory_inside(&heap->heap, opening->bytes))
 		error = SH_EBADHEAP;
-	if (error == 0 || !(opening->flags & SH_SALVAGE))
+	/* What could not be read may be whole. */
+	if (error >= 0 || !(opening->flags & SH_SALVAGE))
 		return error;
 	return prepare_salvage(heap, opening);
 }
@@ -315,6 +331,7 @@ int attach_alone(struct sh_heap *heap, struct opening *opening)
 
 int attach_to_nobody(struct sh_heap *heap, const struct opening *opening)
 {
+	bool clean = false;
 	int error = map_heap(heap, opening, false);
 
 	if (error != 0)
@@ -322,7 +339,8 @@ int attach_to_nobody(struct sh_heap *heap, const struct opening *opening)
 	heap_view_init(&heap->heap);
 	if (!proof_directory_inside(&heap->heap, opening->bytes))
 		return opening->superblock.clean == 1 ? SH_EBADHEAP : EROFS;
-	return is_clean(heap, opening) ? 0 : EROFS;
+	error = find_clean(heap, opening, &clean);
+	return error == 0 && !clean ? EROFS : error;
 }
 
 /* --- a place in the control file ----------------------------------------------------------- */

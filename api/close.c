@@ -71,14 +71,16 @@ static int mark_clean(struct sh_heap *heap, int fd)
 static int detach_locked(struct sh_heap *heap, int fd)
 {
 	bool writing;
+	bool reaped;
 	int error;
 
 	lock_holder_drop(&heap->attached);
 	error = byte_lock_test(fd, BYTE_WRITING, &writing);
 	if (error != 0 || writing)
 		return error;
+	error = thread_reap_alone(heap, &reaped);
 	/* With a slot in use the next one recovers: its process is on its way out still. */
-	return thread_reap_alone(heap) ? mark_clean(heap, fd) : 0;
+	return error == 0 && reaped ? mark_clean(heap, fd) : error;
 }
 
 /* The handle's own description, or a new one after closefrom(3). */

@@ -109,13 +109,16 @@ static int check_rights(int fd, int heap_fd)
 
 /* --- that of others ------------------------------------------------------------------------- */
 
-/* Whether neither of the two files is a copy. */
-static bool is_original(int fd, const struct opening *opening, const struct control_header *header)
+/* Whether neither of the two files is a copy. 0 or an errno. */
+static int find_original(int fd, const struct opening *opening, const struct control_header *header,
+	bool *original)
 {
 	struct file_identity identity;
+	int error = file_identify(fd, &identity, NULL);
 
-	return file_identify(fd, &identity, NULL) == 0 && header->control_inode == identity.inode &&
+	*original = error == 0 && header->control_inode == identity.inode &&
 		header->heap_inode == opening->identity.inode;
+	return error;
 }
 
 static bool control_is_theirs(const struct control_header *header,
@@ -134,16 +137,19 @@ static int check_theirs(int fd, const struct opening *opening)
 {
 	struct control_header header;
 	struct file_identity identity;
+	bool original = false;
 	uint64_t bytes;
 	int error = file_identify(fd, &identity, &bytes);
 
 	if (error == 0)
 		error = check_rights(fd, opening->fd);
+	if (error == 0)
+		error = file_read(fd, &header, sizeof(header), 0);
+	if (error == 0)
+		error = find_original(fd, opening, &header, &original);
 	if (error != 0)
-		return error;
-	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-		!control_is_theirs(&header, &opening->superblock, bytes) ||
-		!is_original(fd, opening, &header))
+		return error == ENODATA ? SH_ECONTROL : error;
+	if (!original || !control_is_theirs(&header, &opening->superblock, bytes))
 		return SH_ECONTROL;
 	return header.format == recover_control_format(&opening->superblock) ? 0 : SH_EVERSION;
 }
@@ -185,22 +191,32 @@ int control_open_theirs(struct opening *opening, char **path, int *fd)
 
 /* --- that of an earlier run ----------------------------------------------------------------- */
 
+/* Errors that say what is at the path, not that it could not be seen. */
+static bool is_of_path(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EISDIR ||
+		error == ENOTSUP || error == ENXIO || error == ENODATA;
+}
+
 int control_read_left(const struct opening *opening, struct control_header *header)
 {
 	char *path = control_path(opening);
+	bool original = false;
 	int fd;
 	int error = path == NULL ? ENOMEM : file_open(path, O_RDONLY | O_NOFOLLOW, NULL, &fd);
 
 	if (error == 0) {
 		error = check_rights(fd, opening->fd);
-		if (error == 0 && pread(fd, header, sizeof(*header), 0) != (ssize_t)sizeof(*header))
-			error = ENODATA;
-		if (error == 0 && !is_original(fd, opening, header))
-			error = ESTALE;
+		if (error == 0)
+			error = file_read(fd, header, sizeof(*header), 0);
+		if (error == 0)
+			error = find_original(fd, opening, header, &original);
+		if (error == 0 && !original)
+			error = SH_ETORN;
 		close(fd);
 	}
 	free(path);
-	return error;
+	return error > 0 && is_of_path(error) ? SH_ETORN : error;
 }
 
 /* --- laying it anew ------------------------------------------------------------------------- */
@@ -222,7 +238,7 @@ static int write_proof(int fd, const struct sh_heap *heap, const struct opening 
 	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
 	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
-	return pwrite(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) ? 0 : ENOSPC;
+	return file_write(fd, &header, sizeof(header), 0);
 }
 
 /* Whether the file is this heap's own, under one name: nobody else's is written over. */
@@ -233,7 +249,7 @@ static bool is_ours(int fd, const struct opening *opening)
 
 	return fstat(fd, &status) == 0 && status.st_nlink == 1 &&
 		check_rights(fd, opening->fd) == 0 &&
-		pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+		file_read(fd, &header, sizeof(header), 0) == 0 &&
 		memcmp(header.heap_id, opening->superblock.heap_id, sizeof(header.heap_id)) == 0;
 }
 
@@ -373,14 +389,16 @@ static int zero_data(int fd, off_t from)
 	while ((from = lseek(fd, from, SEEK_DATA)) >= 0) {
 		off_t end = lseek(fd, from, SEEK_HOLE);
 
+		if (end < 0)
+			return file_error();
 		while (from < end) {
 			size_t bytes =
 				end - from < (off_t)ZERO_BYTES ? (size_t)(end - from) : ZERO_BYTES;
-			ssize_t written = pwrite(fd, zeros, bytes, from);
+			int error = file_write(fd, zeros, bytes, (uint64_t)from);
 
-			if (written <= 0)
-				return file_error();
-			from += written;
+			if (error != 0)
+				return error;
+			from += (off_t)bytes;
 		}
 	}
 	return errno == ENXIO ? 0 : file_error();

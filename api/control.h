@@ -21,7 +21,8 @@ int control_map(struct sh_heap *heap, char *path, int fd);
 int control_open_theirs(struct opening *opening, char **path, int *fd);
 
 /* Reads the header of the control file that an earlier run left. 0; SH_ECONTROL when others may write
- * it than may write the heap; ESTALE when it or the heap file is a copy; or an errno. */
+ * it than may write the heap; SH_ETORN when there is none, or when it or the heap file is a copy; or an errno:
+ * it could not be read, and may be one. */
 int control_read_left(const struct opening *opening, struct control_header *header);
 
 /* Puts a control file in place that is zero but for the proof of opening->superblock's run, and

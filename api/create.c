@@ -187,14 +187,16 @@ static int hold_name(const char *name, int fd)
 		return EAGAIN;
 	if (error == 0)
 		error = file_identify(fd, &identity, NULL);
-	if (error != 0) {
-		unlink(name);
-		return error;
+	if (error == 0) {
+		error = file_open(name, O_RDONLY | O_NOFOLLOW, &identity, &again);
+		if (error == ENOENT || error == ESTALE || error == ELOOP)
+			return EAGAIN;
 	}
-	if (file_open(name, O_RDONLY | O_NOFOLLOW, &identity, &again) != 0)
-		return EAGAIN;
-	close(again);
-	return 0;
+	if (error == 0)
+		close(again);
+	else
+		unlink(name);
+	return error;
 }
 
 static int create_temporary(const char *name, unsigned mode, int *fd)

@@ -6,8 +6,8 @@
 #include "recovery/superblock.h"
 #include "shm/file.h"
 
+#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A chunk begins there some day, so it ends with a page of the machine. */
 #define END_BYTES 4096u
@@ -21,32 +21,31 @@ int end_copy_write(int fd, const struct superblock *superblock)
 {
 	if (superblock->end_copy == 0)
 		return 0;
-	if (pwrite(fd, superblock, sizeof(*superblock), (off_t)superblock->end_copy) !=
-		(ssize_t)sizeof(*superblock))
-		return file_error();
-	return 0;
+	return file_write(fd, superblock, sizeof(*superblock), superblock->end_copy);
 }
 
-bool end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end)
+int end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end, bool *agrees)
 {
 	struct superblock copy;
+	int error;
 
-	if (superblock->end_copy == 0)
-		return true;
-	return superblock->end_copy == end &&
-		pread(fd, &copy, sizeof(copy), (off_t)end) == (ssize_t)sizeof(copy) &&
-		superblock_same_writing(superblock, &copy);
+	*agrees = superblock->end_copy == 0;
+	if (superblock->end_copy != end)
+		return 0;
+	error = file_read(fd, &copy, sizeof(copy), end);
+	*agrees = error == 0 && superblock_same_writing(superblock, &copy);
+	return error == ENODATA ? 0 : error;
 }
 
 int end_copy_wipe(int fd, uint64_t end)
 {
 	static const struct superblock zeros;
-	struct superblock found = zeros;
+	struct superblock found;
+	int error = file_read(fd, &found, sizeof(found), end);
 
-	if (pread(fd, &found, sizeof(found), (off_t)end) <= 0 ||
-		memcmp(&found, &zeros, sizeof(zeros)) == 0)
-		return 0;
-	return pwrite(fd, &zeros, sizeof(zeros), (off_t)end) == (ssize_t)sizeof(zeros)
+	if (error != 0)
+		return error == ENODATA ? 0 : error;
+	return memcmp(&found, &zeros, sizeof(zeros)) == 0
 		? 0
-		: file_error();
+		: file_write(fd, &zeros, sizeof(zeros), end);
 }

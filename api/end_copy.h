@@ -24,8 +24,8 @@ uint64_t end_copy_reserve(int fd, uint64_t end);
 /* Writes a sealed superblock to the place that it names. 0 or an errno. */
 int end_copy_write(int fd, const struct superblock *superblock);
 
-/* Whether the file ends with the copy that the superblock names, or neither has one. */
-bool end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end);
+/* Whether the file ends with the copy that the superblock names, or neither has one. 0 or an errno. */
+int end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end, bool *agrees);
 
 /* Makes the place read as zeros. 0 or an errno. */
 int end_copy_wipe(int fd, uint64_t end);

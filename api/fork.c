@@ -119,7 +119,11 @@ static void in_child(void)
 	table_unlock_open();
 }
 
-void fork_module_init(void)
+int fork_module_init(void)
 {
-	pthread_atfork(before_fork, in_parent, in_child);
+	static bool done;
+	int error = done ? 0 : pthread_atfork(before_fork, in_parent, in_child);
+
+	done = error == 0;
+	return error;
 }

@@ -12,7 +12,7 @@
 #ifndef SPANHEAP_FORK_H
 #define SPANHEAP_FORK_H
 
-/* Registers the handlers. Once. */
-void fork_module_init(void);
+/* Registers the handlers, once. 0 or an errno: not yet. Under table_lock_open(). */
+int fork_module_init(void);
 
 #endif

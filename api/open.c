@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +120,11 @@ static int open_heap_file(struct opening *opening)
 	int error = file_open(opening->path, is_read_only(opening) ? O_RDONLY : O_RDWR, NULL,
 		&opening->fd);
 
-	if (error == 0)
+	if (error == 0) {
 		error = file_identify(opening->fd, &opening->identity, NULL);
+		if (error != 0)
+			close(opening->fd);
+	}
 	/* ENXIO: a socket, or a device that is not there. */
 	return error == ENOTSUP || error == ENXIO ? SH_EBADHEAP : error;
 }
@@ -176,7 +178,9 @@ static int attach_files(struct sh_heap *heap, struct opening *opening)
 		return error;
 	if (is_read_only(opening) && !attached)
 		return attach_to_nobody(heap, opening);
-	place_read(opening->fd, &opening->recorded);
+	error = place_read(opening->fd, &opening->recorded);
+	if (error != 0)
+		return error;
 	error = attached ? attach_to_running(heap, opening) : attach_alone(heap, opening);
 	if (error == 0)
 		error = attach_register(heap);
@@ -371,12 +375,12 @@ static int open_or_create(struct opening *opening, struct sh_heap **heap)
 	return error == AGAIN ? EAGAIN : ENOENT;
 }
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void module_init(void)
+/* 0, or an errno of pthread_key_create(3) or pthread_atfork(3). */
+static int module_init(void)
 {
-	thread_module_init();
-	fork_module_init();
+	int error = thread_module_init();
+
+	return error != 0 ? error : fork_module_init();
 }
 
 int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -401,9 +405,10 @@ int sh_open(const char *path, unsigned flags, const struct sh_options *options,
 	}
 	complete.control_dir = control_dir;
 	opening.path = resolved;
-	pthread_once(&once, module_init);
 	table_lock_open();
-	error = open_or_create(&opening, heap);
+	error = module_init();
+	if (error == 0)
+		error = open_or_create(&opening, heap);
 	table_unlock_open();
 	free(resolved);
 	free(control_dir);

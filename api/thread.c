@@ -62,23 +62,22 @@ static bool reap_from_last_slot(struct sh_heap *heap, struct thread_state *state
 	return true;
 }
 
-bool thread_reap_alone(struct sh_heap *heap)
+int thread_reap_alone(struct sh_heap *heap, bool *reaped)
 {
 	struct thread_state *state = calloc(1, sizeof(*state));
-	bool reaped;
 
 	if (state == NULL)
-		return false;
+		return ENOMEM;
 	state->presence = heap->presence;
-	reaped = reap_from_last_slot(heap, state);
+	*reaped = reap_from_last_slot(heap, state);
 	free(state);
-	for (uint32_t slot = 0; reaped && slot < heap->heap.thread_slots; slot++) {
+	for (uint32_t slot = 0; *reaped && slot < heap->heap.thread_slots; slot++) {
 		uint64_t owner = atomic_load_explicit(&heap->heap.thread_slot[slot].owner,
 			memory_order_acquire);
 
-		reaped = owner == 0 || slot_is_claim(owner) || tag_is_reader(owner);
+		*reaped = owner == 0 || slot_is_claim(owner) || tag_is_reader(owner);
 	}
-	return reaped;
+	return 0;
 }
 
 int thread_claim_slot(struct sh_heap *heap, struct thread_state *state, bool liveness_word)
@@ -351,7 +350,11 @@ void thread_reap_met(struct thread_state *state)
 	state->thread.heap->reap(&state->thread);
 }
 
-void thread_module_init(void)
+int thread_module_init(void)
 {
-	pthread_key_create(&end_key, thread_end);
+	static bool done;
+	int error = done ? 0 : pthread_key_create(&end_key, thread_end);
+
+	done = error == 0;
+	return error;
 }

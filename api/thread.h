@@ -91,14 +91,15 @@ static inline void thread_done(struct thread_state *state)
 void thread_leave_all(struct sh_heap *heap);
 
 /* Cleans up after all the dead of a heap that nobody else uses, and from which this process's
- * threads have gone, but for some that only read. Whether no slot is left that holds more than a
- * section of those. */
-bool thread_reap_alone(struct sh_heap *heap);
+ * threads have gone, but for some that only read. *reaped: whether no slot is left that holds more than a
+ * section of those. 0 or ENOMEM. */
+int thread_reap_alone(struct sh_heap *heap, bool *reaped);
 
 /* In a fork child: forgets the threads of the parent. */
 void thread_forget_all(void);
 
-/* Registers the destructor that runs at a thread's end. Once. */
-void thread_module_init(void);
+/* Registers the destructor that runs at a thread's end, once. 0 or an errno: not yet. Under
+ * table_lock_open(). */
+int thread_module_init(void);
 
 #endif

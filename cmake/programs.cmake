@@ -19,12 +19,29 @@ file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
-	# hostile.c with those of stress/hostile/.
+	# hostile.c with those of stress/hostile/, faults.c with those of stress/faults/.
 	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
 endforeach()
+
+# stress/faults.c stands between the library and what it calls (stress/faults/call.c).
+set(fault_calls
+	access asprintf calloc close fallocate fchmod fchown fcntl free fstat fstatfs fsync ftruncate
+	getrlimit ioctl link linkat lseek lstat madvise malloc mmap mprotect msync munmap open pread
+	pthread_atfork pthread_attr_init pthread_create pthread_key_create pthread_mutex_init
+	pthread_mutexattr_init pthread_setspecific pwrite read realpath rename sem_wait stat strdup
+	strndup syscall unlink)
+if(TARGET stress_faults)
+	list(TRANSFORM fault_calls PREPEND "LINKER:--wrap=")
+	target_link_options(stress_faults PRIVATE ${fault_calls})
+	# Its undefined symbols are what must be accounted for.
+	add_dependencies(stress_faults spanheap_static)
+	target_compile_definitions(stress_faults PRIVATE
+		FAULTS_LIBRARY="$<TARGET_FILE:spanheap_static>" $<$<BOOL:${URCU_FOUND}>:FAULTS_URCU>)
+	target_include_directories(stress_faults SYSTEM PRIVATE ${URCU_INCLUDE_DIRS})
+endif()
 
 if(NOT SPANHEAP_PROGRAMS)
 	return()

@@ -27,6 +27,9 @@
  * - int results: 0 is success, a positive value is an errno, a negative one an SH_E... code.
  * - Functions that return an offset return 0 on failure and set errno (ENOMEM: the heap is at its
  *   maximum size; ENOSPC: the disk is full; EINVAL; EROFS; EAGAIN: no thread slot is free).
+ * - Where ENOSPC is named, others of fallocate(2) may come when the file has to grow: EFBIG, EDQUOT, EIO.
+ * - A thread's first call on a heap may also give ENOMEM, SH_ESLOTS or, where robust mutexes are not as this
+ *   library knows them, ENOTSUP.
  * - A fork child that could not attach gets ECHILD from every call, and its mapping is gone.
  * - All functions may be called from any thread of any attached process at once, unless their
  *   comment says otherwise. None may be called from a signal handler, and a thread must not be
@@ -202,7 +205,8 @@ struct sh_options {
  * Errors: ENOENT, EEXIST, EISDIR, ENOSPC, EFBIG (a file-size limit) and others of open(2),
  * mmap(2) and fallocate(2); EROFS (SH_RDONLY on a heap that is not clean and that nobody has open); EACCES (of either
  * file: with SH_RDONLY on a heap in use, the control file may not be written); EINVAL (unknown flags,
- * sizes out of range); ENOTSUP (the file system has no OFD locks or no fallocate); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
+ * sizes out of range); ENOTSUP (the file system has no OFD locks or no fallocate); EAGAIN (the process has no
+ * pthread key left); SH_EBADHEAP, SH_EVERSION, SH_ETORN, SH_ECONTROL, SH_ESLOTS, SH_EBARRIER; ENOENT, ENOTDIR, ENAMETOOLONG of control_dir.
  * Crash: a heap that was being created is not there, or whole. A recovery is begun again by the
  * next sh_open(). */
 SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *options,
@@ -216,8 +220,9 @@ SH_API int sh_open(const char *path, unsigned flags, const struct sh_options *op
  * callbacks on the heap's flavor of liburcu (spanheap_urcu.h) it waits for a grace period and calls them.
  *
  * Errors: EBUSY (the calling thread has an open transaction or is in a read section, or, for the last
- * handle, a detached transaction or an sh_reader is open), EIO (the sync failed: the heap is
- * detached, not marked clean, and recovered by the next open).
+ * handle, a detached transaction or an sh_reader is open), EIO (the sync failed), ENOMEM, ENOTSUP and others of
+ * open(2), fstat(2), pwrite(2) and fcntl(2): but for EBUSY the heap is detached, not marked clean, and
+ * recovered by the next open.
  * Crash: as any death of a process. */
 SH_API int sh_close(struct sh_heap *heap);
 

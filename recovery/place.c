@@ -3,20 +3,23 @@
 #define _GNU_SOURCE
 #include "recovery/place.h"
 
+#include "shm/file.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CONTROL_SUFFIX "-shm"
 
-void place_read(int fd, struct control_place *place)
+int place_read(int fd, struct control_place *place)
 {
-	ssize_t got = pread(fd, place, sizeof(*place), (off_t)CONTROL_PLACE_OFFSET);
+	int error = file_read(fd, place, sizeof(*place), CONTROL_PLACE_OFFSET);
 
-	if (got != (ssize_t)sizeof(*place) || place->directory[0] != '/' ||
+	if (error != 0 || place->directory[0] != '/' ||
 		memchr(place->directory, '\0', sizeof(place->directory)) == NULL)
 		place->directory[0] = '\0';
+	return error == ENODATA ? 0 : error;
 }
 
 void place_write(char *base, const char *directory)

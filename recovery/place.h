@@ -11,8 +11,9 @@
 
 #include <stdint.h>
 
-/* Reads what the heap file says; "" (beside it) when that is no absolute path. For any bytes. */
-void place_read(int fd, struct control_place *place);
+/* Reads what the heap file says; "" (beside it) when that is no absolute path. For any bytes. 0, or an errno:
+ * it could not be read. */
+int place_read(int fd, struct control_place *place);
 
 /* Stores it in the mapped heap file. The file is clean, or torn: nobody relies on what it said. */
 void place_write(char *base, const char *directory);

@@ -59,18 +59,16 @@ bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
 	return true;
 }
 
-static bool same_boot(const struct superblock *superblock)
+static bool same_boot(const struct superblock *superblock, const char boot_id[BOOT_ID_BYTES])
 {
 	static const char unknown[BOOT_ID_BYTES];
-	char boot_id[BOOT_ID_BYTES];
 
-	superblock_boot_id(boot_id);
 	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
 		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
 }
 
 const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
-	const struct control_header *header)
+	const struct control_header *header, const char boot_id[BOOT_ID_BYTES])
 {
 	uint64_t theirs = atomic_load_explicit(&header->stamp, memory_order_relaxed);
 
@@ -79,7 +77,7 @@ const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
 	if (memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) != 0)
 		return "the control file beside it is of another run";
 	if (memcmp(header->boot_id, superblock->boot_id, BOOT_ID_BYTES) != 0 ||
-		!same_boot(superblock))
+		!same_boot(superblock, boot_id))
 		return "the machine was restarted since";
 	if (theirs != stamp && theirs + 1 != stamp)
 		return "the file was copied or put back while the heap was in use";

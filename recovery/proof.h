@@ -24,9 +24,9 @@ bool proof_entry_sane(const struct heap *heap, uint64_t arena);
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes);
 
 /* Why `header`, of the control file beside the heap file, does not prove P2: that all users died in
- * this boot, and nothing else happened to the heap file, whose mutation stamp is `stamp`. NULL when
- * it does. */
+ * this boot, whose id is `boot_id`, and nothing else happened to the heap file, whose mutation stamp is
+ * `stamp`. NULL when it does. */
 const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
-	const struct control_header *header);
+	const struct control_header *header, const char boot_id[BOOT_ID_BYTES]);
 
 #endif

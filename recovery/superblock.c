@@ -3,8 +3,10 @@
 #include "recovery/superblock.h"
 
 #include "heap/heap.h"
+#include "shm/file.h"
 #include "shm/order.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <spanheap.h>
 #include <stdlib.h>
@@ -87,18 +89,21 @@ void superblock_random(void *to, size_t bytes)
 		abort(); /* cannot happen for so few bytes on a Linux that has booted */
 }
 
-void superblock_boot_id(char boot_id[BOOT_ID_BYTES])
+int superblock_boot_id(char boot_id[BOOT_ID_BYTES])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	ssize_t got;
+	int error;
 
 	memset(boot_id, 0, BOOT_ID_BYTES);
 	if (fd < 0)
-		return;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
 	got = read(fd, boot_id, 36);
+	error = got < 0 ? file_error() : 0;
 	if (got != 36)
 		memset(boot_id, 0, BOOT_ID_BYTES);
 	close(fd);
+	return error;
 }
 
 void superblock_init(struct superblock *superblock, uint64_t max_bytes, uint32_t process_slots,

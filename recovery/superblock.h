@@ -41,7 +41,8 @@ uint64_t superblock_abi(void);
 /* Fills `bytes` with random bytes of the kernel. */
 void superblock_random(void *to, size_t bytes);
 
-/* The kernel's boot id, zero padded; all zero when it cannot be read. */
-void superblock_boot_id(char boot_id[BOOT_ID_BYTES]);
+/* The kernel's boot id, zero padded; all zero where the system shows none. 0, or an errno: it shows one, and
+ * it could not be read now. */
+int superblock_boot_id(char boot_id[BOOT_ID_BYTES]);
 
 #endif

@@ -309,6 +309,41 @@ int shared_file_punch(struct shared_file *file, uint64_t offset, uint64_t bytes)
 	return error == ENOSYS || error == EOPNOTSUPP ? ENOTSUP : error;
 }
 
+/* --- reading and writing ------------------------------------------------------------------- */
+
+int file_read(int fd, void *to, size_t bytes, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t got = pread(fd, (char *)to + done, bytes - done, (off_t)(offset + done));
+
+		if (got == 0)
+			return ENODATA;
+		if (got < 0 && errno != EINTR)
+			return file_error();
+		if (got > 0)
+			done += (size_t)got;
+	}
+	return 0;
+}
+
+int file_write(int fd, const void *from, size_t bytes, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t put =
+			pwrite(fd, (const char *)from + done, bytes - done, (off_t)(offset + done));
+
+		if (put < 0 && errno != EINTR)
+			return file_error();
+		if (put > 0)
+			done += (size_t)put;
+	}
+	return 0;
+}
+
 /* --- mapping ------------------------------------------------------------------------------- */
 
 /* Reserves address space of which one multiple of 2 MiB and `bytes` from there are kept. */

@@ -95,6 +95,10 @@ int shared_file_punch(struct shared_file *file, uint64_t offset, uint64_t bytes)
 /* Sets the length of a file, without a signal at the file-size limit. 0 or an errno. */
 int file_set_length(int fd, uint64_t bytes);
 
+/* Reads and writes all of a range. 0; ENODATA when the file ends before; errors of pread(2), pwrite(2). */
+int file_read(int fd, void *to, size_t bytes, uint64_t offset);
+int file_write(int fd, const void *from, size_t bytes, uint64_t offset);
+
 /* Maps the file from its start on, at a multiple of 2 MiB, so that the kernel may use huge pages.
  * The mapping may be longer than the file. 0 or an errno. */
 int file_map(int fd, uint64_t bytes, bool writable, char **base);

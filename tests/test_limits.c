@@ -1,4 +1,4 @@
-/* test_limits.c -- a full disk, the largest file, the largest heap
+/* test_limits.c -- a full disk, the largest file and heap, few descriptors, an unreadable boot id
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "heap/heap.h"
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -146,12 +147,87 @@ static void test_maximum_size(void)
 	files_close(heap);
 }
 
+/* --- what cannot be read now ------------------------------------------------------------------ */
+
+static unsigned salvaged;
+
+static void note_salvage(const char *phase, uint64_t done, uint64_t total, void *unused)
+{
+	(void)done;
+	(void)total;
+	(void)unused;
+	if (strcmp(phase, "problems") == 0)
+		salvaged++;
+}
+
+/* With so few descriptors, and one more each time, the heap is opened at last; and until then it is what it
+ * was. */
+static void open_with_few_descriptors(void *flags)
+{
+	struct sh_options options = files_options();
+	struct rlimit limit = { 0, 4096 };
+	struct sh_heap *heap;
+	int next = dup(STDIN_FILENO);
+	int error = EMFILE;
+
+	close(next);
+	options.progress = note_salvage;
+	for (unsigned more = 0; error != 0; more++) {
+		limit.rlim_cur = (rlim_t)next + more;
+		REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+		error = sh_open(files_path, *(unsigned *)flags, &options, &heap);
+		REQUIRE(error == 0 || error == EMFILE);
+	}
+	REQUIRE(salvaged == 0);
+	REQUIRE(sh_close(heap) == 0);
+}
+
+static void test_few_descriptors(void)
+{
+	unsigned flags[] = { 0, SH_SALVAGE };
+
+	for (unsigned i = 0; i < LENGTH_OF(flags); i++) {
+		files_make_closed(FILES_BLOCK_BYTES);
+		CU_ASSERT_EQUAL(files_run(files_die_inside, NULL), SIGKILL);
+		CU_ASSERT_EQUAL(files_run(open_with_few_descriptors, &flags[i]), 0);
+		files_expect_opens(FILES_BLOCK_BYTES);
+	}
+}
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+/* The first page of a process's memory gives EIO. */
+static void open_without_boot_id(void *unused)
+{
+	struct sh_heap *heap;
+
+	(void)unused;
+	if (!mounts_own() || mount("/proc/self/mem", BOOT_ID, NULL, MS_BIND, NULL) != 0)
+		_exit(FILES_SKIP);
+	REQUIRE(files_open_at(files_path, 0, &heap) == EIO);
+	REQUIRE(umount(BOOT_ID) == 0);
+}
+
+/* A run that does not know its boot could not be recovered; and one of another boot must not be. */
+static void test_unreadable_boot_id(void)
+{
+	files_make_closed(FILES_BLOCK_BYTES);
+	if (files_skipped(files_run(open_without_boot_id, NULL), "cannot mount"))
+		return;
+	files_expect_opens(FILES_BLOCK_BYTES);
+	CU_ASSERT_EQUAL(files_run(files_die_inside, NULL), SIGKILL);
+	CU_ASSERT_EQUAL(files_run(open_without_boot_id, NULL), 0);
+	files_expect_opens(FILES_BLOCK_BYTES);
+}
+
 /* --- */
 
 static CU_TestInfo tests[] = {
 	{ "full disk", test_full_disk },
 	{ "file size limit", test_file_size_limit },
 	{ "maximum size", test_maximum_size },
+	{ "few descriptors", test_few_descriptors },
+	{ "boot id cannot be read", test_unreadable_boot_id },
 	CU_TEST_INFO_NULL,
 };
 

@@ -175,8 +175,8 @@ static char *control_path_of(const struct input *input, const uint64_t heap_id[2
 	struct file_identity identity;
 	struct control_place place;
 
-	place_read(input->fd, &place);
-	if (real != NULL && file_identify(input->fd, &identity, NULL) == 0)
+	if (real != NULL && place_read(input->fd, &place) == 0 &&
+		file_identify(input->fd, &identity, NULL) == 0)
 		control = place_path(place.directory, real, heap_id, identity.inode);
 	free(real);
 	return control;

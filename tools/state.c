@@ -42,6 +42,7 @@ static const char *why_unclean(const struct view *view)
 static const char *why_unproved(const struct view *view)
 {
 	struct control_header header;
+	char boot_id[BOOT_ID_BYTES];
 	int error = input_control_header(&view->input, view->superblock.heap_id, &header);
 
 	if (error == ENOENT)
@@ -50,7 +51,9 @@ static const char *why_unproved(const struct view *view)
 		return "the file or its control file is a copy";
 	if (error != 0)
 		return "its control file cannot be read";
-	return proof_gap(&view->superblock, view->stamp, &header);
+	if (superblock_boot_id(boot_id) != 0)
+		return "the kernel's boot id cannot be read";
+	return proof_gap(&view->superblock, view->stamp, &header, boot_id);
 }
 
 void state_find(struct view *view, bool in_use)
