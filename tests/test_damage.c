@@ -233,6 +233,33 @@ static void test_mixture(void)
 	expect_torn_then_salvage(FILES_BLOCK_BYTES);
 }
 
+static void one_earlier(struct superblock *superblock)
+{
+	superblock->clean = 0;
+	superblock->incarnation--;
+}
+
+/* The superblock and the arena's header are of a time before the spans: what says who owned these must not
+ * count in the run that salvages. */
+static void test_older_names(void)
+{
+	static const uint64_t nobody;
+	uint64_t arena = (files_copy_b_offset() + SUPERBLOCK_STRIDE + 4095) & ~UINT64_C(4095);
+	struct sh_heap *heap;
+
+	files_make_closed(FILES_BLOCK_BYTES);
+	CU_ASSERT_EQUAL(files_run(files_die_inside, NULL), SIGKILL);
+	files_rewrite_superblock(one_earlier);
+	poke(files_path, arena + offsetof(struct arena_header, incarnation), &nobody,
+		sizeof(nobody));
+	unlink(files_control);
+	CU_ASSERT_EQUAL(files_open_at(files_path, 0, &heap), SH_ETORN);
+	heap = files_open(SH_SALVAGE);
+	files_expect_good(heap);
+	files_close(heap);
+	files_expect_opens(FILES_BLOCK_BYTES);
+}
+
 /* --- */
 
 static CU_TestInfo tests[] = {
@@ -246,6 +273,7 @@ static CU_TestInfo tests[] = {
 	{ "torn: other boot", test_other_boot },
 	{ "torn: copied while in use", test_copied_while_in_use },
 	{ "torn: mixture", test_mixture },
+	{ "torn: names of a later time", test_older_names },
 	CU_TEST_INFO_NULL,
 };
 
