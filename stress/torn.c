@@ -27,6 +27,7 @@
 #define SCENE_IMAGES 400u
 #define KINDS_MOST 16u
 #define FAILURES_MOST 10u
+#define LEAST_ROUNDS 6u
 #define ANY UINT64_MAX
 
 /* Process. How images of one kind ended. */
@@ -228,9 +229,14 @@ static void play_images(struct run *run)
 	double end = now() + (double)run->seconds;
 
 	for (uint64_t scene = 0; now() < end && failures(run) < FAILURES_MOST; scene++) {
+		uint64_t first = scene * SCENE_IMAGES;
+
 		play_scene(run, scene);
-		for (uint64_t i = 0; i < SCENE_IMAGES && now() < end; i++)
-			play_image(run, scene * SCENE_IMAGES + i);
+		/* A slow machine, too, tries every kind a few times. */
+		for (uint64_t i = 0; i < SCENE_IMAGES &&
+			(now() < end || first + i < LEAST_ROUNDS * mixture_kind_count);
+			i++)
+			play_image(run, first + i);
 		end_scene(run);
 	}
 }

@@ -387,24 +387,39 @@ static bool is_end_page(const struct source *source, uint64_t page)
 	return false;
 }
 
-/* Copy A, copy B, end copy, arena header, running words and the rest, each of one moment. */
+static unsigned some_clean_moment(const struct source *source, struct chance *chance)
+{
+	unsigned moment = some_moment(source, chance);
+
+	for (unsigned i = 0; i < source->recording->count; i++)
+		if (moment_at(source, moment)->state != MOMENT_CLEAN)
+			moment = (moment + 1) % source->recording->count;
+	return moment;
+}
+
+/* One page from one of the two; `all` sees to it that all such pages are from the same. */
+static void take_page(const struct source *source, struct chance *chance, struct image *image,
+	uint64_t page, const unsigned pair[2], unsigned all)
+{
+	image->page[page] =
+		version(source, page, all < 2 ? pair[all] : pair[chance_below(chance, 2)]);
+}
+
+/* Copy A, copy B, end copy, arena header, running words and the rest, each of one of two moments. */
 static void make_parts(const struct source *source, struct chance *chance, struct image *image)
 {
-	unsigned pair[2] = { some_moment(source, chance), some_moment(source, chance) };
-	unsigned rest = pair[chance_below(chance, 2)];
-	unsigned end = pair[chance_below(chance, 2)];
+	unsigned pair[2] = { some_clean_moment(source, chance), some_moment(source, chance) };
+	unsigned marks = chance_once_in(chance, 2) ? 0 : 2;
+	unsigned end = marks < 2 ? pair[marks] : pair[chance_below(chance, 2)];
 
-	take_moment(source, image, rest);
+	take_moment(source, image, pair[chance_below(chance, 2)]);
 	image->pages = image->capacity < source->recording->most_pages
 		? image->capacity
 		: source->recording->most_pages;
-	image->page[0] = version(source, 0, pair[chance_below(chance, 2)]);
-	image->page[superblock_b_page()] =
-		version(source, superblock_b_page(), pair[chance_below(chance, 2)]);
-	image->page[arena_header_page()] =
-		version(source, arena_header_page(), pair[chance_below(chance, 2)]);
-	image->page[SUPERBLOCK_STRIDE / DISK_PAGE] =
-		version(source, SUPERBLOCK_STRIDE / DISK_PAGE, pair[chance_below(chance, 2)]);
+	take_page(source, chance, image, 0, pair, marks);
+	take_page(source, chance, image, superblock_b_page(), pair, marks);
+	take_page(source, chance, image, arena_header_page(), pair, 2);
+	take_page(source, chance, image, SUPERBLOCK_STRIDE / DISK_PAGE, pair, 2);
 	for (unsigned i = 0; i < source->changing_count; i++)
 		if (is_end_page(source, source->changing[i]))
 			image->page[source->changing[i]] =

@@ -127,12 +127,14 @@ _Noreturn static void sit(unsigned seat, uint64_t seed)
 	own = &seats[seat];
 	worker.chance.state = seed;
 	for (;;) {
+		enum command command;
 		bool done;
 
 		wait_for_turn();
+		command = own->command;
 		done = obey(&worker);
 		tell(done ? EVENT_DONE : EVENT_REFUSED);
-		if (!done || own->command == COMMAND_CLOSE)
+		if (!done || command == COMMAND_CLOSE)
 			_exit(0);
 	}
 }
