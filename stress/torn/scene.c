@@ -145,6 +145,8 @@ bool scene_play(struct recording *recording, const char *path, struct chance cha
 	};
 
 	snprintf(scene.control, sizeof(scene.control), "%s-shm", path);
+	unlink(path);
+	unlink(scene.control);
 	first_run(&scene);
 	run_of_several(&scene);
 	run_that_is_killed(&scene);
