@@ -19,12 +19,16 @@ file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
-	# hostile.c with those of stress/hostile/.
-	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
+	# hostile.c with those of stress/hostile/, fuzz_replay.c with those of stress/fuzz/.
+	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
 endforeach()
+if(TARGET stress_fuzz_replay)
+	target_compile_definitions(stress_fuzz_replay PRIVATE
+		FUZZ_CORPUS="${PROJECT_SOURCE_DIR}/stress/fuzz/corpus")
+endif()
 
 if(NOT SPANHEAP_PROGRAMS)
 	return()

@@ -26,7 +26,7 @@
 
 #define SCENE_IMAGES 400u
 #define KINDS_MOST 16u
-#define FAILURES_MOST 10u
+#define FAILURES_MOST 4u
 #define LEAST_ROUNDS 6u
 #define ANY UINT64_MAX
 
@@ -234,7 +234,8 @@ static void play_images(struct run *run)
 		play_scene(run, scene);
 		/* A slow machine, too, tries every kind a few times. */
 		for (uint64_t i = 0; i < SCENE_IMAGES &&
-			(now() < end || first + i < LEAST_ROUNDS * mixture_kind_count);
+			(now() < end || first + i < LEAST_ROUNDS * mixture_kind_count) &&
+			failures(run) < FAILURES_MOST;
 			i++)
 			play_image(run, first + i);
 		end_scene(run);

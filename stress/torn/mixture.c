@@ -69,6 +69,16 @@ static unsigned some_later_moment(const struct source *source, struct chance *ch
 	return moment;
 }
 
+static unsigned some_clean_moment(const struct source *source, struct chance *chance)
+{
+	unsigned moment = some_moment(source, chance);
+
+	for (unsigned i = 0; i < source->recording->count; i++)
+		if (moment_at(source, moment)->state != MOMENT_CLEAN)
+			moment = (moment + 1) % source->recording->count;
+	return moment;
+}
+
 static void take_moment(const struct source *source, struct image *image, unsigned moment)
 {
 	image_begin(image, moment_at(source, moment)->pages);
@@ -308,7 +318,9 @@ static void copy_in_order(const struct source *source, struct chance *chance, st
 static void some_copy(const struct source *source, struct chance *chance, struct image *image,
 	unsigned *last)
 {
-	unsigned first = some_moment(source, chance);
+	/* A file that is opened meanwhile is what is hard to tell. */
+	unsigned first = chance_once_in(chance, 2) ? some_clean_moment(source, chance)
+						   : some_moment(source, chance);
 
 	*last = chance_between(chance, first,
 		chance_once_in(chance, 2) || first + 6 >= source->recording->count
@@ -385,16 +397,6 @@ static bool is_end_page(const struct source *source, uint64_t page)
 			return true;
 	}
 	return false;
-}
-
-static unsigned some_clean_moment(const struct source *source, struct chance *chance)
-{
-	unsigned moment = some_moment(source, chance);
-
-	for (unsigned i = 0; i < source->recording->count; i++)
-		if (moment_at(source, moment)->state != MOMENT_CLEAN)
-			moment = (moment + 1) % source->recording->count;
-	return moment;
 }
 
 /* One page from one of the two; `all` sees to it that all such pages are from the same. */

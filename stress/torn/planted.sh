@@ -10,7 +10,7 @@
 # "N passed, N failed".
 set -eu
 
-seconds=${PLANTED_SECONDS:-15}
+seconds=${PLANTED_SECONDS:-30}
 
 die()
 {
