@@ -234,7 +234,9 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 	if (is_clean(heap, opening)) {
 		control_place_new(opening);
 		begin_run(&opening->superblock);
-		return 0;
+		/* Crash: clean still. */
+		return end_copy_cut(opening->fd, &opening->superblock, proof_end(&heap->heap),
+			opening->bytes);
 	}
 	opening->recovers = true;
 	error = prove_same_run(heap, opening);

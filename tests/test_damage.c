@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -233,6 +235,49 @@ static void test_mixture(void)
 	expect_torn_then_salvage(FILES_BLOCK_BYTES);
 }
 
+/* Makes the file longer by so many bytes that are not zero. */
+static void lengthen(uint64_t bytes)
+{
+	char *waste = malloc(bytes);
+	struct stat status;
+
+	CU_ASSERT_FATAL(waste != NULL);
+	CU_ASSERT_EQUAL(stat(files_path, &status), 0);
+	memset(waste, 0xff, bytes);
+	poke(files_path, (uint64_t)status.st_size, waste, bytes);
+	free(waste);
+}
+
+static void expect_grows_into_zeros(void)
+{
+	struct sh_heap *heap = files_open(0);
+	sh_off block = sh_alloc_ex(heap, 3 * CHUNK_BYTES / 2, 0, SH_ZERO);
+	const char *bytes = sh_ptr(heap, block);
+
+	CU_ASSERT_NOT_EQUAL_FATAL(block, 0);
+	for (uint64_t i = 0; i < 3 * CHUNK_BYTES / 2; i++)
+		if (bytes[i] != 0) {
+			CU_FAIL("a block that should hold zeros does not");
+			break;
+		}
+	files_expect_good(heap);
+	files_close(heap);
+	CU_ASSERT_TRUE(files_is_clean());
+}
+
+/* A clean file, and behind its end what the heap held when it was opened and had grown: a copy that came to the
+ * end at that moment. */
+static void test_copied_beyond_the_end(void)
+{
+	files_close(files_new());
+	lengthen(ARENA_HEAD_BYTES + 2 * META_STRIDE);
+	expect_grows_into_zeros();
+	files_make_closed(FILES_BLOCK_BYTES);
+	lengthen(CHUNK_BYTES);
+	expect_grows_into_zeros();
+	files_expect_opens(FILES_BLOCK_BYTES);
+}
+
 static void one_earlier(struct superblock *superblock)
 {
 	superblock->clean = 0;
@@ -273,6 +318,7 @@ static CU_TestInfo tests[] = {
 	{ "torn: other boot", test_other_boot },
 	{ "torn: copied while in use", test_copied_while_in_use },
 	{ "torn: mixture", test_mixture },
+	{ "torn: copied beyond the end", test_copied_beyond_the_end },
 	{ "torn: names of a later time", test_older_names },
 	CU_TEST_INFO_NULL,
 };
