@@ -131,9 +131,24 @@ static bool equal_but_for_place(const char *a, const char *b)
 		       DISK_PAGE - CONTROL_PLACE_BYTES) == 0;
 }
 
+/* A clean file ends with a copy of its superblock; nothing behind it is anybody's. */
+static uint64_t end_page(const struct moment *moment)
+{
+	struct superblock superblock = { 0 };
+
+	if (moment->state != MOMENT_CLEAN || moment_page(moment, 0) == NULL)
+		return UINT64_MAX;
+	memcpy(&superblock, moment_page(moment, 0), sizeof(superblock));
+	return superblock.end_copy == 0 ? UINT64_MAX : superblock.end_copy / DISK_PAGE + 1;
+}
+
 bool image_is(const struct image *image, const struct moment *moment)
 {
 	uint64_t most = image->pages > moment->pages ? image->pages : moment->pages;
+	uint64_t end = end_page(moment);
+
+	if (most > end)
+		most = end;
 
 	for (uint64_t i = 0; i < most; i++) {
 		const char *mine = i < image->pages ? image->page[i] : NULL;
