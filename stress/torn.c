@@ -116,20 +116,28 @@ static bool is_read_only_refusal(int error)
 	return error == EROFS || error == SH_EBADHEAP || error == SH_EVERSION;
 }
 
+/* Whether nothing in the file or beside it tells that it is a mixture. */
+static bool cannot_be_told(const struct run *run, unsigned kind)
+{
+	return !mixture_kinds[kind].promised &&
+		(image_marks_agree(&run->image) || image_control_agrees(&run->image));
+}
+
 static void judge_opened(struct run *run, uint64_t number, unsigned kind,
 	const struct outcome *outcome, bool clean, bool in_use)
 {
 	struct tally *tally = &run->tallies[kind];
-	bool untold = image_marks_agree(&run->image) || image_control_agrees(&run->image);
 
 	if (clean || (image_control_agrees(&run->image) && in_use)) {
-		if (outcome->problems != 0)
+		if (outcome->fault[0] != '\0')
+			bad(run, number, kind, outcome->fault);
+		else if (outcome->problems != 0)
 			bad(run, number, kind, "sh_check() finds problems in a whole file");
 		else if (clean)
 			tally->clean++;
 		else
 			tally->recovered++;
-	} else if (!mixture_kinds[kind].promised && untold) {
+	} else if (cannot_be_told(run, kind)) {
 		tally->untold++;
 	} else {
 		bad(run, number, kind, "a mixture was taken for whole");
@@ -190,10 +198,10 @@ static void play_image(struct run *run, uint64_t number)
 			(unsigned long long)number, mixture_kinds[kind].name, clean ? "is" : "not",
 			outcome.opened == 0 ? "yes" : sh_strerror(outcome.opened),
 			outcome.read_only == 0 ? "yes" : sh_strerror(outcome.read_only));
-	if (outcome.fault[0] != '\0')
-		bad(run, number, kind, outcome.fault);
-	else if (outcome.opened == 0)
+	if (outcome.opened == 0 && (outcome.fault[0] == '\0' || outcome.closed))
 		judge_opened(run, number, kind, &outcome, clean, in_use);
+	else if (outcome.fault[0] != '\0')
+		bad(run, number, kind, outcome.fault);
 	else
 		judge_refused(run, number, kind, &outcome, clean);
 }

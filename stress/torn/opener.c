@@ -78,6 +78,7 @@ static void open_and_check(const char *path, bool unused)
 		sh_check(heap, 0, NULL, NULL, &shared->problems);
 	}
 	close_again(heap);
+	shared->closed = true;
 }
 
 /* --- after a salvage ----------------------------------------------------------------------- */
