@@ -13,6 +13,7 @@ struct outcome {
 	int read_only;           /* what sh_open() with SH_RDONLY said */
 	int opened;              /* what sh_open() said */
 	uint64_t problems;       /* of sh_check() then */
+	bool closed;             /* it was opened, used and closed */
 	uint64_t blocks;         /* that were allocated after a salvage */
 	char fault[OPENER_TEXT]; /* what must not be; "": nothing */
 };
