@@ -1,7 +1,7 @@
 /* torn.c -- what a power failure, a copy in use or a restore in place leaves: told, every time?
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	torn [--quick] [--seconds N] [--seed N] [--image N] [--folder PATH]
+ *	torn [--quick] [--seconds N | --images N] [--seed N] [--image N] [--folder PATH]
  *	torn --salvage FILE
  *
  * Records what the pages of a heap file were at many moments while processes worked on it, builds files of
@@ -48,6 +48,7 @@ struct run {
 	uint64_t seed;
 	uint64_t only; /* the one image that is asked for, or ANY */
 	uint64_t seconds;
+	uint64_t images; /* instead of the seconds; 0: as many as there is time for */
 	char folder[256];
 	char path[300];
 	const char *file; /* the one that is to be salvaged, or NULL */
@@ -232,20 +233,26 @@ static void end_scene(struct run *run)
 	recording_free(&run->other);
 }
 
+/* A slow machine, too, tries every kind a few times. */
+static bool goes_on(const struct run *run, uint64_t number, double end)
+{
+	if (failures(run) >= FAILURES_MOST)
+		return false;
+	if (run->images != 0)
+		return number < run->images;
+	return now() < end || number < LEAST_ROUNDS * mixture_kind_count;
+}
+
 static void play_images(struct run *run)
 {
 	double end = now() + (double)run->seconds;
 
-	for (uint64_t scene = 0; now() < end && failures(run) < FAILURES_MOST; scene++) {
-		uint64_t first = scene * SCENE_IMAGES;
+	for (uint64_t scene = 0; goes_on(run, scene * SCENE_IMAGES, end); scene++) {
+		uint64_t number = scene * SCENE_IMAGES;
 
 		play_scene(run, scene);
-		/* A slow machine, too, tries every kind a few times. */
-		for (uint64_t i = 0; i < SCENE_IMAGES &&
-			(now() < end || first + i < LEAST_ROUNDS * mixture_kind_count) &&
-			failures(run) < FAILURES_MOST;
-			i++)
-			play_image(run, first + i);
+		for (; number < (scene + 1) * SCENE_IMAGES && goes_on(run, number, end); number++)
+			play_image(run, number);
 		end_scene(run);
 	}
 }
@@ -299,7 +306,8 @@ static void print_verdicts(const struct run *run)
 
 static void usage(void)
 {
-	fputs("usage: torn [--quick] [--seconds N] [--seed N] [--image N] [--folder PATH]\n"
+	fputs("usage: torn [--quick] [--seconds N | --images N] [--seed N] [--image N] [--folder "
+	      "PATH]\n"
 	      "       torn --salvage FILE\n",
 		stderr);
 	exit(2);
@@ -314,6 +322,8 @@ static void read_arguments(struct run *run, int count, char **arguments)
 			usage();
 		else if (strcmp(arguments[i], "--seconds") == 0)
 			run->seconds = strtoull(arguments[++i], NULL, 0);
+		else if (strcmp(arguments[i], "--images") == 0)
+			run->images = strtoull(arguments[++i], NULL, 0);
 		else if (strcmp(arguments[i], "--seed") == 0)
 			run->seed = strtoull(arguments[++i], NULL, 0);
 		else if (strcmp(arguments[i], "--image") == 0)

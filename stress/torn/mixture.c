@@ -414,7 +414,9 @@ static void make_parts(const struct source *source, struct chance *chance, struc
 	unsigned marks = chance_once_in(chance, 2) ? 0 : 2;
 	unsigned end = marks < 2 ? pair[marks] : pair[chance_below(chance, 2)];
 
-	take_moment(source, image, pair[chance_below(chance, 2)]);
+	/* Nothing but the marks and the arena's header can differ. */
+	take_moment(source, image,
+		pair[marks < 2 && !chance_once_in(chance, 4) ? 0 : chance_below(chance, 2)]);
 	image->pages = image->capacity < source->recording->most_pages
 		? image->capacity
 		: source->recording->most_pages;

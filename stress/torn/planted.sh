@@ -4,13 +4,16 @@
 #
 #	stress/torn/planted.sh BUILD_ROOT [PLANT...]
 #
-# Copies the sources into BUILD_ROOT, replaces one line of the copy as planted.list says, builds stress/torn
+# Copies the sources into BUILD_ROOT, replaces one line of the copy as planted.list says, builds the program
 # and runs it. A plant whose line does not occur exactly once is an error: the code has moved on, and the
 # list must follow it. BUILD_ROOT/logs/PLANT.log keeps what was printed. The last line is
 # "N passed, N failed".
 set -eu
 
-seconds=${PLANTED_SECONDS:-30}
+# Of these another program's planted.sh says otherwise.
+preset=${PLANTED_PRESET:-gcc}
+program=${PLANTED_PROGRAM:-torn}
+arguments=${PLANTED_ARGUMENTS:---images 1300}
 
 die()
 {
@@ -24,7 +27,7 @@ root=$(CDPATH='' cd -- "$here/../.." && pwd)
 mkdir -p "$1"
 work=$(CDPATH='' cd -- "$1" && pwd)
 shift
-list=$here/planted.list
+list=${PLANTED_LIST:-$here/planted.list}
 tree=$work/tree
 logs=$work/logs
 
@@ -40,13 +43,14 @@ copy_sources()
 # Warnings are no errors: a plant may leave a function without a caller.
 configure()
 {
-	(cd "$tree" && cmake --preset gcc -DSPANHEAP_WERROR=OFF -DSPANHEAP_PROGRAMS=OFF -DBUILD_TESTING=OFF) \
-		>"$logs/build.log" 2>&1 || die "cmake --preset gcc fails; see $logs/build.log"
+	(cd "$tree" && cmake --preset "$preset" -DSPANHEAP_WERROR=OFF -DSPANHEAP_PROGRAMS=OFF \
+		-DBUILD_TESTING=OFF) \
+		>"$logs/build.log" 2>&1 || die "cmake --preset $preset fails; see $logs/build.log"
 }
 
 build()
 {
-	(cd "$tree" && cmake --build build/gcc -j 2 --target stress_torn) >"$logs/build.log" 2>&1
+	(cd "$tree" && cmake --build "build/$preset" -j 2 --target "stress_$program") >"$logs/build.log" 2>&1
 }
 
 names()
@@ -94,7 +98,8 @@ gate()
 		said="DOES NOT BUILD: see $logs/$1.build.log"
 		status=1
 	else
-		"$tree/build/gcc/stress/torn" --folder "$folder" --seed 1 --seconds "$seconds" \
+		# shellcheck disable=SC2086 # a list of words
+		(cd "$folder" && exec "$tree/build/$preset/stress/$program" --seed 1 $arguments) \
 			>"$logs/$1.log" 2>&1 || status=$?
 		said=$(sed -n 's/^FAILED  *//p' "$logs/$1.log" | head -n 1)
 		# 2: the test itself could not go on.
