@@ -13,7 +13,7 @@ set -eu
 # Of these another program's planted.sh says otherwise.
 preset=${PLANTED_PRESET:-gcc}
 program=${PLANTED_PROGRAM:-torn}
-arguments=${PLANTED_ARGUMENTS:---images 1300}
+arguments=${PLANTED_ARGUMENTS:---images 1300 --folder .}
 
 die()
 {
