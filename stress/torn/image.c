@@ -108,8 +108,10 @@ void image_reboot(struct image *image)
 		if (!read_superblock(image->page[i], &superblock))
 			continue;
 		page = image_scratch(image, image->page[i]);
-		if (page == NULL)
+		if (page == NULL) {
 			give_up("too many superblocks in an image");
+			return;
+		}
 		move_to_other_boot(superblock.boot_id);
 		superblock.sequence--;
 		superblock_seal(&superblock);

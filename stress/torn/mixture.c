@@ -297,7 +297,7 @@ static int compare_pages(const void *a, const void *b)
 static void copy_in_order(const struct source *source, struct chance *chance, struct image *image,
 	unsigned first, unsigned last)
 {
-	uint64_t at[SWITCHES_MOST];
+	uint64_t at[SWITCHES_MOST] = { 0 };
 	unsigned count = last - first < SWITCHES_MOST ? last - first : SWITCHES_MOST;
 	unsigned moment = first;
 	unsigned next = 0;
@@ -422,7 +422,6 @@ static void make_parts(const struct source *source, struct chance *chance, struc
 		: source->recording->most_pages;
 	take_page(source, chance, image, 0, pair, marks);
 	take_page(source, chance, image, superblock_b_page(), pair, marks);
-	take_page(source, chance, image, arena_header_page(), pair, 2);
 	take_page(source, chance, image, SUPERBLOCK_STRIDE / DISK_PAGE, pair, 2);
 	for (unsigned i = 0; i < source->changing_count; i++)
 		if (is_end_page(source, source->changing[i]))
