@@ -31,13 +31,13 @@ static uint64_t writable_end;
 
 void fuzz_fail(const char *format, ...)
 {
+	char text[256];
 	va_list arguments;
 
-	fputs("fuzz: ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
+	fprintf(stderr, "fuzz: %s\n", text);
 	abort();
 }
 
