@@ -19,8 +19,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* More than a heap gives out between two syncs. */
+/* More than a heap gives out, and more often than it is opened, between the moments that a mixture is of. */
 #define SALVAGE_SERIALS (UINT64_C(1) << 32)
+#define SALVAGE_INCARNATIONS (UINT64_C(1) << 16)
 
 /* --- mapping ------------------------------------------------------------------------------- */
 
@@ -205,7 +206,7 @@ static int lengthen(const struct sh_heap *heap, const struct opening *opening)
 
 /* Names that a torn file may hold from a time after its superblock must not come again: what
  * carries an incarnation would count as of this one, and the tags of the dead as those of the
- * living. */
+ * living. The arenas' headers alone do not tell how far to go: each page of the file is of a time of its own. */
 static void skip_names(const struct sh_heap *heap, struct superblock *superblock)
 {
 	for (uint64_t arena = 0; arena < heap_arena_count(&heap->heap); arena++) {
@@ -217,6 +218,7 @@ static void skip_names(const struct sh_heap *heap, struct superblock *superblock
 		if (seen > superblock->incarnation)
 			superblock->incarnation = seen;
 	}
+	superblock->incarnation += SALVAGE_INCARNATIONS;
 	atomic_fetch_add_explicit(&heap->heap.running->next_serial, SALVAGE_SERIALS,
 		memory_order_relaxed);
 }
@@ -248,6 +250,10 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 	if (clean) {
 		control_place_new(opening);
 		return begin_run(&opening->superblock);
+		begin_run(&opening->superblock);
+		/* Crash: clean still. */
+		return end_copy_cut(opening->fd, &opening->superblock, proof_end(&heap->heap),
+			opening->bytes);
 	}
 	opening->recovers = true;
 	error = prove_same_run(heap, opening);

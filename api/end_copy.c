@@ -37,6 +37,13 @@ int end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end, b
 	return error == ENODATA ? 0 : error;
 }
 
+int end_copy_cut(int fd, const struct superblock *superblock, uint64_t end, uint64_t bytes)
+{
+	uint64_t limit = superblock->end_copy == 0 ? end : end + END_BYTES;
+
+	return bytes <= limit ? 0 : file_set_length(fd, limit);
+}
+
 int end_copy_wipe(int fd, uint64_t end)
 {
 	static const struct superblock zeros;

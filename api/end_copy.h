@@ -27,6 +27,10 @@ int end_copy_write(int fd, const struct superblock *superblock);
 /* Whether the file ends with the copy that the superblock names, or neither has one. 0 or an errno. */
 int end_copy_agrees(int fd, const struct superblock *superblock, uint64_t end, bool *agrees);
 
+/* Drops what is behind it in a clean file of `bytes`, which is nobody's and counts as zero when the heap grows: somebody
+ * copied the file, and the heap was opened and grew when the copy had come to the place. 0 or an errno. */
+int end_copy_cut(int fd, const struct superblock *superblock, uint64_t end, uint64_t bytes);
+
 /* Makes the place read as zeros. 0 or an errno. */
 int end_copy_wipe(int fd, uint64_t end);
 

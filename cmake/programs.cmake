@@ -21,10 +21,16 @@ foreach(source IN LISTS stress_sources)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
 	# hostile.c with those of stress/hostile/, faults.c with those of stress/faults/.
 	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
+	# hostile.c with those of stress/hostile/, fuzz_replay.c with those of stress/fuzz/.
+	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
 endforeach()
+if(TARGET stress_fuzz_replay)
+	target_compile_definitions(stress_fuzz_replay PRIVATE
+		FUZZ_CORPUS="${PROJECT_SOURCE_DIR}/stress/fuzz/corpus")
+endif()
 
 # stress/faults.c stands between the library and what it calls (stress/faults/call.c).
 set(fault_calls

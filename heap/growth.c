@@ -31,12 +31,13 @@ static int back_arena_head(struct heap *heap, uint64_t arena)
 	return heap_back_control(heap, arena);
 }
 
-/* Whether the arena is neither ordinary nor a run's. */
+/* Whether the arena is neither ordinary nor a run's. Nobody looks at one that is not counted: a death, or a
+ * torn file, left it half made. */
 static bool is_unused(const struct heap *heap, uint64_t arena)
 {
 	uint64_t word = arena_word(heap, arena);
 
-	return word == 0 || word == ARENA_GIVEN_BACK;
+	return word == 0 || word == ARENA_GIVEN_BACK || arena >= heap_arena_count(heap);
 }
 
 static uint64_t arena_start(uint64_t arena)

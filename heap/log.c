@@ -31,7 +31,7 @@ static bool extension_there(const struct heap *heap, uint64_t off, unsigned k)
 	uint64_t head = off >> PAGE_SHIFT;
 	struct span_record record;
 
-	if (off != page_offset(head) || span_find(heap, head) != head)
+	if (off == 0 || off != page_offset(head) || span_find(heap, head) != head)
 		return false;
 	record = span_record_read(heap, head);
 	return span_record_plausible(heap, head, &record) && record.purpose == SPAN_LOG &&

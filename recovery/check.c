@@ -618,6 +618,14 @@ static int walk_objects(const struct walk *walk, uint64_t head, const struct spa
 	return stop;
 }
 
+/* Whether recovery, or who touched it first, set the span aside: what of it is whose cannot be known. */
+static bool is_set_aside(const struct heap *heap, uint64_t head)
+{
+	uint64_t hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
+
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE;
+}
+
 static int walk_span(void *argument, uint64_t head)
 {
 	const struct walk *walk = argument;
@@ -629,7 +637,7 @@ static int walk_span(void *argument, uint64_t head)
 	};
 
 	if (!span_record_stands(walk->heap, head, &record) ||
-		!span_record_plausible(walk->heap, head, &record))
+		!span_record_plausible(walk->heap, head, &record) || is_set_aside(walk->heap, head))
 		return 0;
 	if (record.purpose == SPAN_OBJECTS)
 		return walk_objects(walk, head, &record);

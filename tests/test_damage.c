@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -233,6 +235,76 @@ static void test_mixture(void)
 	expect_torn_then_salvage(FILES_BLOCK_BYTES);
 }
 
+/* Makes the file longer by so many bytes that are not zero. */
+static void lengthen(uint64_t bytes)
+{
+	char *waste = malloc(bytes);
+	struct stat status;
+
+	CU_ASSERT_FATAL(waste != NULL);
+	CU_ASSERT_EQUAL(stat(files_path, &status), 0);
+	memset(waste, 0xff, bytes);
+	poke(files_path, (uint64_t)status.st_size, waste, bytes);
+	free(waste);
+}
+
+static void expect_grows_into_zeros(void)
+{
+	struct sh_heap *heap = files_open(0);
+	sh_off block = sh_alloc_ex(heap, 3 * CHUNK_BYTES / 2, 0, SH_ZERO);
+	const char *bytes = sh_ptr(heap, block);
+
+	CU_ASSERT_NOT_EQUAL_FATAL(block, 0);
+	for (uint64_t i = 0; i < 3 * CHUNK_BYTES / 2; i++)
+		if (bytes[i] != 0) {
+			CU_FAIL("a block that should hold zeros does not");
+			break;
+		}
+	files_expect_good(heap);
+	files_close(heap);
+	CU_ASSERT_TRUE(files_is_clean());
+}
+
+/* A clean file, and behind its end what the heap held when it was opened and had grown: a copy that came to the
+ * end at that moment. */
+static void test_copied_beyond_the_end(void)
+{
+	files_close(files_new());
+	lengthen(ARENA_HEAD_BYTES + 2 * META_STRIDE);
+	expect_grows_into_zeros();
+	files_make_closed(FILES_BLOCK_BYTES);
+	lengthen(CHUNK_BYTES);
+	expect_grows_into_zeros();
+	files_expect_opens(FILES_BLOCK_BYTES);
+}
+
+static void one_earlier(struct superblock *superblock)
+{
+	superblock->clean = 0;
+	superblock->incarnation--;
+}
+
+/* The superblock and the arena's header are of a time before the spans: what says who owned these must not
+ * count in the run that salvages. */
+static void test_older_names(void)
+{
+	static const uint64_t nobody;
+	uint64_t arena = (files_copy_b_offset() + SUPERBLOCK_STRIDE + 4095) & ~UINT64_C(4095);
+	struct sh_heap *heap;
+
+	files_make_closed(FILES_BLOCK_BYTES);
+	CU_ASSERT_EQUAL(files_run(files_die_inside, NULL), SIGKILL);
+	files_rewrite_superblock(one_earlier);
+	poke(files_path, arena + offsetof(struct arena_header, incarnation), &nobody,
+		sizeof(nobody));
+	unlink(files_control);
+	CU_ASSERT_EQUAL(files_open_at(files_path, 0, &heap), SH_ETORN);
+	heap = files_open(SH_SALVAGE);
+	files_expect_good(heap);
+	files_close(heap);
+	files_expect_opens(FILES_BLOCK_BYTES);
+}
+
 /* --- */
 
 static CU_TestInfo tests[] = {
@@ -246,6 +318,8 @@ static CU_TestInfo tests[] = {
 	{ "torn: other boot", test_other_boot },
 	{ "torn: copied while in use", test_copied_while_in_use },
 	{ "torn: mixture", test_mixture },
+	{ "torn: copied beyond the end", test_copied_beyond_the_end },
+	{ "torn: names of a later time", test_older_names },
 	CU_TEST_INFO_NULL,
 };
 

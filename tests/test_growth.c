@@ -439,6 +439,28 @@ static void test_torn_arena(void)
 	fixture_close(f);
 }
 
+/* Its maker died when the entry was written, and the arena not counted. */
+static void test_uncounted_arena(void)
+{
+	struct fixture *f = fixture_open(2, 1);
+	struct thread *thread = &f->threads[0];
+	uint64_t room = (ARENA_CHUNKS - f->heap->zone_chunks[0]) * CHUNK_PAGES;
+	uint64_t block;
+
+	use(thread, room);
+	CU_ASSERT_EQUAL(growth_make_arena(f->heap, 1), 0);
+	atomic_store(&f->heap->running->arena_count, 1);
+	block = fixture_block(thread, 100);
+	CU_ASSERT_EQUAL(block >> ARENA_BYTES_SHIFT, 1);
+	CU_ASSERT_EQUAL(heap_arena_count(f->heap), 2);
+	fixture_expect_good(f);
+	CU_ASSERT_EQUAL(fixture_reopen(f, 1), 0);
+	CU_ASSERT_TRUE(fixture_is_live(f, block));
+	CU_ASSERT_EQUAL(fixture_live_blocks(f), 2);
+	fixture_expect_good(f);
+	fixture_close(f);
+}
+
 static CU_TestInfo tests[] = {
 	{ "reserve", test_reserve },
 	{ "reserve, several arenas", test_reserve_arenas },
@@ -456,6 +478,7 @@ static CU_TestInfo tests[] = {
 	{ "several arenas, forsaken", test_arenas_forsaken },
 	{ "known zero", test_known_zero },
 	{ "torn arena", test_torn_arena },
+	{ "an arena that is not counted", test_uncounted_arena },
 	CU_TEST_INFO_NULL,
 };
 
