@@ -19,12 +19,16 @@ file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
-	# hostile.c with those of stress/hostile/.
+	# hostile.c with those of stress/hostile/, crashlog.c with those of stress/crashlog/.
 	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	target_link_libraries(stress_${name} PRIVATE spanheap_core)
 endforeach()
+
+if(TARGET stress_crashlog)
+	include(cmake/crashlog.cmake)
+endif()
 
 if(NOT SPANHEAP_PROGRAMS)
 	return()
