@@ -7,9 +7,13 @@
 
 #include <stdbool.h>
 
-/* Process. What is true of a heap. */
+/* Process. What is true of a heap.
+ *
+ * base: of a heap that was looked at: where its content is. Then `known` of a block says how much of it
+ * `digest` is of, and is changed to what is asked for. NULL: of a snapshot. */
 struct truth {
-	const struct snapshot_block *blocks;
+	const char *base;
+	struct snapshot_block *blocks;
 	const struct snapshot_run *runs;
 	const struct snapshot_root *roots;
 	uint32_t block_count;
@@ -33,7 +37,7 @@ struct expected {
 bool expected_read(struct expected *expected, const char *path);
 void expected_free(struct expected *expected);
 
-/* Whether what was found is what is allowed. Says in `why` what is not. */
+/* Whether what was found in a heap is what is allowed. Says in `why` what is not. */
 bool truth_agrees(const struct truth *found, const struct truth *allowed, char *why,
 	size_t why_bytes);
 

@@ -38,7 +38,6 @@ enum logged_file {
 
 /* Page runs are compared page by page; where they begin and end may be as before or as afterwards. */
 #define OPERATION_CUTS_RUNS 1u
-/* Stores of the caller's own, which no call orders, fill blocks: `any` in its snapshots. */
 
 /* File. */
 struct operation_record {
@@ -61,9 +60,9 @@ struct snapshot_counts {
 struct snapshot_block {
 	uint64_t off;
 	uint64_t bytes; /* usable */
-	uint32_t kind;
-	uint32_t any; /* its content may be anything */
-	uint64_t digest;
+	uint64_t known; /* of these, from the first on: what stands there. Behind it may be anything. */
+	uint64_t digest; /* of the known ones */
+	uint64_t kind;
 };
 
 /* File. */
@@ -79,14 +78,14 @@ struct snapshot_root {
 	uint64_t value;
 };
 
-/* Of a block's content. `bytes` is a multiple of 8. */
+/* Of a block's content. `bytes` is rounded down to a multiple of 8. */
 static inline uint64_t content_digest(const void *content, uint64_t bytes)
 {
 	const char *at = content;
 	uint64_t digest = bytes;
 	uint64_t word;
 
-	for (uint64_t i = 0; i < bytes; i += sizeof(word)) {
+	for (uint64_t i = 0; i + sizeof(word) <= bytes; i += sizeof(word)) {
 		memcpy(&word, at + i, sizeof(word));
 		digest = (digest ^ word) * UINT64_C(0x9e3779b97f4a7c15);
 		digest ^= digest >> 29;

@@ -52,8 +52,7 @@ static unsigned block_with(sh_off off)
 
 static void digest(unsigned i)
 {
-	blocks[i].any = 0;
-	blocks[i].digest = content_digest(contents[i], blocks[i].bytes);
+	blocks[i].digest = content_digest(contents[i], blocks[i].known);
 }
 
 sh_off book_add(struct sh_heap *heap, sh_off off, unsigned kind)
@@ -66,7 +65,7 @@ sh_off book_add(struct sh_heap *heap, sh_off off, unsigned kind)
 	memmove(&blocks[i + 1], &blocks[i], (block_count - i) * sizeof(blocks[0]));
 	memmove(&contents[i + 1], &contents[i], (block_count - i) * sizeof(contents[0]));
 	block_count++;
-	blocks[i] = (struct snapshot_block){ .off = off, .bytes = bytes, .kind = kind, .any = 1 };
+	blocks[i] = (struct snapshot_block){ .off = off, .bytes = bytes, .kind = kind };
 	contents[i] = calloc(1, bytes);
 	MUST(contents[i] != NULL);
 	return off;
@@ -80,16 +79,17 @@ sh_off book_fill(struct sh_heap *heap, sh_off off)
 	for (uint64_t at = 0; at < blocks[i].bytes; at += sizeof(word), word += 0x0101)
 		memcpy(contents[i] + at, &word, sizeof(word));
 	memcpy(sh_ptr(heap, off), contents[i], blocks[i].bytes);
+	blocks[i].known = blocks[i].bytes;
 	digest(i);
 	return off;
 }
 
-sh_off book_zero(struct sh_heap *heap, sh_off off)
+sh_off book_zero(sh_off off, size_t bytes)
 {
 	unsigned i = block_with(off);
 
-	(void)heap;
-	memset(contents[i], 0, blocks[i].bytes);
+	memset(contents[i], 0, bytes);
+	blocks[i].known = bytes;
 	digest(i);
 	return off;
 }
@@ -105,29 +105,28 @@ void book_remove(sh_off off)
 	memmove(&contents[i], &contents[i + 1], (block_count - i) * sizeof(contents[0]));
 }
 
-void book_move(struct sh_heap *heap, sh_off from, sh_off to)
+void book_move(struct sh_heap *heap, sh_off from, sh_off to, size_t bytes)
 {
 	unsigned i = block_with(from);
 	struct snapshot_block old = blocks[i];
 	unsigned char *content = contents[i];
-	size_t bytes = sh_usable_size(heap, to);
+	size_t known = bytes < old.known ? bytes : old.known;
 
 	contents[i] = NULL;
 	book_remove(from);
-	book_add(heap, to, old.kind);
+	book_add(heap, to, (unsigned)old.kind);
 	i = block_with(to);
-	memcpy(contents[i], content, bytes < old.bytes ? bytes : old.bytes);
+	memcpy(contents[i], content, known);
 	free(content);
-	/* Beyond the old content stands anything. */
-	if (bytes <= old.bytes && !old.any)
-		digest(i);
+	blocks[i].known = known;
+	digest(i);
 }
 
 void book_write(sh_off at, const void *content, size_t bytes)
 {
 	unsigned i = block_with(at);
 
-	MUST(at + bytes <= blocks[i].off + blocks[i].bytes && !blocks[i].any);
+	MUST(at + bytes <= blocks[i].off + blocks[i].known);
 	memcpy(contents[i] + (at - blocks[i].off), content, bytes);
 	digest(i);
 }
@@ -149,7 +148,7 @@ size_t book_bytes(sh_off off)
 
 unsigned book_kind(sh_off off)
 {
-	return blocks[block_with(off)].kind;
+	return (unsigned)blocks[block_with(off)].kind;
 }
 
 /* --- page runs ----------------------------------------------------------------------------- */

@@ -13,10 +13,10 @@
 sh_off book_add(struct sh_heap *heap, sh_off off, unsigned kind);
 /* Stores a pattern of its own in all of it. Returns `off`. */
 sh_off book_fill(struct sh_heap *heap, sh_off off);
-/* It reads as zeros. Returns `off`. */
-sh_off book_zero(struct sh_heap *heap, sh_off off);
-/* A block was moved or resized: it stands at `to`, with its content up to the smaller size. */
-void book_move(struct sh_heap *heap, sh_off from, sh_off to);
+/* The first `bytes` read as zeros. Returns `off`. */
+sh_off book_zero(sh_off off, size_t bytes);
+/* A block was moved or resized to `bytes`: it stands at `to`, with its content up to the smaller size. */
+void book_move(struct sh_heap *heap, sh_off from, sh_off to, size_t bytes);
 void book_remove(sh_off off);
 /* What stands in `bytes` from `at` on, somewhere in a block. */
 void book_write(sh_off at, const void *content, size_t bytes);

@@ -23,7 +23,7 @@ sh_off call_alloc(const char *name, size_t bytes, size_t align, unsigned flags)
 	/* A block that reads as zeros does so when the call returns: a death may leave anything. */
 	book_add(heap, off, flags & SH_NOSCAN);
 	operation_done();
-	return flags & SH_ZERO ? book_zero(heap, off) : book_fill(heap, off);
+	return flags & SH_ZERO ? book_zero(off, bytes) : book_fill(heap, off);
 }
 
 void call_free(const char *name, sh_off off)
@@ -63,7 +63,7 @@ sh_off call_realloc(const char *name, sh_off off, size_t bytes)
 	operation_end();
 	MUST(moved != 0);
 	may_leave_both(off, moved);
-	book_move(heap, off, moved);
+	book_move(heap, off, moved, bytes);
 	operation_done();
 	return book_fill(heap, moved);
 }
@@ -77,10 +77,10 @@ sh_off call_alloc_to(const char *name, sh_off word, size_t bytes, unsigned flags
 	operation_end();
 	book_add(heap, off, flags & SH_NOSCAN);
 	if (flags & SH_ZERO)
-		book_zero(heap, off);
+		book_zero(off, bytes);
 	book_store(word, off);
 	operation_done();
-	return flags & SH_ZERO ? off : book_fill(heap, off);
+	return book_fill(heap, off);
 }
 
 void call_free_from(const char *name, sh_off word)
@@ -104,7 +104,7 @@ sh_off call_realloc_to(const char *name, sh_off word, size_t bytes)
 	moved = sh_realloc_to(heap, call_word(word), bytes);
 	operation_end();
 	MUST(moved != 0);
-	book_move(heap, off, moved);
+	book_move(heap, off, moved, bytes);
 	book_store(word, moved);
 	operation_done();
 	return book_fill(heap, moved);

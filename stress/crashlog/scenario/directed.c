@@ -1,6 +1,7 @@
 /* directed.c -- each kind of operation, in each of its ways
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include "shm/tag.h"
 #include "stress/crashlog/scenario/book.h"
 #include "stress/crashlog/scenario/calls.h"
 #include "stress/crashlog/scenario/helper.h"
@@ -13,7 +14,7 @@
 #define PAGE 8192u
 #define SMALL 48u
 #define MEDIUM 1536u
-#define LARGE 70000u
+#define LARGE 34000u
 #define HUGE_PAGES 256u
 /* A long log: more entries than stand in a slot, and more than its first extension holds. */
 #define MANY_STORES 300u
@@ -26,7 +27,7 @@ static sh_off new_words(unsigned count)
 {
 	size_t bytes = count * sizeof(uint64_t);
 
-	return book_zero(heap, book_add(heap, sh_alloc_ex(heap, bytes, 0, SH_ZERO), 0));
+	return book_zero(book_add(heap, sh_alloc_ex(heap, bytes, 0, SH_ZERO), 0), bytes);
 }
 
 static sh_off word(unsigned i)
@@ -411,6 +412,21 @@ static void growth(void)
 
 static struct sh_mutex *held;
 
+/* The mutex at `off`, of a dead holder. Who waits for it leaves a mark. */
+static void lock_of_dead(const char *name, sh_off off)
+{
+	book_store(off, held->word);
+	operation_begin(name, 0);
+	MUST(sh_mutex_lock(heap, held) == SH_EOWNERDIED);
+	operation_end();
+	book_store(off, *(const uint64_t *)book_content(off) | TAG_WAITERS);
+	operation_may_leave();
+	book_store(off, held->word);
+	operation_done();
+	MUST(sh_mutex_unlock(heap, held) == 0);
+	book_store(off, 0);
+}
+
 /* Begins what its thread does not live to finish. */
 static void die_in_transaction(void)
 {
@@ -442,13 +458,7 @@ static void reaping(void)
 	operation_end();
 	operation_done();
 	MUST(report.threads == 1 && report.rolled_back == 1);
-	operation_begin("mutex: of the dead", 0);
-	MUST(sh_mutex_lock(heap, held) == SH_EOWNERDIED);
-	operation_end();
-	book_store(off, held->word);
-	operation_done();
-	MUST(sh_mutex_unlock(heap, held) == 0);
-	book_store(off, 0);
+	lock_of_dead("mutex: of the dead", off);
 	call_free("free: for the dead", handed[0]);
 }
 
@@ -461,14 +471,7 @@ static void reaping_for_mutex(void)
 	handed[0] = call_alloc("alloc: for the dead", SMALL, 0, 0);
 	helper_start();
 	helper_die_after(die_in_transaction);
-	book_store(off, held->word);
-	operation_begin("mutex: its holder is reaped", 0);
-	MUST(sh_mutex_lock(heap, held) == SH_EOWNERDIED);
-	operation_end();
-	book_store(off, held->word);
-	operation_done();
-	MUST(sh_mutex_unlock(heap, held) == 0);
-	book_store(off, 0);
+	lock_of_dead("mutex: its holder is reaped", off);
 	call_free("free: for the dead", handed[0]);
 }
 

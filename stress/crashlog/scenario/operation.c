@@ -142,7 +142,7 @@ void operation_thread(void)
 	struct sh_mutex *mutex;
 
 	if (block == 0) {
-		block = book_zero(heap, book_add(heap, sh_alloc_ex(heap, 64, 0, SH_ZERO), 0));
+		block = book_zero(book_add(heap, sh_alloc_ex(heap, 64, 0, SH_ZERO), 0), 64);
 		mutex = sh_ptr(heap, block);
 		MUST(sh_mutex_lock(heap, mutex) == 0 && sh_mutex_unlock(heap, mutex) == 0);
 	}

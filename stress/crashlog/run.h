@@ -1,0 +1,2 @@
+#include <stdlib.h>
+int dev_main(const char *folder, unsigned depth);
