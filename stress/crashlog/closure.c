@@ -9,6 +9,9 @@
 #include <string.h>
 
 #define STEP_LIMIT (UINT64_C(1) << 18)
+#define PREAMBLE_PAGES 3u
+/* At most so many pieces of it change. */
+#define PREAMBLE_STEPS (PREAMBLE_PAGES * STEP_PAGE_BYTES / STEP_BYTES)
 
 /* Stack. What is asked of every image. */
 struct question {
@@ -38,8 +41,7 @@ void closure_init(struct closure *closure, struct oracle *oracle, unsigned depth
 
 void closure_forget(struct closure *closure)
 {
-	hash_set_clear(&closure->judged);
-	hash_set_clear(&closure->stepped);
+	hash_set_clear(&closure->seen);
 }
 
 void closure_free(struct closure *closure)
@@ -63,56 +65,77 @@ static void recover_image(void *argument)
 	oracle_open(argument, true);
 }
 
-/* Which copies of the superblock are the ones that an opener goes by. */
-static uint64_t superblock_state(const struct replay *replay)
+/* The pages with nothing but what a recovery stores before all else. */
+static void find_preamble(const struct replay *replay, uint64_t pages[PREAMBLE_PAGES])
 {
-	const char *base = replay->files[FILE_HEAP].work;
-	uint64_t b = heap_superblock_b_offset(replay->view.max_bytes, replay->view.thread_slots);
-	struct superblock superblock;
-	int copies;
+	const struct heap *view = &replay->view;
 
-	if (superblock_read(base, replay->files[FILE_HEAP].bytes, &superblock, &copies) != 0)
-		return 0;
-	return 1 + 2 * (uint64_t)(memcmp(base, &superblock, sizeof(superblock)) == 0) +
-		4 * (uint64_t)(memcmp(base + b, &superblock, sizeof(superblock)) == 0);
+	pages[0] = 0;
+	pages[1] = heap_superblock_b_offset(view->max_bytes, view->thread_slots);
+	pages[2] = arena_zone(view, 0);
 }
 
-static struct image_hash judged_key(const struct replay *replay, struct image_hash truth)
+/* Notes how a page differs from what it was. Returns how many steps that makes. */
+static uint64_t note_page(const char *work, uint64_t page, const char *before, struct step *steps)
 {
-	truth.half[1] ^= superblock_state(replay) << 60;
-	return truth;
+	uint64_t count = 0;
+
+	for (uint64_t at = 0; at < STEP_PAGE_BYTES; at += STEP_BYTES) {
+		if (memcmp(work + page + at, before + at, STEP_BYTES) == 0)
+			continue;
+		steps[count] = (struct step){ .where = page + at, .bytes = STEP_BYTES };
+		memcpy(steps[count++].content, work + page + at, STEP_BYTES);
+	}
+	return count;
 }
 
 /* Runs the recovery of the node's image; its steps stand behind the node's. Returns how many. */
-static uint64_t step_through(struct closure *closure, const struct node *node)
+static uint64_t step_through(struct closure *closure, const struct node *node, bool all)
 {
-	struct replayed_file *file = &closure->oracle->replay->files[FILE_HEAP];
-	uint64_t at = node->first + node->count;
+	struct replay *replay = closure->oracle->replay;
+	struct replayed_file *file = &replay->files[FILE_HEAP];
+	static char before[PREAMBLE_PAGES][STEP_PAGE_BYTES];
+	uint64_t preamble[PREAMBLE_PAGES];
+	struct step_area area = {
+		.memory = file->work,
+		.bytes = file->bytes,
+		.open = preamble,
+		.open_count = all ? 0 : PREAMBLE_PAGES,
+	};
+	struct step *steps = &closure->steps[node->first + node->count];
+	uint64_t limit = STEP_LIMIT - node->first - node->count - PREAMBLE_STEPS;
+	uint64_t first = 0;
 	uint64_t count;
 
 	make_image(closure, node->first, node->count);
-	count = stepper_run(file->work, file->bytes, recover_image, closure->oracle,
-		closure->steps + at, STEP_LIMIT - at);
+	find_preamble(replay, preamble);
+	for (unsigned i = 0; i < area.open_count; i++)
+		memcpy(before[i], file->work + preamble[i], STEP_PAGE_BYTES);
+	count = stepper_run(&area, recover_image, closure->oracle, steps + PREAMBLE_STEPS, limit);
+	for (unsigned i = 0; i < area.open_count; i++)
+		first += note_page(file->work, preamble[i], before[i], steps + first);
+	memmove(steps + first, steps + PREAMBLE_STEPS, count * sizeof(steps[0]));
 	closure->recoveries++;
 	closure->stores += count;
-	return count;
+	return first + count;
 }
 
 static bool explore(const struct question *question, const struct node *node);
 
-static bool judge_node(const struct question *question, const struct node *node)
+/* `is_new`: its recovery may leave something that nobody has seen. */
+static bool judge_node(const struct question *question, const struct node *node, bool is_new)
 {
 	struct closure *closure = question->closure;
 
 	closure->images++;
 	make_image(closure, node->first, node->count);
 	return oracle_judge(closure->oracle, question->operation, question->flags) &&
-		explore(question, node);
+		(!is_new || explore(question, node));
 }
 
 /* The child's steps are copied behind all that stand there: its recovery's come behind them. */
 static bool judge_child(const struct question *question, const struct node *node, uint64_t made,
-	uint64_t count, struct image_hash truth)
+	uint64_t count, struct image_hash truth, bool is_new)
 {
 	struct closure *closure = question->closure;
 	struct node child = {
@@ -122,15 +145,17 @@ static bool judge_child(const struct question *question, const struct node *node
 		.depth = node->depth + 1,
 	};
 
-	if (child.first + child.count > STEP_LIMIT)
+	if (child.first + child.count + STEP_LIMIT / 4 > STEP_LIMIT) {
+		closure->cut_off++;
 		return true;
+	}
 	closure->died_after[node->depth % 64] = made;
 	closure->deaths = child.depth;
 	if (child.depth > closure->deepest)
 		closure->deepest = child.depth;
 	memcpy(&closure->steps[child.first], &closure->steps[node->first],
 		child.count * sizeof(closure->steps[0]));
-	return judge_node(question, &child);
+	return judge_node(question, &child, is_new);
 }
 
 /* Explores what the recovery of the node's image leaves when it dies. */
@@ -142,22 +167,25 @@ static bool explore(const struct question *question, const struct node *node)
 	struct image_hash truth = node->truth;
 	struct step *steps = &closure->steps[node->first + node->count];
 	bool all = question->all && node->depth == 0;
+	bool spoilt = false;
 	uint64_t count;
 
-	if (node->depth >= closure->depth_limit || !hash_set_add(&closure->stepped, node->truth))
+	if (node->depth >= closure->depth_limit)
 		return true;
-	count = step_through(closure, node);
+	count = step_through(closure, node, all);
 	for (uint64_t made = 1; made <= count; made++) {
 		const struct step *step = &steps[made - 1];
 		bool is_new;
 
-		/* Judging spoils the copy. */
-		make_image(closure, node->first, node->count + made - 1);
+		/* The image before the step: judging spoils the copy. */
+		if (made == 1 || spoilt)
+			make_image(closure, node->first, node->count + made - 1);
 		hash_change(&replay->view, &truth, true, work, step->where, step->content,
 			step->bytes);
 		memcpy(work + step->where, step->content, step->bytes);
-		is_new = hash_set_add(&closure->judged, judged_key(replay, truth));
-		if ((is_new || all) && !judge_child(question, node, made, count, truth))
+		is_new = hash_set_add(&closure->seen, truth);
+		spoilt = is_new || all;
+		if (spoilt && !judge_child(question, node, made, count, truth, is_new))
 			return false;
 	}
 	return true;
@@ -174,8 +202,8 @@ bool closure_judge(struct closure *closure, const struct operation *operation, u
 	};
 	struct node node = { .truth = closure->oracle->replay->truth };
 
-	work_reset(closure->oracle->replay);
-	hash_set_add(&closure->judged, judged_key(closure->oracle->replay, node.truth));
 	closure->deaths = 0;
+	if (!hash_set_add(&closure->seen, node.truth))
+		return true;
 	return explore(&question, &node);
 }

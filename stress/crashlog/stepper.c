@@ -12,14 +12,13 @@
 #include <ucontext.h>
 
 #define TRAP_FLAG 0x100
-#define PROTECTED_BYTES 4096u
 /* An instruction stores into two pages at most. */
 #define OPEN_PAGES 2u
 
 /* A page that the instruction under way may store into. */
 struct open_page {
 	char *page;
-	char before[PROTECTED_BYTES];
+	char before[STEP_PAGE_BYTES];
 };
 
 /* Process. What the handlers work on. */
@@ -37,12 +36,12 @@ static struct {
 static void note(const struct open_page *open)
 {
 	uint64_t first = 0;
-	uint64_t last = PROTECTED_BYTES;
+	uint64_t last = STEP_PAGE_BYTES;
 	struct step *step;
 
-	while (first < PROTECTED_BYTES && open->page[first] == open->before[first])
+	while (first < STEP_PAGE_BYTES && open->page[first] == open->before[first])
 		first++;
-	if (first == PROTECTED_BYTES)
+	if (first == STEP_PAGE_BYTES)
 		return;
 	while (open->page[last - 1] == open->before[last - 1])
 		last--;
@@ -65,7 +64,7 @@ static void on_trap(int signal_number, siginfo_t *info, void *context)
 	at->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
 	for (unsigned i = 0; i < run.open_count; i++) {
 		note(&run.open[i]);
-		mprotect(run.open[i].page, PROTECTED_BYTES, PROT_READ);
+		mprotect(run.open[i].page, STEP_PAGE_BYTES, PROT_READ);
 	}
 	run.open_count = 0;
 }
@@ -83,9 +82,9 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 		return;
 	}
 	open = &run.open[run.open_count++];
-	open->page = run.memory + offset / PROTECTED_BYTES * PROTECTED_BYTES;
-	memcpy(open->before, open->page, PROTECTED_BYTES);
-	mprotect(open->page, PROTECTED_BYTES, PROT_READ | PROT_WRITE);
+	open->page = run.memory + offset / STEP_PAGE_BYTES * STEP_PAGE_BYTES;
+	memcpy(open->before, open->page, STEP_PAGE_BYTES);
+	mprotect(open->page, STEP_PAGE_BYTES, PROT_READ | PROT_WRITE);
 	run.code = (uint64_t)at->uc_mcontext.gregs[REG_RIP];
 	at->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }
@@ -95,7 +94,7 @@ bool stepper_works(void)
 	return true;
 }
 
-uint64_t stepper_run(char *memory, uint64_t bytes, void (*function)(void *argument), void *argument,
+uint64_t stepper_run(const struct step_area *area, void (*function)(void *argument), void *argument,
 	struct step *steps, uint64_t limit)
 {
 	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
@@ -103,17 +102,19 @@ uint64_t stepper_run(char *memory, uint64_t bytes, void (*function)(void *argume
 	struct sigaction old_fault;
 	struct sigaction old_trap;
 
-	run.memory = memory;
-	run.bytes = bytes;
+	run.memory = area->memory;
+	run.bytes = area->bytes;
 	run.steps = steps;
 	run.limit = limit;
 	run.count = 0;
 	run.open_count = 0;
 	sigaction(SIGSEGV, &fault, &old_fault);
 	sigaction(SIGTRAP, &trap, &old_trap);
-	mprotect(memory, bytes, PROT_READ);
+	mprotect(run.memory, run.bytes, PROT_READ);
+	for (unsigned i = 0; i < area->open_count; i++)
+		mprotect(run.memory + area->open[i], STEP_PAGE_BYTES, PROT_READ | PROT_WRITE);
 	function(argument);
-	mprotect(memory, bytes, PROT_READ | PROT_WRITE);
+	mprotect(run.memory, run.bytes, PROT_READ | PROT_WRITE);
 	sigaction(SIGSEGV, &old_fault, NULL);
 	sigaction(SIGTRAP, &old_trap, NULL);
 	return run.count;
@@ -126,11 +127,10 @@ bool stepper_works(void)
 	return false;
 }
 
-uint64_t stepper_run(char *memory, uint64_t bytes, void (*function)(void *argument), void *argument,
+uint64_t stepper_run(const struct step_area *area, void (*function)(void *argument), void *argument,
 	struct step *steps, uint64_t limit)
 {
-	(void)memory;
-	(void)bytes;
+	(void)area;
 	(void)steps;
 	(void)limit;
 	function(argument);

@@ -23,9 +23,19 @@ struct step {
 /* Whether this machine can do it. */
 bool stepper_works(void);
 
-/* Runs function(argument), and notes up to `limit` stores into the pages from `memory` on that change
- * something. Returns how many there were. */
-uint64_t stepper_run(char *memory, uint64_t bytes, void (*function)(void *argument), void *argument,
+/* Process. Where stores are noted: pages of `memory`, but for `open_count` of them. */
+struct step_area {
+	char *memory;
+	uint64_t bytes;
+	const uint64_t *open; /* offsets of pages */
+	unsigned open_count;
+};
+
+#define STEP_PAGE_BYTES UINT64_C(4096)
+
+/* Runs function(argument), and notes up to `limit` stores that change something. Returns how many there
+ * were. */
+uint64_t stepper_run(const struct step_area *area, void (*function)(void *argument), void *argument,
 	struct step *steps, uint64_t limit);
 
 #endif

@@ -16,8 +16,8 @@
 #define MEDIUM 1536u
 #define LARGE 34000u
 #define HUGE_PAGES 256u
-/* A long log: more entries than stand in a slot, and more than its first extension holds. */
-#define MANY_STORES 300u
+/* A long log: more entries than stand in a slot. */
+#define MANY_STORES 80u
 
 /* Words for others to be stored in, and offsets for the helper's jobs. */
 static sh_off words;

@@ -1,2 +1,0 @@
-#include <stdlib.h>
-int dev_main(const char *folder, unsigned depth);
