@@ -17,7 +17,8 @@
 #define DEEP 1000u
 
 static const char usage[] =
-	"usage: crashlog [--quick] [--state NAME] [--seed N] [--random N] [--depth N] [--all-images]\n"
+	"usage: crashlog [--quick] [--state NAME] [--seed N] [--random N] [--depth N] "
+	"[--all-images]\n"
 	"                [--no-controls] [--controls] [--list] [--folder PATH]\n"
 	"                [--operation NAME|NUMBER [--store N]] [--keep PATH]\n"
 	"  --quick        one state of the heap, and few operations at random\n"
@@ -27,7 +28,8 @@ static const char usage[] =
 	"  --depth N      how many recoveries die one after the other, at most; 0: none does\n"
 	"  --all-images   judge those in the middle of long copies, too\n"
 	"  --no-controls  leave out the controls; --controls: nothing else\n"
-	"  --list         a line for each operation; with the controls, the stores that are not needed\n"
+	"  --list         a line for each operation; with the controls, the stores that are not "
+	"needed\n"
 	"  --folder PATH  where files are made (/dev/shm, else /tmp)\n"
 	"  --operation X  only this one; --store N: the image after its first N stores\n"
 	"  --keep PATH    leave the image there, for spanheap check\n";
@@ -53,7 +55,7 @@ static bool take_switch(struct options *options, const char *name)
 {
 	if (strcmp(name, "--quick") == 0) {
 		options->state = "used";
-		options->random_operations = 40;
+		options->random_operations = 20;
 	} else if (strcmp(name, "--all-images") == 0) {
 		options->all_images = true;
 	} else if (strcmp(name, "--no-controls") == 0) {
@@ -101,7 +103,7 @@ static struct options read_options(int argc, char **argv)
 	struct options options = {
 		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
 		.seed = seed != NULL ? number_of(seed) : 1,
-		.random_operations = 200,
+		.random_operations = 100,
 		.depth = DEEP,
 		.mutants = true,
 		.images = true,
@@ -120,8 +122,9 @@ static void run_state(const struct options *options, const char *state)
 	struct scene scene;
 
 	if (!scene_make(&scene, options, state)) {
-		tally_check(false, "%s: the scenario is carried out; to repeat: crashlog --state %s",
-			state, state);
+		tally_check(false,
+			"%s: the scenario is carried out; to repeat: crashlog --state %s", state,
+			state);
 		scene_remove(&scene);
 		return;
 	}
@@ -138,6 +141,8 @@ int main(int argc, char **argv)
 	static const char *const states[] = { "fresh", "used", "reopened" };
 	struct options options = read_options(argc, argv);
 	const char *missing = scene_missing();
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	if (missing != NULL) {
 		tally_skip("crashlog: %s", missing);

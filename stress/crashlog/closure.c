@@ -3,6 +3,7 @@
 #include "stress/crashlog/closure.h"
 
 #include "recovery/superblock.h"
+#include "stress/crashlog/streak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,12 @@
 
 #define STEP_LIMIT (UINT64_C(1) << 18)
 #define PREAMBLE_PAGES 3u
+/* Of the images that the first recovery leaves, if it makes more stores than that, those near its begin and
+ * its end are recovered store by store in their turn, and every so many in between; of those that later
+ * ones leave, none. All are judged. */
+#define FOLLOWED_ALL 40u
+#define FOLLOWED_ENDS 8u
+#define FOLLOWED_STEP 16u
 /* At most so many pieces of it change. */
 #define PREAMBLE_STEPS (PREAMBLE_PAGES * STEP_PAGE_BYTES / STEP_BYTES)
 
@@ -122,6 +129,25 @@ static uint64_t step_through(struct closure *closure, const struct node *node, b
 
 static bool explore(const struct question *question, const struct node *node);
 
+/* Whether the recovery of what a recovery left after `made` of its stores is gone through as well. In the
+ * middle of a long loop, or of a copy that a second recovery makes again, it would be the rest of it. */
+static bool is_followed(const struct question *question, const struct node *node, uint64_t made,
+	uint64_t count)
+{
+	const struct closure *closure = question->closure;
+	uint64_t where = closure->steps[node->first + node->count + made - 1].where;
+
+	if (closure->all_images)
+		return true;
+	if (node->depth > 0 && streak_may_have(&closure->oracle->replay->view, where))
+		return false;
+	if (count <= FOLLOWED_ALL)
+		return true;
+	return node->depth == 0 &&
+		(made <= FOLLOWED_ENDS || count - made < FOLLOWED_ENDS ||
+			made % FOLLOWED_STEP == 0);
+}
+
 /* `is_new`: its recovery may leave something that nobody has seen. */
 static bool judge_node(const struct question *question, const struct node *node, bool is_new)
 {
@@ -167,6 +193,7 @@ static bool explore(const struct question *question, const struct node *node)
 	struct image_hash truth = node->truth;
 	struct step *steps = &closure->steps[node->first + node->count];
 	bool all = question->all && node->depth == 0;
+	struct streak streak = { 0 };
 	bool spoilt = false;
 	uint64_t count;
 
@@ -183,9 +210,14 @@ static bool explore(const struct question *question, const struct node *node)
 		hash_change(&replay->view, &truth, true, work, step->where, step->content,
 			step->bytes);
 		memcpy(work + step->where, step->content, step->bytes);
-		is_new = hash_set_add(&closure->seen, truth);
+		is_new = !streak_leaves_out(&streak, &replay->view, step->where,
+				 made < count ? steps[made].where : STREAK_NO_STORE) ||
+			closure->all_images;
+		is_new = is_new && hash_set_add(&closure->seen, truth);
 		spoilt = is_new || all;
-		if (spoilt && !judge_child(question, node, made, count, truth, is_new))
+		if (spoilt &&
+			!judge_child(question, node, made, count, truth,
+				is_new && is_followed(question, node, made, count)))
 			return false;
 	}
 	return true;

@@ -18,8 +18,9 @@
 struct closure {
 	struct oracle *oracle;
 	struct hash_set seen; /* of the operation under way */
-	struct step *steps;      /* a stack: those that lead to the image at hand, then its recovery's */
-	unsigned depth_limit;    /* 0: recoveries do not die */
+	struct step *steps; /* a stack: those that lead to the image at hand, then its recovery's */
+	unsigned depth_limit; /* 0: recoveries do not die */
+	bool all_images;      /* also those in the middle of long copies */
 	/* --- counts */
 	uint64_t images;
 	uint64_t recoveries;

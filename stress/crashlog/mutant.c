@@ -129,18 +129,19 @@ static enum field field_of(const struct mutation *mutation, uint64_t at)
 	return field_at(&mutation->scene->replay.view, store_at(mutation, at)->where);
 }
 
-/* Of stores in a row to one kind of place by one instruction, which are a loop, the first few stand for
- * all. */
+/* Of a copy, a fill or another loop the first stores stand for all. */
 static bool is_one_of_many(const struct mutation *mutation, uint64_t at)
 {
 	const struct store *store = store_at(mutation, at);
+	enum field field = field_of(mutation, at);
 
 	if (at < mutation->logged->first + 2)
 		return false;
 	for (unsigned i = 1; i <= 2; i++) {
 		const struct store *before = store_at(mutation, at - i);
 
-		if (before->code != store->code || before->file != store->file)
+		if (before->file != FILE_HEAP || field_of(mutation, at - i) != field ||
+			(before->code != store->code && field != FIELD_DATA))
 			return false;
 	}
 	return true;
@@ -221,7 +222,8 @@ static void mutate(struct mutation *mutation)
 
 static void print_rows(const struct mutation *mutation)
 {
-	printf("%-20s %8s %6s %8s %6s\n", "control: store to", "missing", "found", "early", "found");
+	printf("%-20s %8s %6s %8s %6s\n", "control: store to", "missing", "found", "early",
+		"found");
 	for (enum field field = 0; field < FIELDS; field++) {
 		const struct mutant_row *row = &mutation->rows[field];
 
@@ -238,8 +240,8 @@ static void judge_rows(const struct mutation *mutation)
 		const struct mutant_row *row = &mutation->rows[field];
 
 		if (missing_matters[field])
-			tally_check(row->missing_found > 0,
-				"control: a missing store is found: %s", field_name(field));
+			tally_check(row->missing_found > 0, "control: a missing store is found: %s",
+				field_name(field));
 		if (early_matters[field])
 			tally_check(row->early_found > 0,
 				"control: a store that comes too early is found: %s",

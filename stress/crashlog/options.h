@@ -12,8 +12,8 @@ struct options {
 	const char *state;  /* NULL: all */
 	uint64_t seed;
 	unsigned random_operations;
-	unsigned depth;        /* how often a recovery dies in a row, at most */
-	bool all_images;       /* also those in the middle of long copies */
+	unsigned depth;  /* how often a recovery dies in a row, at most */
+	bool all_images; /* also those in the middle of long copies */
 	bool mutants;
 	bool images;
 	bool list;             /* a line for each operation */

@@ -205,8 +205,8 @@ static bool allocate_small(struct oracle *oracle, struct heap *heap, const struc
 static bool allocate_pages(struct oracle *oracle, const struct truth *truth)
 {
 	int error;
-	uint64_t large = span_prepare_large(&oracle->worker, 5 * PAGE_BYTES, SPAN_LARGE, false,
-		&error);
+	uint64_t large =
+		span_prepare_large(&oracle->worker, 5 * PAGE_BYTES, SPAN_LARGE, false, &error);
 	uint64_t run;
 
 	if (large == 0)

@@ -18,9 +18,9 @@
 #define WHY_BYTES 256
 
 /* Which results are allowed, and how closely is looked. */
-#define JUDGE_BEFORE 1u     /* as before */
-#define JUDGE_BETWEEN 2u    /* what is allowed besides */
-#define JUDGE_AFTER 4u      /* as afterwards */
+#define JUDGE_BEFORE 1u  /* as before */
+#define JUDGE_BETWEEN 2u /* what is allowed besides */
+#define JUDGE_AFTER 4u   /* as afterwards */
 #define JUDGE_ANY (JUDGE_BEFORE | JUDGE_BETWEEN | JUDGE_AFTER)
 #define JUDGE_QUICKLY 8u /* no second recovery, no further operations */
 

@@ -33,8 +33,8 @@ static void make_file(struct replayed_file *file, const char *path, uint64_t byt
 	}
 	file->bytes = bytes;
 	file->now = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-	file->work = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_NORESERVE, fd, 0));
+	file->work = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+		fd, 0));
 	close(fd);
 	load_file(path, file->now, bytes);
 }

@@ -18,8 +18,9 @@
 #define SCENARIO_FILE "crashlog_scenario"
 #define OUTPUT_FILE "output"
 /* Copies in vectors instead of byte by byte, of which nothing is to be learnt. */
-#define TUNABLES \
-	"glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000"
+#define TUNABLES                                                                          \
+	"glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=" \
+	"1000000000"
 
 /* A path beside this program. */
 static const char *beside(const char *name, char path[PATH_MAX])
@@ -40,10 +41,11 @@ const char *scene_missing(void)
 		return "this is not x86-64";
 	if (access(beside(TOOL_FILE, path), X_OK) != 0 ||
 		access(beside(SCENARIO_FILE, path), X_OK) != 0)
-		return "this build has no valgrind tool: valgrind's static libraries and headers were "
+		return "this build has no valgrind tool: valgrind's static libraries and headers "
+		       "were "
 		       "not there, or it has sanitizers";
 	return system("valgrind --version >/dev/null 2>&1") == 0 ? NULL
-								  : "valgrind is not installed";
+								 : "valgrind is not installed";
 }
 
 /* In the child. */

@@ -60,7 +60,8 @@ struct snapshot_counts {
 struct snapshot_block {
 	uint64_t off;
 	uint64_t bytes; /* usable */
-	uint64_t known; /* of these, from the first on: what stands there. Behind it may be anything. */
+	uint64_t
+		known; /* of these, from the first on: what stands there. Behind it may be anything. */
 	uint64_t digest; /* of the known ones */
 	uint64_t kind;
 };

@@ -4,7 +4,7 @@
 #include "stress/crashlog/sweep.h"
 
 #include "stress/crashlog/closure.h"
-#include "stress/crashlog/field.h"
+#include "stress/crashlog/streak.h"
 #include "stress/crashlog/tally.h"
 
 #include <inttypes.h>
@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Of a copy or a fill, the images after the first and the last of its stores are judged, and every so
- * many in between. */
-#define STREAK_BEGIN 4u
-#define STREAK_STEP 64u
 #define FAILURES_SAID 3u
+/* Of the images of a long operation. */
+#define FOLLOWED_ENDS 60u
+#define FOLLOWED_STEP 8u
 
 /* Process. */
 struct sweeping {
@@ -28,7 +27,7 @@ struct sweeping {
 	const struct logged_operation *logged;
 	struct hash_set seen; /* its images */
 	struct tally tally;
-	uint64_t streak;
+	struct streak streak;
 };
 
 bool sweep_wants(const struct options *options, const struct operation *operation)
@@ -57,18 +56,18 @@ void sweep_apply(struct scene *scene, uint64_t *at, uint64_t end)
 void print_repeat(const struct scene *scene, const struct options *options,
 	const struct operation *operation, uint64_t store)
 {
-	printf("  to repeat: crashlog --state %s --seed %" PRIu64 " --random %u --operation %" PRIu32
-	       " --store %" PRIu64 "\n",
+	printf("  to repeat: crashlog --state %s --seed %" PRIu64
+	       " --random %u --operation %" PRIu32 " --store %" PRIu64 "\n",
 		scene->state, options->seed, options->random_operations, operation->record.number,
 		store);
 }
 
 void print_store(const struct scene *scene, const struct store *store)
 {
-	printf("%s, %u bytes at %" PRIx64 ", by the instruction at %" PRIx64 " of crashlog_scenario",
-		store->file == FILE_HEAP
-			? field_name(field_at(&scene->replay.view, store->where))
-			: "control file",
+	printf("%s, %u bytes at %" PRIx64 ", by the instruction at %" PRIx64
+	       " of crashlog_scenario",
+		store->file == FILE_HEAP ? field_name(field_at(&scene->replay.view, store->where))
+					 : "control file",
 		store->bytes, store->where, store->code);
 }
 
@@ -126,6 +125,18 @@ static void say_failure(struct sweeping *sweeping, uint64_t store, bool in_recov
 
 /* --- images -------------------------------------------------------------------------------- */
 
+/* Whether deaths of the image's recovery are looked at. In the middle of a long operation they are for every
+ * so many images. */
+static bool recoveries_die(const struct sweeping *sweeping, uint64_t store, uint64_t count)
+{
+	const struct options *options = sweeping->options;
+
+	if (options->depth == 0)
+		return false;
+	return options->all_images || options->one_store || store <= FOLLOWED_ENDS ||
+		count - store < FOLLOWED_ENDS || sweeping->tally.images % FOLLOWED_STEP == 0;
+}
+
 static void judge(struct sweeping *sweeping, uint64_t store)
 {
 	uint64_t count = sweeping->logged->end - sweeping->logged->first;
@@ -142,36 +153,28 @@ static void judge(struct sweeping *sweeping, uint64_t store)
 	work_reset(&sweeping->scene->replay);
 	if (!oracle_judge(&sweeping->oracle, sweeping->operation, flags))
 		say_failure(sweeping, store, false);
-	else if (sweeping->options->depth > 0 &&
+	else if (recoveries_die(sweeping, store, count) &&
 		!closure_judge(&sweeping->closure, sweeping->operation, flags, store == 0))
 		say_failure(sweeping, store, true);
 	sweeping->tally.recovery_images += sweeping->closure.images - images;
 	sweeping->tally.recoveries += sweeping->closure.recoveries - recoveries;
 }
 
-static bool in_streak(const struct sweeping *sweeping, const struct store *store)
+static uint64_t place_in_heap(const struct sweeping *sweeping, uint64_t at)
 {
-	enum field field;
+	const struct store *store = &sweeping->scene->log.stores[at];
 
-	if (store->file != FILE_HEAP)
-		return false;
-	field = field_at(&sweeping->scene->replay.view, store->where);
-	return field == FIELD_DATA || field == FIELD_TABLE;
+	return at < sweeping->logged->end && store->file == FILE_HEAP ? store->where
+								      : STREAK_NO_STORE;
 }
 
-/* Whether the image after the store is one in the middle of a long row of stores. */
+/* Whether the image after the store is one in the middle of a long copy. */
 static bool is_passed_by(struct sweeping *sweeping, uint64_t at)
 {
-	const struct store *stores = sweeping->scene->log.stores;
+	bool left_out = streak_leaves_out(&sweeping->streak, &sweeping->scene->replay.view,
+		place_in_heap(sweeping, at), place_in_heap(sweeping, at + 1));
 
-	if (!in_streak(sweeping, &stores[at])) {
-		sweeping->streak = 0;
-		return false;
-	}
-	sweeping->streak++;
-	return !sweeping->options->all_images && sweeping->streak > STREAK_BEGIN &&
-		sweeping->streak % STREAK_STEP != 0 && at + 1 < sweeping->logged->end &&
-		in_streak(sweeping, &stores[at + 1]);
+	return left_out && !sweeping->options->all_images;
 }
 
 static void look_at(struct sweeping *sweeping, uint64_t store)
@@ -205,7 +208,7 @@ static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
 	uint64_t count = sweeping->logged->end - sweeping->logged->first;
 
 	sweeping->tally = (struct tally){ .operations = 1 };
-	sweeping->streak = 0;
+	sweeping->streak = (struct streak){ 0 };
 	look_at(sweeping, 0);
 	for (uint64_t store = 1; store <= count; store++) {
 		sweep_apply(sweeping->scene, at, sweeping->logged->first + store);
@@ -215,8 +218,8 @@ static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
 	closure_forget(&sweeping->closure);
 	tally_of_kind(name, &sweeping->tally);
 	if (sweeping->options->list)
-		printf("%4" PRIu32 " %-46s %6" PRIu64 " images, %6" PRIu64 " of recoveries, %" PRIu64
-		       " bad\n",
+		printf("%4" PRIu32 " %-46s %6" PRIu64 " images, %6" PRIu64
+		       " of recoveries, %" PRIu64 " bad\n",
 			sweeping->operation->record.number, name, sweeping->tally.images,
 			sweeping->tally.recovery_images, sweeping->tally.bad);
 }
@@ -232,6 +235,7 @@ void sweep(struct scene *scene, const struct options *options)
 	sweeping->options = options;
 	sweeping->oracle.replay = &scene->replay;
 	closure_init(&sweeping->closure, &sweeping->oracle, options->depth);
+	sweeping->closure.all_images = options->all_images;
 	for (uint32_t i = 0; i < scene->log.operation_count; i++) {
 		sweeping->operation = &scene->expected.operations[i];
 		sweeping->logged = &scene->log.operations[i];
@@ -241,7 +245,8 @@ void sweep(struct scene *scene, const struct options *options)
 	}
 	sweep_apply(scene, &at, scene->log.count);
 	tally_check(replay_equals(&scene->replay, scene->last),
-		"%s: the log leads to the heap file byte by byte: no store is missing", scene->state);
+		"%s: the log leads to the heap file byte by byte: no store is missing",
+		scene->state);
 	tally_print_kinds(scene->state);
 	if (sweeping->closure.deepest > 0)
 		printf("%" PRIu64 " recoveries were gone through, %" PRIu64

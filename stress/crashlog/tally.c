@@ -38,8 +38,8 @@ void tally_of_kind(const char *operation, const struct tally *more)
 
 	if (length >= KIND_BYTES)
 		length = KIND_BYTES - 1;
-	while (i < kind_count && (strlen(kinds[i].name) != length ||
-					 memcmp(kinds[i].name, operation, length) != 0))
+	while (i < kind_count &&
+		(strlen(kinds[i].name) != length || memcmp(kinds[i].name, operation, length) != 0))
 		i++;
 	if (i == KINDS)
 		i--;

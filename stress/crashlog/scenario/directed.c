@@ -17,7 +17,7 @@
 #define LARGE 34000u
 #define HUGE_PAGES 256u
 /* A long log: more entries than stand in a slot. */
-#define MANY_STORES 80u
+#define MANY_STORES 62u
 
 /* Words for others to be stored in, and offsets for the helper's jobs. */
 static sh_off words;
@@ -163,7 +163,8 @@ static void runs_together(void)
 
 static void resizing(void)
 {
-	sh_off off = call_realloc("realloc: of nothing", call_alloc("alloc: to resize", 40, 0, 0), 44);
+	sh_off off =
+		call_realloc("realloc: of nothing", call_alloc("alloc: to resize", 40, 0, 0), 44);
 
 	off = call_realloc("realloc: to a larger class", off, 400);
 	off = call_realloc("realloc: to a smaller class", off, 100);

@@ -29,7 +29,8 @@ static void open_heap(const char *folder)
 
 static void usage(void)
 {
-	fputs("usage: crashlog_scenario FOLDER fresh|used|reopened SEED RANDOM-OPERATIONS\n", stderr);
+	fputs("usage: crashlog_scenario FOLDER fresh|used|reopened SEED RANDOM-OPERATIONS\n",
+		stderr);
 	exit(2);
 }
 

@@ -112,8 +112,7 @@ static void stored_by_kernel(CorePart part, ThreadId thread, Addr address, SizeT
 /* Adds the call; `guard` tells whether the store is made, NULL: always. */
 static void add_call(IRSB *block, IRExpr *address, SizeT bytes, IRExpr *guard, Addr code)
 {
-	IRExpr **arguments =
-		mkIRExprVec_3(address, mkIRExpr_HWord(bytes), mkIRExpr_HWord(code));
+	IRExpr **arguments = mkIRExprVec_3(address, mkIRExpr_HWord(bytes), mkIRExpr_HWord(code));
 	IRDirty *call = unsafeIRDirty_0_N(3, "stored", VG_(fnptr_to_fnentry)(&stored), arguments);
 
 	/* The optimiser must not move the store behind the call. */
