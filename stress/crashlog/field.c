@@ -26,6 +26,7 @@ const char *field_name(enum field field)
 		[FIELD_LIMBO] = "span: limbo",
 		[FIELD_TABLE] = "spans table",
 		[FIELD_OTHER] = "other",
+		[FIELD_CONTROL] = "control file",
 	};
 
 	return names[field];

@@ -27,6 +27,7 @@ enum field {
 	FIELD_LIMBO,
 	FIELD_TABLE,
 	FIELD_OTHER,
+	FIELD_CONTROL, /* of the control file */
 	FIELDS,
 };
 

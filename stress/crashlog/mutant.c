@@ -42,6 +42,8 @@ static const bool missing_matters[FIELDS] = {
 	[FIELD_ROOT] = true,
 	[FIELD_LOG_WORD] = true,
 	[FIELD_ENTRY] = true,
+	[FIELD_INTENT] = true,
+	[FIELD_CONTROL] = true,
 	[FIELD_EXTENSION] = true,
 	[FIELD_HEAD] = true,
 	[FIELD_MANUAL_HEAD] = true,
@@ -67,16 +69,17 @@ static const struct store *store_at(const struct mutation *mutation, uint64_t at
 static bool is_found(struct mutation *mutation, bool is_last)
 {
 	struct replay *replay = &mutation->scene->replay;
+	struct image_hash both = replay_both(replay);
+	unsigned flags = JUDGE_QUICKLY | (is_last ? JUDGE_AFTER : JUDGE_ANY);
 
 	if (!is_last &&
-		(hash_set_has(&mutation->right, replay->exact) ||
-			hash_set_has(&mutation->good, replay->exact)))
+		(hash_set_has(&mutation->right, both) || hash_set_has(&mutation->good, both)))
 		return false;
 	work_reset(replay);
-	if (!oracle_judge(&mutation->oracle, mutation->operation,
-		    JUDGE_QUICKLY | (is_last ? JUDGE_AFTER : JUDGE_ANY)))
+	if (!oracle_judge(&mutation->oracle, mutation->operation, flags) ||
+		!oracle_judge_reaping(&mutation->oracle, mutation->operation, flags))
 		return true;
-	hash_set_add(&mutation->good, replay->exact);
+	hash_set_add(&mutation->good, both);
 	return false;
 }
 
@@ -101,8 +104,7 @@ static bool is_missed(struct mutation *mutation, uint64_t missing)
 		found = is_found(mutation, true);
 	for (; at < end && !found; at++) {
 		replay_apply(replay, store_at(mutation, at));
-		if (at + 1 == end ||
-			(store_at(mutation, at)->file == FILE_HEAP && is_looked_at(at - missing)))
+		if (at + 1 == end || is_looked_at(at - missing))
 			found = is_found(mutation, at + 1 == end);
 	}
 	while (at-- > missing + 1)
@@ -126,7 +128,10 @@ static bool is_too_early(struct mutation *mutation, uint64_t at)
 
 static enum field field_of(const struct mutation *mutation, uint64_t at)
 {
-	return field_at(&mutation->scene->replay.view, store_at(mutation, at)->where);
+	const struct store *store = store_at(mutation, at);
+
+	return store->file == FILE_HEAP ? field_at(&mutation->scene->replay.view, store->where)
+					: FIELD_CONTROL;
 }
 
 /* Of a copy, a fill or another loop the first stores stand for all. */
@@ -140,7 +145,7 @@ static bool is_one_of_many(const struct mutation *mutation, uint64_t at)
 	for (unsigned i = 1; i <= 2; i++) {
 		const struct store *before = store_at(mutation, at - i);
 
-		if (before->file != FILE_HEAP || field_of(mutation, at - i) != field ||
+		if (field_of(mutation, at - i) != field ||
 			(before->code != store->code && field != FIELD_DATA))
 			return false;
 	}
@@ -149,7 +154,7 @@ static bool is_one_of_many(const struct mutation *mutation, uint64_t at)
 
 static bool changes_nothing(const struct mutation *mutation, const struct store *store)
 {
-	const char *now = mutation->scene->replay.files[FILE_HEAP].now;
+	const char *now = mutation->scene->replay.files[store->file].now;
 
 	return memcmp(now + store->where, store->content, store->bytes) == 0;
 }
@@ -182,18 +187,13 @@ static void make_early(struct mutation *mutation, uint64_t at)
 	row->early_found += is_too_early(mutation, at);
 }
 
-static bool is_to_heap(const struct mutation *mutation, uint64_t at)
-{
-	return store_at(mutation, at)->file == FILE_HEAP;
-}
-
 /* The images of the operation as it is, all of which are right. */
 static void note_images(struct mutation *mutation)
 {
 	struct replay *replay = &mutation->scene->replay;
 
 	for (uint64_t at = mutation->logged->first; at < mutation->logged->end; at++) {
-		hash_set_add(&mutation->right, replay->exact);
+		hash_set_add(&mutation->right, replay_both(replay));
 		replay_apply(replay, store_at(mutation, at));
 	}
 	for (uint64_t at = mutation->logged->end; at-- > mutation->logged->first;)
@@ -206,11 +206,9 @@ static void mutate(struct mutation *mutation)
 
 	note_images(mutation);
 	for (uint64_t at = mutation->logged->first; at < mutation->logged->end; at++)
-		if (is_to_heap(mutation, at))
-			make_early(mutation, at);
+		make_early(mutation, at);
 	for (uint64_t at = mutation->logged->first; at < mutation->logged->end; at++) {
-		if (is_to_heap(mutation, at))
-			leave_out(mutation, at);
+		leave_out(mutation, at);
 		replay_apply(replay, store_at(mutation, at));
 	}
 	replay_settle(replay);

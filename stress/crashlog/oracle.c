@@ -6,6 +6,7 @@
 #include "heap/object.h"
 #include "heap/span.h"
 #include "recovery/check.h"
+#include "recovery/reap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -257,7 +258,7 @@ int oracle_open(struct oracle *oracle, bool trusts)
 	return image_open(image, NULL);
 }
 
-bool oracle_judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
+static bool judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
 	const struct operation *operation, unsigned flags)
 {
 	if (!check(oracle, heap, thread))
@@ -288,7 +289,7 @@ bool oracle_judge(struct oracle *oracle, const struct operation *operation, unsi
 		return wrong(oracle, "the image cannot be opened");
 	if (image->recovery.quarantined != 0)
 		return wrong(oracle, "a span is set aside");
-	if (!oracle_judge_heap(oracle, &image->heap, &image->thread, operation, flags))
+	if (!judge_heap(oracle, &image->heap, &image->thread, operation, flags))
 		return false;
 	if (flags & JUDGE_QUICKLY)
 		return true;
@@ -296,4 +297,81 @@ bool oracle_judge(struct oracle *oracle, const struct operation *operation, unsi
 		return false;
 	image_attach_thread(image, &oracle->worker, 0);
 	return goes_on(oracle, &image->heap, &second_findings.truth);
+}
+
+/* --- a survivor ---------------------------------------------------------------------------- */
+
+/* Nobody takes it before: the last one but that of recoveries. */
+static uint32_t survivor_slot(const struct heap *heap)
+{
+	return recover_own_slot(heap->thread_slots) - 1;
+}
+
+static bool is_survivor(void *context, uint64_t tag)
+{
+	const struct image *image = context;
+
+	return tag_slot(tag) == survivor_slot(&image->heap) &&
+		atomic_load_explicit(&image->heap.thread_slot[tag_slot(tag)].owner,
+			memory_order_relaxed) == tag;
+}
+
+static bool no_process_lives(void *context, uint32_t process)
+{
+	(void)context;
+	(void)process;
+	return false;
+}
+
+/* There is one thread. */
+static int order_nobody(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+/* Both files as one that is attached to them sees them. */
+static void make_survivor(struct oracle *oracle)
+{
+	struct replay *replay = oracle->replay;
+	struct image *survivor = &oracle->survivor;
+
+	*survivor = oracle->image;
+	survivor->control = replay->files[FILE_CONTROL].work;
+	survivor->heap.control = survivor->control;
+	survivor->heap.incarnation = replay->view.incarnation;
+	survivor->heap.system.context = survivor;
+	survivor->heap.system.alive = is_survivor;
+	survivor->heap.system.process_alive = no_process_lives;
+	survivor->heap.system.order_all = order_nobody;
+	heap_view_init(&survivor->heap);
+	image_attach_thread(survivor, &oracle->worker, survivor_slot(&survivor->heap));
+}
+
+static bool all_are_reaped(const struct heap *heap)
+{
+	for (uint32_t slot = 0; slot < heap->thread_slots; slot++)
+		if (slot != survivor_slot(heap) &&
+			atomic_load_explicit(&heap->thread_slot[slot].owner,
+				memory_order_relaxed) != 0)
+			return false;
+	return true;
+}
+
+bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operation, unsigned flags)
+{
+	struct heap *heap = &oracle->survivor.heap;
+
+	oracle->reapings++;
+	if (oracle->image.base == NULL)
+		/* For the table of the system. */
+		(void)oracle_open(oracle, true);
+	work_reset(oracle->replay);
+	make_survivor(oracle);
+	reap_all(&oracle->worker);
+	if (!all_are_reaped(heap))
+		return wrong(oracle, "reaping: a dead thread has a slot still");
+	if (!judge_heap(oracle, heap, &oracle->worker, operation, flags))
+		return false;
+	return (flags & JUDGE_QUICKLY) != 0 || goes_on(oracle, heap, &first_findings.truth);
 }

@@ -7,7 +7,10 @@
  *   - blocks, their content, page runs and roots are as before the operation or as afterwards, as a
  *     whole, or as the documentation allows besides;
  *   - a second recovery, one that examines every span, shows the same;
- *   - further operations work and give out nothing that is in use. */
+ *   - further operations work and give out nothing that is in use.
+ *
+ * Or both files are as they are, the process that used them is dead with all its threads, and another one,
+ * which was idle, reaps them. Then the same must hold, but for the second recovery. */
 #ifndef CRASHLOG_ORACLE_H
 #define CRASHLOG_ORACLE_H
 
@@ -28,19 +31,20 @@
 struct oracle {
 	struct replay *replay;
 	struct image image;
+	struct image survivor;
 	struct thread worker;
 	uint64_t recoveries; /* that were judged */
+	uint64_t reapings;
 	char why[WHY_BYTES]; /* what is wrong with the last image that was */
 };
 
 /* Judges what stands in replay->work, which is changed. False: oracle->why says why not. */
 bool oracle_judge(struct oracle *oracle, const struct operation *operation, unsigned flags);
 
+/* The same of a survivor's reaping, in both files of replay->work. */
+bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operation, unsigned flags);
+
 /* Opens what stands in replay->work, and no more. 0 or an error. */
 int oracle_open(struct oracle *oracle, bool trusts);
-
-/* The judgement of a heap that is attached by `thread`, whoever recovered or reaped it. */
-bool oracle_judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
-	const struct operation *operation, unsigned flags);
 
 #endif

@@ -147,12 +147,24 @@ void hash_change(const struct heap *view, struct image_hash *hash, bool truth_on
 	}
 }
 
+struct image_hash replay_both(const struct replay *replay)
+{
+	struct image_hash both;
+
+	for (unsigned i = 0; i < 2; i++)
+		both.half[i] = mixed(replay->exact.half[i]) + mixed(~replay->control.half[i]);
+	return both;
+}
+
 /* --- stores -------------------------------------------------------------------------------- */
 
 static void change(struct replay *replay, const struct store *store, const void *content)
 {
 	struct replayed_file *file = &replay->files[store->file];
 
+	if (store->file == FILE_CONTROL)
+		hash_change(&replay->view, &replay->control, false, file->now, store->where,
+			content, store->bytes);
 	if (store->file == FILE_HEAP) {
 		hash_change(&replay->view, &replay->exact, false, file->now, store->where, content,
 			store->bytes);

@@ -27,11 +27,12 @@ struct replayed_file {
 /* Process. */
 struct replay {
 	struct replayed_file files[LOGGED_FILES];
-	char *blank;             /* a control file without content; reset with the others */
-	struct heap view;        /* of `now`: where things stand */
-	struct image_hash exact; /* of the heap file, less what it was at first */
-	struct image_hash truth; /* the same without what an opener takes no notice of */
-	unsigned char *undo;     /* what applied stores have overwritten */
+	char *blank;               /* a control file without content; reset with the others */
+	struct heap view;          /* of `now`: where things stand */
+	struct image_hash exact;   /* of the heap file, less what it was at first */
+	struct image_hash control; /* the same of the control file */
+	struct image_hash truth;   /* of the heap file without what an opener takes no notice of */
+	unsigned char *undo;       /* what applied stores have overwritten */
 	uint64_t undo_bytes;
 	uint64_t undo_limit;
 };
@@ -42,6 +43,9 @@ void replay_close(struct replay *replay);
 
 /* Whether the heap file, as it is now, equals the one in the folder; says where not. */
 bool replay_equals(const struct replay *replay, const char *path);
+
+/* Of both files. */
+struct image_hash replay_both(const struct replay *replay);
 
 /* Makes a store. replay_take_back() undoes the last one that was not undone, which it is handed again. */
 void replay_apply(struct replay *replay, const struct store *store);

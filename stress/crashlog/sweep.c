@@ -25,7 +25,8 @@ struct sweeping {
 	struct closure closure;
 	const struct operation *operation; /* under way */
 	const struct logged_operation *logged;
-	struct hash_set seen; /* its images */
+	struct hash_set seen;        /* its images */
+	struct hash_set seen_by_one; /* of both files: what a survivor finds */
 	struct tally tally;
 	struct streak streak;
 };
@@ -137,18 +138,21 @@ static bool recoveries_die(const struct sweeping *sweeping, uint64_t store, uint
 		count - store < FOLLOWED_ENDS || sweeping->tally.images % FOLLOWED_STEP == 0;
 }
 
+/* A call that was not begun has done nothing, one that returned has done all. */
+static unsigned allowed_after(uint64_t store, uint64_t count)
+{
+	if (store == count)
+		return JUDGE_AFTER;
+	return store == 0 ? JUDGE_BEFORE : JUDGE_ANY;
+}
+
 static void judge(struct sweeping *sweeping, uint64_t store)
 {
 	uint64_t count = sweeping->logged->end - sweeping->logged->first;
-	unsigned flags = JUDGE_ANY;
+	unsigned flags = allowed_after(store, count);
 	uint64_t images = sweeping->closure.images;
 	uint64_t recoveries = sweeping->closure.recoveries;
 
-	/* A call that was not begun has done nothing, one that returned has done all. */
-	if (store == 0 && count != 0)
-		flags = JUDGE_BEFORE;
-	else if (store == count)
-		flags = JUDGE_AFTER;
 	sweeping->tally.images++;
 	work_reset(&sweeping->scene->replay);
 	if (!oracle_judge(&sweeping->oracle, sweeping->operation, flags))
@@ -158,6 +162,16 @@ static void judge(struct sweeping *sweeping, uint64_t store)
 		say_failure(sweeping, store, true);
 	sweeping->tally.recovery_images += sweeping->closure.images - images;
 	sweeping->tally.recoveries += sweeping->closure.recoveries - recoveries;
+}
+
+static void judge_reaping(struct sweeping *sweeping, uint64_t store)
+{
+	uint64_t count = sweeping->logged->end - sweeping->logged->first;
+
+	sweeping->tally.reapings++;
+	if (!oracle_judge_reaping(&sweeping->oracle, sweeping->operation,
+		    allowed_after(store, count)))
+		say_failure(sweeping, store, false);
 }
 
 static uint64_t place_in_heap(const struct sweeping *sweeping, uint64_t at)
@@ -177,29 +191,38 @@ static bool is_passed_by(struct sweeping *sweeping, uint64_t at)
 	return left_out && !sweeping->options->all_images;
 }
 
+static void look_at_one(struct sweeping *sweeping, uint64_t store)
+{
+	judge(sweeping, store);
+	judge_reaping(sweeping, store);
+	if (sweeping->options->keep != NULL && sweeping->tally.bad == 0)
+		keep(sweeping);
+}
+
 static void look_at(struct sweeping *sweeping, uint64_t store)
 {
 	const struct logged_operation *logged = sweeping->logged;
 	const struct options *options = sweeping->options;
+	const struct replay *replay = &sweeping->scene->replay;
 	uint64_t at = logged->first + store - 1;
 	bool is_last = logged->first + store == logged->end;
+	bool passed_by = store > 0 && is_passed_by(sweeping, at);
 
 	if (store > 0 && sweeping->scene->log.stores[at].file == FILE_HEAP)
 		sweeping->tally.stores++;
 	if (options->one_store) {
-		if (store == options->store) {
-			judge(sweeping, store);
-			if (options->keep != NULL && sweeping->tally.bad == 0)
-				keep(sweeping);
-		}
+		if (store == options->store)
+			look_at_one(sweeping, store);
 		return;
 	}
-	if (!hash_set_add(&sweeping->seen, sweeping->scene->replay.exact) && !is_last)
-		return;
-	if (store > 0 && is_passed_by(sweeping, at))
+	if (passed_by) {
 		sweeping->tally.passed_by++;
-	else
+		return;
+	}
+	if (hash_set_add(&sweeping->seen, replay->exact) || is_last)
 		judge(sweeping, store);
+	if (hash_set_add(&sweeping->seen_by_one, replay_both(replay)) || is_last)
+		judge_reaping(sweeping, store);
 }
 
 static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
@@ -215,6 +238,7 @@ static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
 		look_at(sweeping, store);
 	}
 	hash_set_clear(&sweeping->seen);
+	hash_set_clear(&sweeping->seen_by_one);
 	closure_forget(&sweeping->closure);
 	tally_of_kind(name, &sweeping->tally);
 	if (sweeping->options->list)
