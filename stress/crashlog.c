@@ -21,7 +21,8 @@ static const char usage[] =
 	"[--all-images]\n"
 	"                [--no-controls] [--controls] [--list] [--folder PATH]\n"
 	"                [--operation NAME|NUMBER [--store N]] [--keep PATH]\n"
-	"  --quick        one state of the heap, and few operations at random\n"
+	"  --quick        one state of the heap, few operations at random, one death of a "
+	"recovery\n"
 	"  --state NAME   fresh, used or reopened: what the operations meet (all three)\n"
 	"  --seed N       of the operations at random (SH_SEED; else 1)\n"
 	"  --random N     how many of these there are\n"
@@ -56,6 +57,8 @@ static bool take_switch(struct options *options, const char *name)
 	if (strcmp(name, "--quick") == 0) {
 		options->state = "used";
 		options->random_operations = 20;
+		options->depth = 1;
+		options->mutant_limit = 24;
 	} else if (strcmp(name, "--all-images") == 0) {
 		options->all_images = true;
 	} else if (strcmp(name, "--no-controls") == 0) {
@@ -106,6 +109,7 @@ static struct options read_options(int argc, char **argv)
 		.random_operations = 100,
 		.depth = DEEP,
 		.mutants = true,
+		.mutant_limit = UINT64_MAX,
 		.images = true,
 	};
 

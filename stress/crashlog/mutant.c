@@ -3,6 +3,7 @@
 #include "stress/crashlog/mutant.h"
 
 #include "stress/crashlog/field.h"
+#include "stress/crashlog/guard.h"
 #include "stress/crashlog/hash_set.h"
 #include "stress/crashlog/oracle.h"
 #include "stress/crashlog/sweep.h"
@@ -56,6 +57,7 @@ static const bool missing_matters[FIELDS] = {
 };
 static const bool early_matters[FIELDS] = {
 	[FIELD_LOG_WORD] = true,
+	[FIELD_INTENT] = true,
 	[FIELD_HEAD] = true,
 	[FIELD_MANUAL_HEAD] = true,
 };
@@ -164,6 +166,8 @@ static void leave_out(struct mutation *mutation, uint64_t at)
 	struct mutant_row *row = &mutation->rows[field_of(mutation, at)];
 	bool found;
 
+	if (row->missing >= mutation->options->mutant_limit && row->missing_found > 0)
+		return;
 	if (is_one_of_many(mutation, at) || changes_nothing(mutation, store_at(mutation, at)))
 		return;
 	found = is_missed(mutation, at);
@@ -181,6 +185,8 @@ static void make_early(struct mutation *mutation, uint64_t at)
 {
 	struct mutant_row *row = &mutation->rows[field_of(mutation, at)];
 
+	if (row->early >= mutation->options->mutant_limit && row->early_found > 0)
+		return;
 	if (at == mutation->logged->first || is_one_of_many(mutation, at))
 		return;
 	row->early++;
@@ -268,6 +274,8 @@ void mutants(struct scene *scene, const struct options *options)
 	mutation->options = options;
 	mutation->oracle.replay = &scene->replay;
 	scene_rewind(scene);
+	fflush(stderr);
+	guard_quietly();
 	for (uint32_t i = 0; i < scene->log.operation_count; i++) {
 		mutation->operation = &scene->expected.operations[i];
 		mutation->logged = &scene->log.operations[i];

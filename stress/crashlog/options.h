@@ -15,6 +15,7 @@ struct options {
 	unsigned depth;  /* how often a recovery dies in a row, at most */
 	bool all_images; /* also those in the middle of long copies */
 	bool mutants;
+	uint64_t mutant_limit; /* for each kind of store */
 	bool images;
 	bool list;             /* a line for each operation */
 	const char *operation; /* number or name; NULL: all */

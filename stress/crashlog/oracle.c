@@ -7,6 +7,7 @@
 #include "heap/span.h"
 #include "recovery/check.h"
 #include "recovery/reap.h"
+#include "stress/crashlog/guard.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -280,7 +281,7 @@ static bool recovers_again(struct oracle *oracle)
 	return true;
 }
 
-bool oracle_judge(struct oracle *oracle, const struct operation *operation, unsigned flags)
+static bool judge_recovery(struct oracle *oracle, const struct operation *operation, unsigned flags)
 {
 	struct image *image = &oracle->image;
 
@@ -358,7 +359,7 @@ static bool all_are_reaped(const struct heap *heap)
 	return true;
 }
 
-bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operation, unsigned flags)
+static bool judge_reaping(struct oracle *oracle, const struct operation *operation, unsigned flags)
 {
 	struct heap *heap = &oracle->survivor.heap;
 
@@ -374,4 +375,40 @@ bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operati
 	if (!judge_heap(oracle, heap, &oracle->worker, operation, flags))
 		return false;
 	return (flags & JUDGE_QUICKLY) != 0 || goes_on(oracle, heap, &first_findings.truth);
+}
+
+/* --- guarded ------------------------------------------------------------------------------- */
+
+/* Stack. A judgement under way. */
+struct judgement {
+	struct oracle *oracle;
+	const struct operation *operation;
+	unsigned flags;
+	bool (*judge)(struct oracle *oracle, const struct operation *operation, unsigned flags);
+	bool held;
+};
+
+static void carry_out(void *argument)
+{
+	struct judgement *judgement = argument;
+
+	judgement->held =
+		judgement->judge(judgement->oracle, judgement->operation, judgement->flags);
+}
+
+static bool holds(struct judgement judgement)
+{
+	const char *end = guarded_run(carry_out, &judgement);
+
+	return end == NULL ? judgement.held : wrong(judgement.oracle, end);
+}
+
+bool oracle_judge(struct oracle *oracle, const struct operation *operation, unsigned flags)
+{
+	return holds((struct judgement){ oracle, operation, flags, judge_recovery, false });
+}
+
+bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operation, unsigned flags)
+{
+	return holds((struct judgement){ oracle, operation, flags, judge_reaping, false });
 }
