@@ -75,9 +75,7 @@ static bool take_switch(struct options *options, const char *name)
 
 static void take_option(struct options *options, const char *name, const char *value)
 {
-	if (value == NULL) {
-		give_up();
-	} else if (strcmp(name, "--state") == 0) {
+	if (strcmp(name, "--state") == 0) {
 		options->state = value;
 	} else if (strcmp(name, "--seed") == 0) {
 		options->seed = number_of(value);
@@ -115,7 +113,7 @@ static struct options read_options(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 		if (!take_switch(&options, argv[i])) {
-			take_option(&options, argv[i], argv[i + 1]);
+			take_option(&options, argv[i], i + 1 < argc ? argv[i + 1] : "");
 			i++;
 		}
 	return options;
@@ -145,15 +143,20 @@ int main(int argc, char **argv)
 	static const char *const states[] = { "fresh", "used", "reopened" };
 	struct options options = read_options(argc, argv);
 	const char *missing = scene_missing();
+	unsigned run = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	if (missing != NULL) {
-		tally_skip("crashlog: %s", missing);
+		tally_skip(missing);
 		return tally_print() == 0 ? 0 : 1;
 	}
 	for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		if (options.state == NULL || strcmp(options.state, states[i]) == 0)
+		if (options.state == NULL || strcmp(options.state, states[i]) == 0) {
 			run_state(&options, states[i]);
+			run++;
+		}
+	if (run == 0)
+		give_up();
 	return tally_print() == 0 ? 0 : 1;
 }

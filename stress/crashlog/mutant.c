@@ -161,12 +161,19 @@ static bool changes_nothing(const struct mutation *mutation, const struct store 
 	return memcmp(now + store->where, store->content, store->bytes) == 0;
 }
 
+/* Whether so many were tried that no more are. */
+static bool is_enough(const struct mutation *mutation, uint64_t tried, uint64_t found, bool matters)
+{
+	return tried >= mutation->options->mutant_limit && (found > 0 || !matters);
+}
+
 static void leave_out(struct mutation *mutation, uint64_t at)
 {
-	struct mutant_row *row = &mutation->rows[field_of(mutation, at)];
+	enum field field = field_of(mutation, at);
+	struct mutant_row *row = &mutation->rows[field];
 	bool found;
 
-	if (row->missing >= mutation->options->mutant_limit && row->missing_found > 0)
+	if (is_enough(mutation, row->missing, row->missing_found, missing_matters[field]))
 		return;
 	if (is_one_of_many(mutation, at) || changes_nothing(mutation, store_at(mutation, at)))
 		return;
@@ -183,9 +190,10 @@ static void leave_out(struct mutation *mutation, uint64_t at)
 
 static void make_early(struct mutation *mutation, uint64_t at)
 {
-	struct mutant_row *row = &mutation->rows[field_of(mutation, at)];
+	enum field field = field_of(mutation, at);
+	struct mutant_row *row = &mutation->rows[field];
 
-	if (row->early >= mutation->options->mutant_limit && row->early_found > 0)
+	if (is_enough(mutation, row->early, row->early_found, early_matters[field]))
 		return;
 	if (at == mutation->logged->first || is_one_of_many(mutation, at))
 		return;

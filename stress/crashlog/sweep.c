@@ -77,6 +77,9 @@ static void keep(const struct sweeping *sweeping)
 {
 	const struct replayed_file *file = &sweeping->scene->replay.files[FILE_HEAP];
 	static const char zeros[4096];
+	const struct heap *view = &sweeping->scene->replay.view;
+	uint64_t arenas = heap_arena_count(view);
+	uint64_t backed = arenas == 0 ? 0 : arena_frontier(view, arenas - 1) * CHUNK_BYTES;
 	FILE *to = fopen(sweeping->options->keep, "we");
 	uint64_t length = 0;
 
@@ -93,7 +96,8 @@ static void keep(const struct sweeping *sweeping)
 	}
 	fflush(to);
 	/* What is backed reaches beyond the last byte that is not zero. */
-	length = (length + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
+	if (backed > length)
+		length = backed;
 	if (ftruncate(fileno(to), (off_t)length) != 0)
 		perror(sweeping->options->keep);
 	fclose(to);
@@ -252,6 +256,7 @@ void sweep(struct scene *scene, const struct options *options)
 {
 	struct sweeping *sweeping = calloc(1, sizeof(*sweeping));
 	uint64_t at = 0;
+	bool any = false;
 
 	if (sweeping == NULL)
 		exit(2);
@@ -264,9 +269,14 @@ void sweep(struct scene *scene, const struct options *options)
 		sweeping->operation = &scene->expected.operations[i];
 		sweeping->logged = &scene->log.operations[i];
 		sweep_apply(scene, &at, sweeping->logged->first);
-		if (sweep_wants(options, sweeping->operation))
-			sweep_operation(sweeping, &at);
+		if (!sweep_wants(options, sweeping->operation))
+			continue;
+		sweep_operation(sweeping, &at);
+		any = true;
 	}
+	if (!any)
+		tally_check(false, "%s: there is no operation %s", scene->state,
+			options->operation == NULL ? "at all" : options->operation);
 	sweep_apply(scene, &at, scene->log.count);
 	tally_check(replay_equals(&scene->replay, scene->last),
 		"%s: the log leads to the heap file byte by byte: no store is missing",
