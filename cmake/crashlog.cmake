@@ -4,7 +4,8 @@
 # The tool is linked against valgrind's own static libraries (Debian: valgrind), at the address where
 # valgrind expects its tools. It is never installed. Where they are missing, crashlog says so and skips.
 
-if(SPANHEAP_SANITIZE OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$")
+# The scenario speaks of pages of the size that is installed.
+if(SPANHEAP_SANITIZE OR SPANHEAP_SMALL OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$")
 	return()
 endif()
 find_path(VALGRIND_INCLUDE_DIR valgrind/pub_tool_tooliface.h)

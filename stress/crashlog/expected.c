@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/crashlog/expected.h"
 
+#include "heap/geometry.h"
 #include "stress/crashlog/read_file.h"
 
 #include <inttypes.h>
@@ -171,13 +172,11 @@ bool truth_agrees(const struct truth *found, const struct truth *allowed, char *
 		roots_agree(found, allowed, why, why_bytes);
 }
 
-#define RUN_PAGE_BYTES UINT64_C(8192)
-
 /* The run in which a page lies; NULL: none. */
 static const struct snapshot_run *run_with(const struct truth *truth, uint64_t off)
 {
 	for (uint32_t i = 0; i < truth->run_count; i++)
-		if (off - truth->runs[i].off < truth->runs[i].pages * RUN_PAGE_BYTES)
+		if (off - truth->runs[i].off < truth->runs[i].pages * PAGE_BYTES)
 			return &truth->runs[i];
 	return NULL;
 }
@@ -196,7 +195,7 @@ static bool has_end(const struct truth *truth, uint64_t off)
 {
 	for (uint32_t i = 0; i < truth->run_count; i++)
 		if (truth->runs[i].off == off ||
-			truth->runs[i].off + truth->runs[i].pages * RUN_PAGE_BYTES == off)
+			truth->runs[i].off + truth->runs[i].pages * PAGE_BYTES == off)
 			return true;
 	return false;
 }
@@ -206,9 +205,9 @@ static bool pages_agree(const struct truth *found, const struct truth *allowed,
 {
 	for (uint32_t i = 0; i < found->run_count; i++) {
 		const struct snapshot_run *run = &found->runs[i];
-		uint64_t end = run->off + run->pages * RUN_PAGE_BYTES;
+		uint64_t end = run->off + run->pages * PAGE_BYTES;
 
-		for (uint64_t off = run->off; off < end; off += RUN_PAGE_BYTES) {
+		for (uint64_t off = run->off; off < end; off += PAGE_BYTES) {
 			const struct snapshot_run *must = run_with(allowed, off);
 
 			if (must == NULL || (off == run->off && must->flags != run->flags))

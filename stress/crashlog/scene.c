@@ -43,7 +43,7 @@ const char *scene_missing(void)
 		access(beside(SCENARIO_FILE, path), X_OK) != 0)
 		return "this build has no valgrind tool: valgrind's static libraries and headers "
 		       "were "
-		       "not there, or it has sanitizers";
+		       "not there, or it has sanitizers or small geometry";
 	return system("valgrind --version >/dev/null 2>&1") == 0 ? NULL
 								 : "valgrind is not installed";
 }

@@ -166,8 +166,9 @@ void operation_begin(const char *name, unsigned flags)
 {
 	if (!logging)
 		return;
+	number++;
 	record = (struct operation_record){
-		.number = ++number,
+		.number = number,
 		.slot = own_slot,
 		.flags = flags,
 	};
