@@ -20,6 +20,7 @@ foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
 	# hostile.c with those of stress/hostile/, faults.c with those of stress/faults/.
+	# hostile.c with those of stress/hostile/, crashlog.c with those of stress/crashlog/.
 	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
 	# hostile.c with those of stress/hostile/, fuzz_replay.c with those of stress/fuzz/.
 	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
@@ -47,6 +48,10 @@ if(TARGET stress_faults)
 	target_compile_definitions(stress_faults PRIVATE
 		FAULTS_LIBRARY="$<TARGET_FILE:spanheap_static>" $<$<BOOL:${URCU_FOUND}>:FAULTS_URCU>)
 	target_include_directories(stress_faults SYSTEM PRIVATE ${URCU_INCLUDE_DIRS})
+endif()
+
+if(TARGET stress_crashlog)
+	include(cmake/crashlog.cmake)
 endif()
 
 if(NOT SPANHEAP_PROGRAMS)

@@ -1,0 +1,202 @@
+/* operation.c -- one operation between two marks in the log, and what it must leave
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "stress/crashlog/scenario/operation.h"
+
+#include "shm/tag.h"
+#include "stress/crashlog/scenario/book.h"
+#include "stress/crashlog/scenario/must.h"
+#include "stress/crashlog/snapshot.h"
+#include "stress/crashlog/tool/storelog.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+#include <valgrind/valgrind.h>
+
+struct sh_heap *heap;
+
+/* Process. */
+static char folder_path[PATH_MAX];
+static FILE *model;
+static bool logging;
+static uint32_t number = FIRST_OPERATION - 1;
+static char *snapshots; /* of the operation under way, until it is known how many there are */
+static size_t snapshots_bytes;
+static FILE *snapshots_stream;
+static struct operation_record record;
+static _Thread_local uint32_t own_slot;
+
+/* --- the tool ------------------------------------------------------------------------------ */
+
+static unsigned request(unsigned which)
+{
+	return (unsigned)VG_USERREQ_TOOL_BASE(STORELOG_FIRST_LETTER, STORELOG_SECOND_LETTER) +
+		which;
+}
+
+static void say(uint64_t mark)
+{
+	VALGRIND_DO_CLIENT_REQUEST_STMT(request(STORELOG_REQUEST_SAY), mark, 0, 0, 0, 0);
+}
+
+static void name_range(uint64_t begin, uint64_t end, enum logged_file file, uint64_t offset)
+{
+	unsigned long known = VALGRIND_DO_CLIENT_REQUEST_EXPR(0UL, request(STORELOG_REQUEST_RANGE),
+		begin, end - begin, (unsigned long)file, offset, 0);
+
+	MUST(known == 1 || !RUNNING_ON_VALGRIND);
+}
+
+/* --- files --------------------------------------------------------------------------------- */
+
+static const char *path_of(const char *name)
+{
+	static char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder_path, name);
+	return path;
+}
+
+static void copy(const char *from, const char *to)
+{
+	static char bytes[65536];
+	int in = open(path_of(from), O_RDONLY | O_CLOEXEC);
+	int out = open(path_of(to), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	off_t length = lseek(in, 0, SEEK_END);
+	off_t at = 0;
+
+	MUST(in >= 0 && out >= 0 && length > 0 && ftruncate(out, length) == 0);
+	while ((at = lseek(in, at, SEEK_DATA)) >= 0) {
+		ssize_t got = pread(in, bytes, sizeof(bytes), at);
+
+		MUST(got > 0 && pwrite(out, bytes, (size_t)got, at) == got);
+		at += got;
+	}
+	MUST(close(in) == 0 && close(out) == 0);
+}
+
+static bool ends_with(const char *text, const char *name)
+{
+	const char *slash = strrchr(text, '/');
+
+	return slash != NULL && strcmp(slash + 1, name) == 0;
+}
+
+/* Every mapping that can be stored through, whoever made it. */
+static void name_mappings(void)
+{
+	char line[PATH_MAX + 128];
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	MUST(maps != NULL);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long begin;
+		unsigned long end;
+		unsigned long offset;
+		char rights[5];
+
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%lx-%lx %4s %lx", &begin, &end, rights, &offset) != 4 ||
+			rights[1] != 'w' || strstr(line, folder_path) == NULL)
+			continue;
+		if (ends_with(line, HEAP_FILE))
+			name_range(begin, end, FILE_HEAP, offset);
+		else if (ends_with(line, CONTROL_FILE))
+			name_range(begin, end, FILE_CONTROL, offset);
+	}
+	fclose(maps);
+}
+
+void logging_start(const char *folder)
+{
+	MUST(realpath(folder, folder_path) != NULL);
+	model = fopen(path_of(MODEL_FILE), "we");
+	MUST(model != NULL);
+	name_mappings();
+	copy(HEAP_FILE, BASE_FILE);
+	copy(CONTROL_FILE, BASE_CONTROL_FILE);
+	say(MARK_START);
+	logging = true;
+}
+
+void logging_stop(void)
+{
+	say(MARK_STOP);
+	logging = false;
+	copy(HEAP_FILE, LAST_FILE);
+	MUST(fclose(model) == 0);
+}
+
+bool operation_is_logged(void)
+{
+	return logging;
+}
+
+/* --- operations ---------------------------------------------------------------------------- */
+
+void operation_thread(void)
+{
+	static sh_off block;
+	struct sh_mutex *mutex;
+
+	if (block == 0) {
+		block = book_zero(book_add(heap, sh_alloc_ex(heap, 64, 0, SH_ZERO), 0), 64);
+		mutex = sh_ptr(heap, block);
+		MUST(sh_mutex_lock(heap, mutex) == 0 && sh_mutex_unlock(heap, mutex) == 0);
+	}
+	/* A lock's word names its holder. */
+	mutex = sh_ptr(heap, block);
+	MUST(sh_mutex_lock(heap, mutex) == 0);
+	own_slot = tag_slot(mutex->word);
+	MUST(sh_mutex_unlock(heap, mutex) == 0);
+	MUST(mutex->word == 0);
+}
+
+static void add_snapshot(void)
+{
+	if (!logging)
+		return;
+	book_write_snapshot(snapshots_stream);
+	record.snapshots++;
+}
+
+void operation_begin(const char *name, unsigned flags)
+{
+	if (!logging)
+		return;
+	number++;
+	record = (struct operation_record){
+		.number = number,
+		.slot = own_slot,
+		.flags = flags,
+	};
+	snprintf(record.name, sizeof(record.name), "%s", name);
+	snapshots_stream = open_memstream(&snapshots, &snapshots_bytes);
+	MUST(snapshots_stream != NULL);
+	add_snapshot();
+	say(MARK_BEGIN(number));
+}
+
+void operation_end(void)
+{
+	if (logging)
+		say(MARK_END(number));
+}
+
+void operation_may_leave(void)
+{
+	add_snapshot();
+}
+
+void operation_done(void)
+{
+	if (!logging)
+		return;
+	add_snapshot();
+	MUST(fclose(snapshots_stream) == 0);
+	MUST(fwrite(&record, sizeof(record), 1, model) == 1);
+	MUST(fwrite(snapshots, snapshots_bytes, 1, model) == 1);
+	free(snapshots);
+}

@@ -1,0 +1,117 @@
+/* tally.c -- checks and counts: said as they come, summed up at the end
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "stress/crashlog/tally.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KINDS 48u
+#define KIND_BYTES 24u
+
+/* Process. */
+static struct {
+	char name[KIND_BYTES];
+	struct tally tally;
+} kinds[KINDS];
+static unsigned kind_count;
+static unsigned held_count;
+static unsigned failed_count;
+static unsigned skipped_count;
+
+void tally_add(struct tally *to, const struct tally *more)
+{
+	to->operations += more->operations;
+	to->stores += more->stores;
+	to->images += more->images;
+	to->reapings += more->reapings;
+	to->passed_by += more->passed_by;
+	to->recoveries += more->recoveries;
+	to->recovery_images += more->recovery_images;
+	to->bad += more->bad;
+}
+
+void tally_of_kind(const char *operation, const struct tally *more)
+{
+	size_t length = strcspn(operation, ":");
+	unsigned i = 0;
+
+	if (length >= KIND_BYTES)
+		length = KIND_BYTES - 1;
+	while (i < kind_count &&
+		(strlen(kinds[i].name) != length || memcmp(kinds[i].name, operation, length) != 0))
+		i++;
+	if (i == KINDS)
+		i--;
+	if (i == kind_count) {
+		kind_count++;
+		memcpy(kinds[i].name, operation, length);
+	}
+	tally_add(&kinds[i].tally, more);
+}
+
+static void print_row(const char *name, const struct tally *tally)
+{
+	printf("%-14s %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %9" PRIu64 " %10" PRIu64
+	       " %7" PRIu64 " %5" PRIu64 "\n",
+		name, tally->operations, tally->stores, tally->images, tally->reapings,
+		tally->passed_by, tally->recoveries, tally->recovery_images, tally->bad);
+}
+
+void tally_print_kinds(const char *state)
+{
+	struct tally all = { 0 };
+
+	printf("%-14s %10s %7s %7s %8s %9s %10s %7s %5s\n", state, "operations", "stores", "images",
+		"reapings", "passed by", "recoveries", "images", "bad");
+	for (unsigned i = 0; i < kind_count; i++) {
+		print_row(kinds[i].name, &kinds[i].tally);
+		tally_add(&all, &kinds[i].tally);
+		if (kinds[i].tally.bad == 0)
+			held_count++;
+		else
+			failed_count++;
+	}
+	print_row("all", &all);
+	fflush(stdout);
+	memset(kinds, 0, sizeof(kinds));
+	kind_count = 0;
+}
+
+static void say(const char *result, const char *text)
+{
+	printf("%-8s%s\n", result, text);
+	fflush(stdout);
+}
+
+void tally_check(bool held, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	say(held ? "ok" : "FAILED", text);
+	if (held)
+		held_count++;
+	else
+		failed_count++;
+}
+
+void tally_skip(const char *why)
+{
+	say("SKIPPED", why);
+	skipped_count++;
+}
+
+unsigned tally_print(void)
+{
+	printf("%u passed, %u failed", held_count, failed_count);
+	if (skipped_count > 0)
+		printf(", %u skipped", skipped_count);
+	putchar('\n');
+	fflush(stdout);
+	return failed_count;
+}
