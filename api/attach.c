@@ -249,8 +249,9 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 		return error;
 	if (clean) {
 		control_place_new(opening);
-		return begin_run(&opening->superblock);
-		begin_run(&opening->superblock);
+		error = begin_run(&opening->superblock);
+		if (error != 0)
+			return error;
 		/* Crash: clean still. */
 		return end_copy_cut(opening->fd, &opening->superblock, proof_end(&heap->heap),
 			opening->bytes);

@@ -19,10 +19,7 @@ file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
-	# hostile.c with those of stress/hostile/, faults.c with those of stress/faults/.
-	# hostile.c with those of stress/hostile/, crashlog.c with those of stress/crashlog/.
-	string(REGEX REPLACE "_(stress|torture)$" "" folder ${name})
-	# hostile.c with those of stress/hostile/, fuzz_replay.c with those of stress/fuzz/.
+	# fuzz_replay.c with those of stress/fuzz/, and the others with those of a folder of their name.
 	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
