@@ -100,7 +100,11 @@ ctest_lane()
 	if ! have tests/*.c; then
 		record 0 0 1 "tests/ holds no source: no unit test ran"
 	fi
-	build_preset "$1" && run_ctest "$1"
+	build_preset "$1" || return
+	run_ctest "$1"
+	case $1 in
+	dev | small-dev) run_counted "build/$1/stress/fuzz_replay" --seconds 8 ;;
+	esac
 }
 
 model_lane()
@@ -126,6 +130,10 @@ kill_lane()
 	run_counted build/gcc/examples/readmostly --seconds 8
 	# The control: wrong values must be found when writers do not wait for readers.
 	run_counted build/gcc/examples/readmostly --seconds 8 --careless
+	run_counted build/gcc/stress/killk --quick
+	run_counted build/gcc/stress/crashlog --quick
+	run_counted build/gcc/stress/torn --quick
+	run_counted build/gcc/stress/faults --quick
 }
 
 run_lane()
