@@ -89,7 +89,7 @@ static struct campaign_options default_options(void)
 				     : mix(now_ns() ^ (uint64_t)getpid() << 40) >> 32,
 		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
 		.workers = processors() < 2 ? 1 : 2,
-		.nth = 15,
+		.nth = 25,
 		.nth_busy = 60,
 		.loop_first = 128,
 		.loop_nth = 32,
@@ -105,6 +105,7 @@ static bool read_switch(struct campaign_options *options, const char *name)
 {
 	if (strcmp(name, "--quick") == 0) {
 		options->nth = 0;
+		options->nth_busy = 0;
 		options->loop_first = 6;
 		options->loop_nth = 0;
 		options->stops = 8;
