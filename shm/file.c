@@ -338,6 +338,9 @@ int file_write(int fd, const void *from, size_t bytes, uint64_t offset)
 
 		if (put < 0 && errno != EINTR)
 			return file_error();
+		/* No progress is not to be waited for. */
+		if (put == 0)
+			return ENOSPC;
 		if (put > 0)
 			done += (size_t)put;
 	}
