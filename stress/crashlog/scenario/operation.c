@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 #include <valgrind/valgrind.h>
@@ -127,11 +128,6 @@ void logging_stop(void)
 	logging = false;
 	copy(HEAP_FILE, LAST_FILE);
 	MUST(fclose(model) == 0);
-}
-
-bool operation_is_logged(void)
-{
-	return logging;
 }
 
 /* --- operations ---------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #define CRASHLOG_OPERATION_H
 
 #include <spanheap.h>
-#include <stdbool.h>
+#include <stdint.h>
 
 /* The heap under test, and the folder of its files. */
 extern struct sh_heap *heap;
@@ -32,9 +32,6 @@ void operation_end(void);
 void operation_may_leave(void);
 /* The book shows what is true from now on. */
 void operation_done(void);
-
-/* Whether what follows is logged. */
-bool operation_is_logged(void);
 
 /* The directed operations, and `count` at random. */
 void operations_directed(void);
