@@ -22,9 +22,6 @@ void logging_start(const char *folder);
 /* Copies the heap file: what the log must lead to. */
 void logging_stop(void);
 
-/* Before an operation of the calling thread: finds out which slot is its own. */
-void operation_thread(void);
-
 /* `flags`: OPERATION_... of snapshot.h. */
 void operation_begin(const char *name, unsigned flags);
 void operation_end(void);
