@@ -36,7 +36,7 @@ target_compile_options(crashlog_tool PRIVATE
 	-Wall -Wextra -Wshadow $<$<BOOL:${SPANHEAP_WERROR}>:-Werror>
 	-O2 -fno-pie -fno-stack-protector -fno-builtin -fno-strict-aliasing -fomit-frame-pointer)
 target_link_options(crashlog_tool PRIVATE
-	-static -no-pie -nostdlib -nostartfiles -nodefaultlibs
+	-static -nostdlib -nostartfiles -nodefaultlibs
 	LINKER:-u,_start LINKER:-Ttext-segment=0x58000000 LINKER:--build-id=none)
 target_link_libraries(crashlog_tool PRIVATE
 	${VALGRIND_CORE_LIBRARY} ${VALGRIND_VEX_LIBRARY} ${VALGRIND_GCC_LIBRARY} gcc)
@@ -52,6 +52,8 @@ target_include_directories(crashlog_scenario PRIVATE
 	${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 target_include_directories(crashlog_scenario SYSTEM PRIVATE ${VALGRIND_INCLUDE_DIR})
 target_link_libraries(crashlog_scenario PRIVATE spanheap_static spanheap_flags)
-target_link_options(crashlog_scenario PRIVATE -no-pie)
+# Valgrind 3.19 dies of the debugging information that clang writes.
+target_link_options(crashlog_scenario PRIVATE
+	-no-pie $<$<C_COMPILER_ID:Clang>:LINKER:--strip-debug>)
 
 add_dependencies(stress_crashlog crashlog_tool crashlog_scenario)

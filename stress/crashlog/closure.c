@@ -175,7 +175,8 @@ static bool judge_child(const struct question *question, const struct node *node
 		closure->cut_off++;
 		return true;
 	}
-	closure->died_after[node->depth % 64] = made;
+	if (node->depth < CLOSURE_DEATHS)
+		closure->died_after[node->depth] = made;
 	closure->deaths = child.depth;
 	if (child.depth > closure->deepest)
 		closure->deepest = child.depth;

@@ -14,6 +14,9 @@
 #include "stress/crashlog/oracle.h"
 #include "stress/crashlog/stepper.h"
 
+/* Deaths in a row that are told. */
+#define CLOSURE_DEATHS 64u
+
 /* Process. */
 struct closure {
 	struct oracle *oracle;
@@ -28,7 +31,7 @@ struct closure {
 	uint64_t cut_off; /* images that were too deep to be kept */
 	unsigned deepest;
 	/* --- of the image that was found bad: how many stores each recovery had made */
-	uint64_t died_after[64];
+	uint64_t died_after[CLOSURE_DEATHS];
 	unsigned deaths;
 };
 

@@ -285,7 +285,6 @@ static bool judge_recovery(struct oracle *oracle, const struct operation *operat
 {
 	struct image *image = &oracle->image;
 
-	oracle->recoveries++;
 	if (oracle_open(oracle, true) != 0)
 		return wrong(oracle, "the image cannot be opened");
 	if (image->recovery.quarantined != 0)
@@ -363,7 +362,6 @@ static bool judge_reaping(struct oracle *oracle, const struct operation *operati
 {
 	struct heap *heap = &oracle->survivor.heap;
 
-	oracle->reapings++;
 	if (oracle->image.base == NULL)
 		/* For the table of the system. */
 		(void)oracle_open(oracle, true);

@@ -33,8 +33,6 @@ struct oracle {
 	struct image image;
 	struct image survivor;
 	struct thread worker;
-	uint64_t recoveries; /* that were judged */
-	uint64_t reapings;
 	char why[WHY_BYTES]; /* what is wrong with the last image that was */
 };
 

@@ -43,9 +43,9 @@ enum logged_file {
 struct operation_record {
 	char name[48];
 	uint32_t number;
-	uint32_t slot; /* of the thread that carries it out */
 	uint32_t flags;
 	uint32_t snapshots;
+	uint32_t reserved;
 };
 
 /* File. */

@@ -104,7 +104,8 @@ static void keep(const struct sweeping *sweeping)
 	printf("  the image is %s\n", sweeping->options->keep);
 }
 
-static void say_failure(struct sweeping *sweeping, uint64_t store, bool in_recovery)
+/* `how`: what was done with the image. */
+static void say_failure(struct sweeping *sweeping, uint64_t store, const char *how, unsigned deaths)
 {
 	const struct closure *closure = &sweeping->closure;
 	const struct operation *operation = sweeping->operation;
@@ -112,15 +113,15 @@ static void say_failure(struct sweeping *sweeping, uint64_t store, bool in_recov
 
 	if (++sweeping->tally.bad > FAILURES_SAID)
 		return;
-	printf("FAILED  %s: after %" PRIu64 " of %" PRIu64 " stores: %s\n", operation->record.name,
-		store, count, sweeping->oracle.why);
+	printf("FAILED  %s: after %" PRIu64 " of %" PRIu64 " stores, %s: %s\n",
+		operation->record.name, store, count, how, sweeping->oracle.why);
 	if (store > 0) {
 		printf("  the last store: ");
 		print_store(sweeping->scene,
 			&sweeping->scene->log.stores[sweeping->logged->first + store - 1]);
 		putchar('\n');
 	}
-	for (unsigned i = 0; in_recovery && i < closure->deaths; i++)
+	for (unsigned i = 0; i < deaths && i < CLOSURE_DEATHS; i++)
 		printf("  then a recovery died after %" PRIu64 " stores\n", closure->died_after[i]);
 	print_repeat(sweeping->scene, sweeping->options, operation, store);
 	if (sweeping->options->keep != NULL)
@@ -160,10 +161,10 @@ static void judge(struct sweeping *sweeping, uint64_t store)
 	sweeping->tally.images++;
 	work_reset(&sweeping->scene->replay);
 	if (!oracle_judge(&sweeping->oracle, sweeping->operation, flags))
-		say_failure(sweeping, store, false);
+		say_failure(sweeping, store, "recovered", 0);
 	else if (recoveries_die(sweeping, store, count) &&
 		!closure_judge(&sweeping->closure, sweeping->operation, flags, store == 0))
-		say_failure(sweeping, store, true);
+		say_failure(sweeping, store, "recovered at last", sweeping->closure.deaths);
 	sweeping->tally.recovery_images += sweeping->closure.images - images;
 	sweeping->tally.recoveries += sweeping->closure.recoveries - recoveries;
 }
@@ -175,7 +176,7 @@ static void judge_reaping(struct sweeping *sweeping, uint64_t store)
 	sweeping->tally.reapings++;
 	if (!oracle_judge_reaping(&sweeping->oracle, sweeping->operation,
 		    allowed_after(store, count)))
-		say_failure(sweeping, store, false);
+		say_failure(sweeping, store, "reaped", 0);
 }
 
 static uint64_t place_in_heap(const struct sweeping *sweeping, uint64_t at)

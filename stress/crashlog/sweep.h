@@ -9,7 +9,7 @@
 /* Whether the options ask for the operation. */
 bool sweep_wants(const struct options *options, const struct operation *operation);
 
-/* Makes the stores from where the replay is up to the end of the log. */
+/* Makes the stores of the log from number *at on, up to `end`; *at is there afterwards. */
 void sweep_apply(struct scene *scene, uint64_t *at, uint64_t end);
 
 /* Judges the images of all operations, those of their recoveries included, and prints a table. */

@@ -87,7 +87,6 @@ static void full_span(void)
 
 static void helper_allocates(void)
 {
-	operation_thread();
 	handed[0] = call_alloc("alloc: a new thread's first", SMALL, 0, 0);
 	handed[1] = call_alloc("alloc: a new thread's second", SMALL, 0, 0);
 	handed[2] = call_alloc("alloc: a new thread's large", LARGE, 0, 0);
@@ -434,7 +433,6 @@ static void die_in_transaction(void)
 	struct sh_txn *txn;
 	sh_off off;
 
-	operation_thread();
 	MUST(sh_mutex_lock(heap, held) == 0);
 	MUST(sh_txn_begin(heap, 0, &txn) == 0);
 	off = sh_txn_alloc(txn, SMALL, 0);
@@ -479,7 +477,6 @@ static void reaping_for_mutex(void)
 void operations_directed(void)
 {
 	words = new_words(32);
-	operation_thread();
 	blocks();
 	large_blocks();
 	full_span();

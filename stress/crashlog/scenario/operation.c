@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "stress/crashlog/scenario/operation.h"
 
-#include "shm/tag.h"
 #include "stress/crashlog/scenario/book.h"
 #include "stress/crashlog/scenario/must.h"
 #include "stress/crashlog/snapshot.h"
@@ -11,6 +10,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 #include <valgrind/valgrind.h>
@@ -26,7 +26,6 @@ static char *snapshots; /* of the operation under way, until it is known how man
 static size_t snapshots_bytes;
 static FILE *snapshots_stream;
 static struct operation_record record;
-static _Thread_local uint32_t own_slot;
 
 /* --- the tool ------------------------------------------------------------------------------ */
 
@@ -129,30 +128,7 @@ void logging_stop(void)
 	MUST(fclose(model) == 0);
 }
 
-bool operation_is_logged(void)
-{
-	return logging;
-}
-
 /* --- operations ---------------------------------------------------------------------------- */
-
-void operation_thread(void)
-{
-	static sh_off block;
-	struct sh_mutex *mutex;
-
-	if (block == 0) {
-		block = book_zero(book_add(heap, sh_alloc_ex(heap, 64, 0, SH_ZERO), 0), 64);
-		mutex = sh_ptr(heap, block);
-		MUST(sh_mutex_lock(heap, mutex) == 0 && sh_mutex_unlock(heap, mutex) == 0);
-	}
-	/* A lock's word names its holder. */
-	mutex = sh_ptr(heap, block);
-	MUST(sh_mutex_lock(heap, mutex) == 0);
-	own_slot = tag_slot(mutex->word);
-	MUST(sh_mutex_unlock(heap, mutex) == 0);
-	MUST(mutex->word == 0);
-}
 
 static void add_snapshot(void)
 {
@@ -169,7 +145,6 @@ void operation_begin(const char *name, unsigned flags)
 	number++;
 	record = (struct operation_record){
 		.number = number,
-		.slot = own_slot,
 		.flags = flags,
 	};
 	snprintf(record.name, sizeof(record.name), "%s", name);

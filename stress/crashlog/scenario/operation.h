@@ -12,7 +12,7 @@
 #define CRASHLOG_OPERATION_H
 
 #include <spanheap.h>
-#include <stdbool.h>
+#include <stdint.h>
 
 /* The heap under test, and the folder of its files. */
 extern struct sh_heap *heap;
@@ -22,9 +22,6 @@ void logging_start(const char *folder);
 /* Copies the heap file: what the log must lead to. */
 void logging_stop(void);
 
-/* Before an operation of the calling thread: finds out which slot is its own. */
-void operation_thread(void);
-
 /* `flags`: OPERATION_... of snapshot.h. */
 void operation_begin(const char *name, unsigned flags);
 void operation_end(void);
@@ -32,9 +29,6 @@ void operation_end(void);
 void operation_may_leave(void);
 /* The book shows what is true from now on. */
 void operation_done(void);
-
-/* Whether what follows is logged. */
-bool operation_is_logged(void);
 
 /* The directed operations, and `count` at random. */
 void operations_directed(void);
