@@ -59,11 +59,12 @@ bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
 	return true;
 }
 
+/* Not when there is nothing that tells: a power failure may have come between. */
 static bool same_boot(const struct superblock *superblock, const char boot_id[BOOT_ID_BYTES])
 {
 	static const char unknown[BOOT_ID_BYTES];
 
-	return memcmp(boot_id, unknown, BOOT_ID_BYTES) == 0 ||
+	return memcmp(boot_id, unknown, BOOT_ID_BYTES) != 0 &&
 		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
 }
 
@@ -78,7 +79,7 @@ const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
 		return "the control file beside it is of another run";
 	if (memcmp(header->boot_id, superblock->boot_id, BOOT_ID_BYTES) != 0 ||
 		!same_boot(superblock, boot_id))
-		return "the machine was restarted since";
+		return "the machine was restarted since, or there is no /proc to tell";
 	if (theirs != stamp && theirs + 1 != stamp)
 		return "the file was copied or put back while the heap was in use";
 	return NULL;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "heap/heap.h"
+#include "recovery/proof.h"
 #include "recovery/superblock.h"
 #include "tests/content.h"
 #include "tests/fixture.h"
@@ -197,6 +198,21 @@ static void test_other_boot(void)
 	expect_torn_then_salvage(FILES_BLOCK_BYTES);
 }
 
+/* Where nothing tells which boot it is, it may be another one. */
+static void test_unknown_boot(void)
+{
+	static const char unknown[BOOT_ID_BYTES];
+	static const char known[BOOT_ID_BYTES] = "a boot";
+	static struct superblock superblock;
+	static struct control_header header;
+
+	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 1, &header, unknown));
+	memcpy(superblock.boot_id, known, sizeof(known));
+	memcpy(header.boot_id, known, sizeof(known));
+	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 1, &header, unknown));
+	CU_ASSERT_PTR_NULL(proof_gap(&superblock, 1, &header, known));
+}
+
 static void test_copied_while_in_use(void)
 {
 	struct sh_heap *heap = files_new();
@@ -316,6 +332,7 @@ static CU_TestInfo tests[] = {
 	{ "rights dropped", test_rights_dropped },
 	{ "torn: control file missing", test_control_file_missing },
 	{ "torn: other boot", test_other_boot },
+	{ "torn: unknown boot", test_unknown_boot },
 	{ "torn: copied while in use", test_copied_while_in_use },
 	{ "torn: mixture", test_mixture },
 	{ "torn: copied beyond the end", test_copied_beyond_the_end },

@@ -26,6 +26,7 @@ enum field {
 	FIELD_ANY_WORD,
 	FIELD_LENGTH,
 	FIELD_USED_SPAN, /* of a page at which something begins */
+	FIELD_FORGED,    /* a span that could be true begins there */
 	FIELD_COUNT,
 };
 
@@ -184,6 +185,37 @@ static uint64_t changed(const struct place *place, const struct edit *edit, uint
 	}
 }
 
+/* A large block, a page run or a span of objects, whatever is there already. */
+static void forge(const struct place *place, const struct edit *edit)
+{
+	struct heap heap = place->heap;
+	uint64_t head = data_page(place, edit->index);
+	struct span *span = span_of_head(&heap, head);
+	unsigned span_class = (unsigned)(edit->value >> 8) % SPAN_CLASS_COUNT;
+	struct span_record record = {
+		.pages = 1 + (uint32_t)(edit->value >> 16) % 40,
+		.span_class = SPAN_CLASS_LARGE,
+		.purpose = edit->operation % 3 == 0 ? SPAN_LARGE : SPAN_MANUAL,
+	};
+
+	if (record.purpose == SPAN_LARGE)
+		record.bytes = record.pages * PAGE_BYTES;
+	if (edit->operation % 3 == 1)
+		record = (struct span_record){
+			.pages = span_size_class(&heap, span_class)->pages,
+			.span_class = (uint8_t)span_class,
+			.purpose = SPAN_OBJECTS,
+		};
+	span_write_record(&heap, head, &record);
+	atomic_store(&span->allocated[0], edit->value);
+	atomic_store(span_table_entry(&heap, head),
+		record.purpose == SPAN_OBJECTS ? TABLE_OBJECTS | record.pages : (uint32_t)head);
+	if (record.purpose == SPAN_MANUAL)
+		manual_set(&heap, head);
+	else
+		head_set(&heap, head);
+}
+
 static void apply(const struct place *place, const struct edit *edit)
 {
 	/* Entries of the table are half a word. */
@@ -195,6 +227,10 @@ static void apply(const struct place *place, const struct edit *edit)
 
 	if (edit->field == FIELD_LENGTH) {
 		fuzz_cut(edit->value % (FUZZ_MAX_BYTES / 4096 + 1));
+		return;
+	}
+	if (edit->field == FIELD_FORGED) {
+		forge(place, edit);
 		return;
 	}
 	if (at + 2 * bytes > FUZZ_MAX_BYTES)

@@ -18,7 +18,7 @@ struct image {
 	unsigned scratch_used;
 	bool control;        /* a control file lies beside it ... */
 	bool control_is_its; /* ... and names this file and itself: neither is a copy */
-	char control_page[DISK_PAGE];
+	_Alignas(8) char control_page[DISK_PAGE];
 };
 
 void image_init(struct image *image, uint64_t pages);

@@ -427,6 +427,8 @@ static void make_parts(const struct source *source, struct chance *chance, struc
 		if (is_end_page(source, source->changing[i]))
 			image->page[source->changing[i]] =
 				version(source, source->changing[i], end);
+	/* Where the first end copy was. */
+	take_page(source, chance, image, arena_header_page(), pair, 2);
 	if (chance_once_in(chance, 2))
 		put_control(image, moment_at(source, pair[chance_below(chance, 2)]), true);
 }

@@ -24,7 +24,7 @@ struct moment {
 	uint64_t pages; /* of the file */
 	const char **page;
 	bool control; /* there was a control file */
-	char control_page[DISK_PAGE];
+	_Alignas(8) char control_page[DISK_PAGE];
 	uint64_t synced_from; /* pages that were synced then ... */
 	uint64_t synced_end;  /* ... up to here; 0: none */
 };
