@@ -14,7 +14,8 @@
 #define PAGE 8192u
 #define SMALL 48u
 #define MEDIUM 1536u
-#define LARGE 34000u
+/* Two pages less are still more than the largest class. */
+#define LARGE 50000u
 #define HUGE_PAGES 256u
 /* A long log: more entries than stand in a slot. */
 #define MANY_STORES 62u
@@ -64,7 +65,7 @@ static void large_blocks(void)
 
 	call_free("free: large", first);
 	call_free("free: larger than the page cache", second);
-	second = call_alloc("alloc: large, from freed pages", LARGE / 2, 0, SH_NOSCAN);
+	second = call_alloc("alloc: large, from freed pages", LARGE - PAGE, 0, SH_NOSCAN);
 	call_free("free: large, from freed pages", second);
 	call_free("free: large, zeros", zero);
 }
@@ -182,7 +183,7 @@ static void through_words(void)
 	call_realloc_to("realloc to: stays", word(0), SMALL - 8);
 	call_realloc_to("realloc to: larger class", word(0), 700);
 	call_realloc_to("realloc to: small to large", word(0), LARGE);
-	call_realloc_to("realloc to: large, shrinks", word(0), LARGE - 3 * PAGE);
+	call_realloc_to("realloc to: large, shrinks", word(0), LARGE - 2 * PAGE);
 	call_realloc_to("realloc to: large to small", word(0), 64);
 	call_free_from("free from: small", word(0));
 	call_free_from("free from: large", word(1));
