@@ -205,6 +205,15 @@ static bool is_deferred_large(const struct heap *heap, uint64_t head,
 	return record->purpose == SPAN_LARGE && !span_large_is_live(heap, head);
 }
 
+/* A log that named one of its blocks was settled before the spans table was mended. */
+static void forget_quarantine(const struct heap *heap, struct span *span)
+{
+	uint64_t hot = atomic_load_explicit(&span->hot, memory_order_relaxed);
+
+	if (hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE)
+		atomic_store_explicit(&span->hot, 0, memory_order_relaxed);
+}
+
 /* Takes the pages of the span at `head` out of the free pages. `next` is the head after it, or the
  * end of the arena. */
 static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool next_is_manual,
@@ -226,6 +235,7 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 		}
 		recovery->spans++;
 		mend_table(heap, head, record.pages, record.purpose == SPAN_OBJECTS);
+		forget_quarantine(heap, span);
 		clear_free_range(heap, head, record.pages);
 		return;
 	}
