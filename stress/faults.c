@@ -8,6 +8,7 @@
 #include "stress/faults/case.h"
 #include "stress/faults/full_disk.h"
 #include "stress/faults/symbols.h"
+#include "stress/totals.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -419,6 +420,19 @@ static unsigned print_table(uint64_t begun_ms, unsigned *good)
 	return failed;
 }
 
+static void print_totals(unsigned cases, unsigned bad)
+{
+	const struct totals totals = {
+		.cases = cases,
+		.images = TOTALS_NONE,
+		.states = TOTALS_NONE,
+		.deaths = TOTALS_NONE,
+		.bad = bad,
+	};
+
+	totals_print(&totals);
+}
+
 static bool wants(const char *name)
 {
 	return options.scenario == NULL || strcmp(options.scenario, name) == 0;
@@ -446,6 +460,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < scenario_count; i++)
 		verdict.skipped +=
 			wants(scenarios[i].name) && scenario_lacks(&scenarios[i]) != NULL;
+	print_totals(verdict.passed + verdict.failed, verdict.failed);
 	printf("%u passed, %u failed", verdict.passed, verdict.failed);
 	printf(verdict.skipped > 0 ? ", %u skipped\n" : "\n", verdict.skipped);
 	return verdict.failed != 0;

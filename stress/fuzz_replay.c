@@ -13,6 +13,7 @@
 #include "stress/fuzz/edits.h"
 #include "stress/fuzz/image_target.h"
 #include "stress/fuzz/operation_target.h"
+#include "stress/totals.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -323,6 +324,19 @@ static const char *read_arguments(int count, char **arguments)
 	return folder;
 }
 
+static void print_totals(unsigned bad)
+{
+	const struct totals totals = {
+		.cases = playing->played[TARGET_OPERATIONS],
+		.images = playing->played[TARGET_IMAGE],
+		.states = TOTALS_NONE,
+		.deaths = playing->deaths,
+		.bad = bad,
+	};
+
+	totals_print(&totals);
+}
+
 int main(int count, char **arguments)
 {
 	const char *given = getenv("SH_SEED");
@@ -357,6 +371,7 @@ int main(int count, char **arguments)
 		(unsigned long long)playing->played[TARGET_OPERATIONS],
 		(unsigned long long)playing->deaths);
 	good += failures == 0;
+	print_totals(TARGETS + 1 - good);
 	printf("%u passed, %u failed\n", good, TARGETS + 1 - good);
 	return good == TARGETS + 1 ? 0 : 1;
 }

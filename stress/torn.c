@@ -15,6 +15,7 @@
 #include "stress/torn/scene.h"
 #include "stress/torn/seat.h"
 #include "stress/torn/verdict.h"
+#include "stress/totals.h"
 
 #include <errno.h>
 #include <spanheap.h>
@@ -285,6 +286,19 @@ static void print_table(const struct run *run)
 		(unsigned long long)run->blocks);
 }
 
+static void print_totals(const struct run *run, const struct tally *all)
+{
+	const struct totals totals = {
+		.cases = run->moments,
+		.images = all->images,
+		.states = TOTALS_NONE,
+		.deaths = TOTALS_NONE,
+		.bad = all->bad,
+	};
+
+	totals_print(&totals);
+}
+
 static void print_verdicts(const struct run *run)
 {
 	struct tally all = { 0 };
@@ -293,6 +307,8 @@ static void print_verdicts(const struct run *run)
 		const struct tally *tally = &run->tallies[i];
 
 		verdict(tally->bad == 0 && tally->images > 0, "%s", mixture_kinds[i].name);
+		all.images += tally->images;
+		all.bad += tally->bad;
 		all.refused += tally->refused;
 		all.clean += tally->clean;
 		all.recovered += tally->recovered;
@@ -300,6 +316,7 @@ static void print_verdicts(const struct run *run)
 	}
 	verdict(all.refused > 0 && all.clean > 0 && all.recovered > 0 && all.salvaged > 0,
 		"there were images that are refused, clean, recovered and salvaged");
+	print_totals(run, &all);
 }
 
 /* --- */

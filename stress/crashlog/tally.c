@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/crashlog/tally.h"
 
+#include "stress/totals.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ static struct {
 	struct tally tally;
 } kinds[KINDS];
 static unsigned kind_count;
+static struct tally everything; /* that was printed */
 static unsigned held_count;
 static unsigned failed_count;
 static unsigned skipped_count;
@@ -75,6 +78,7 @@ void tally_print_kinds(const char *state)
 	}
 	print_row("all", &all);
 	fflush(stdout);
+	tally_add(&everything, &all);
 	memset(kinds, 0, sizeof(kinds));
 	kind_count = 0;
 }
@@ -106,8 +110,22 @@ void tally_skip(const char *why)
 	skipped_count++;
 }
 
+static void print_totals(void)
+{
+	const struct totals totals = {
+		.cases = everything.operations,
+		.images = everything.images + everything.reapings + everything.recovery_images,
+		.states = TOTALS_NONE,
+		.deaths = everything.images + everything.reapings,
+		.bad = everything.bad,
+	};
+
+	totals_print(&totals);
+}
+
 unsigned tally_print(void)
 {
+	print_totals();
 	printf("%u passed, %u failed", held_count, failed_count);
 	if (skipped_count > 0)
 		printf(", %u skipped", skipped_count);
