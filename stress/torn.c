@@ -330,27 +330,34 @@ static void usage(void)
 	exit(2);
 }
 
+static bool take_argument(struct run *run, const char *name, const char *value)
+{
+	if (strcmp(name, "--seconds") == 0)
+		run->seconds = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--images") == 0)
+		run->images = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--seed") == 0)
+		run->seed = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--image") == 0)
+		run->only = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--salvage") == 0)
+		run->file = value;
+	else if (strcmp(name, "--folder") == 0)
+		snprintf(run->folder, sizeof(run->folder), "%s", value);
+	else
+		return false;
+	return true;
+}
+
 static void read_arguments(struct run *run, int count, char **arguments)
 {
 	for (int i = 1; i < count; i++) {
 		if (strcmp(arguments[i], "--quick") == 0)
 			run->seconds = 12;
-		else if (i + 1 == count)
+		else if (i + 1 == count || !take_argument(run, arguments[i], arguments[i + 1]))
 			usage();
-		else if (strcmp(arguments[i], "--seconds") == 0)
-			run->seconds = strtoull(arguments[++i], NULL, 0);
-		else if (strcmp(arguments[i], "--images") == 0)
-			run->images = strtoull(arguments[++i], NULL, 0);
-		else if (strcmp(arguments[i], "--seed") == 0)
-			run->seed = strtoull(arguments[++i], NULL, 0);
-		else if (strcmp(arguments[i], "--image") == 0)
-			run->only = strtoull(arguments[++i], NULL, 0);
-		else if (strcmp(arguments[i], "--salvage") == 0)
-			run->file = arguments[++i];
-		else if (strcmp(arguments[i], "--folder") == 0)
-			snprintf(run->folder, sizeof(run->folder), "%s", arguments[++i]);
 		else
-			usage();
+			i++;
 	}
 }
 

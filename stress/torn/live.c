@@ -113,7 +113,7 @@ static void note(struct tally *tally, const char *what, const struct outcome *ou
 
 static void salvage(struct tally *tally, const char *path)
 {
-	struct outcome outcome;
+	struct outcome outcome = { .opened = 0 };
 	char command[3000];
 
 	snprintf(command, sizeof(command), "cp '%s' '%s.kept'", path, path);
@@ -126,7 +126,7 @@ static void salvage(struct tally *tally, const char *path)
 
 static void try_copy(struct tally *tally, const char *path)
 {
-	struct outcome outcome;
+	struct outcome outcome = { .opened = 0 };
 
 	tally->copies++;
 	if (!opener_try(path, &outcome) || outcome.opened != SH_ETORN || outcome.read_only == 0)
@@ -139,19 +139,19 @@ static void try_copy(struct tally *tally, const char *path)
 /* cp(1) over the file: the inode stays, the control file of the killed run is there. */
 static void put_back(struct tally *tally, const char *from, const char *path)
 {
-	struct outcome outcome;
+	struct outcome outcome = { .opened = 0 };
 	char command[3000];
+	bool tried;
 
 	snprintf(command, sizeof(command), "cp '%s' '%s'", from, path);
 	if (system(command) != 0) {
 		note(tally, "cp fails", &(struct outcome){ .opened = 0 });
 		return;
 	}
-	if (!opener_try(path, &outcome))
-		note(tally, "put back", &outcome);
-	else if (outcome.opened == SH_ETORN || outcome.opened == SH_EBADHEAP)
+	tried = opener_try(path, &outcome);
+	if (tried && (outcome.opened == SH_ETORN || outcome.opened == SH_EBADHEAP))
 		tally->restored++;
-	else if (outcome.opened == 0)
+	else if (tried && outcome.opened == 0)
 		tally->opened++;
 	else
 		note(tally, "put back", &outcome);
