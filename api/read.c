@@ -107,8 +107,8 @@ void read_tell_slow(struct thread *thread, uint32_t slot)
 	struct sh_slow_reader reader = {
 		.thread_id = atomic_load_explicit(&words->thread_id, memory_order_relaxed),
 		.age_ns = rcu_held_ns(&heap->heap.rcu, &heap->heap.system, slot),
-		.held_bytes = parked_count(&heap->heap) * PAGE_BYTES +
-			deferred_held_bytes(&heap->heap),
+		.held_bytes =
+			parked_count(&heap->heap) * PAGE_BYTES + deferred_held_bytes(&heap->heap),
 	};
 
 	if (heap->slow_reader == NULL || reader.age_ns < heap->slow_reader_ns ||
