@@ -15,6 +15,11 @@ if(tool_sources)
 	target_link_libraries(spanheap_tool PRIVATE spanheap_core)
 endif()
 
+# An archive: each stress program takes what it uses.
+file(GLOB common_sources CONFIGURE_DEPENDS stress/common/*.c)
+add_library(stress_common STATIC ${common_sources})
+target_link_libraries(stress_common PRIVATE spanheap_internals)
+
 file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
@@ -23,7 +28,7 @@ foreach(source IN LISTS stress_sources)
 	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
-	target_link_libraries(stress_${name} PRIVATE spanheap_core)
+	target_link_libraries(stress_${name} PRIVATE spanheap_core stress_common)
 endforeach()
 if(TARGET stress_fuzz_replay)
 	target_compile_definitions(stress_fuzz_replay PRIVATE

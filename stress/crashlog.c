@@ -5,6 +5,7 @@
  * installed, and every store that it makes into the heap file is logged by a tool for valgrind
  * (crashlog/tool/). A processor that keeps stores in order leaves, wherever its process is killed, what
  * the first so many of them make. This program makes all of these images. */
+#include "stress/common/verdict.h"
 #include "stress/crashlog/mutant.h"
 #include "stress/crashlog/sweep.h"
 #include "stress/crashlog/tally.h"
@@ -124,9 +125,8 @@ static void run_state(const struct options *options, const char *state)
 	struct scene scene;
 
 	if (!scene_make(&scene, options, state)) {
-		tally_check(false,
-			"%s: the scenario is carried out; to repeat: crashlog --state %s", state,
-			state);
+		verdict(false, "%s: the scenario is carried out; to repeat: crashlog --state %s",
+			state, state);
 		scene_remove(&scene);
 		return;
 	}
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	if (missing != NULL) {
-		tally_skip(missing);
+		verdict_skip("%s", missing);
 		return tally_print() == 0 ? 0 : 1;
 	}
 	for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++)

@@ -5,10 +5,10 @@
  * can give, and each with the fault once and lasting. What succeeded in spite is run a second time, with a
  * kill instead of a close at the end. Then disks that are full. */
 #define _GNU_SOURCE
+#include "stress/common/totals.h"
 #include "stress/faults/case.h"
 #include "stress/faults/full_disk.h"
 #include "stress/faults/symbols.h"
-#include "stress/totals.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -8,12 +8,12 @@
  * Each input is played in a process that a signal may end, many in one; an input that ends its process is
  * written to a file. */
 #define _GNU_SOURCE
+#include "stress/common/chance.h"
+#include "stress/common/totals.h"
 #include "stress/fuzz/arena.h"
-#include "stress/fuzz/chance.h"
 #include "stress/fuzz/edits.h"
 #include "stress/fuzz/image_target.h"
 #include "stress/fuzz/operation_target.h"
-#include "stress/totals.h"
 
 #include <dirent.h>
 #include <errno.h>

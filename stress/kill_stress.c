@@ -6,13 +6,13 @@
  * with the model. The workers (kill/worker.c) work, and record what they do in memory outside of the
  * heap (kill/shared.h). */
 #define _GNU_SOURCE
+#include "stress/common/totals.h"
 #include "stress/kill/deaths.h"
 #include "stress/kill/numbers.h"
 #include "stress/kill/remains.h"
 #include "stress/kill/supervisor.h"
 #include "stress/kill/tally.h"
 #include "stress/kill/watchdog.h"
-#include "stress/totals.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -5,10 +5,10 @@
  * they ever find it spoiled. Then one rule of the protocol after the other is left out: a test that does
  * not fail then would show nothing. */
 #define _GNU_SOURCE
-#include "stress/rcu/chance.h"
+#include "stress/common/verdict.h"
+#include "stress/rcu/delay.h"
 #include "stress/rcu/fault.h"
 #include "stress/rcu/run.h"
-#include "stress/rcu/verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>

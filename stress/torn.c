@@ -8,14 +8,15 @@
  * pages of different moments, and opens them. Image N of a seed is the same in each run; only what
  * sh_open() draws at random (ids, nonces) differs. */
 #define _GNU_SOURCE
+#include "stress/common/totals.h"
+#include "stress/common/verdict.h"
+#include "stress/torn/give_up.h"
 #include "stress/torn/image.h"
 #include "stress/torn/live.h"
 #include "stress/torn/mixture.h"
 #include "stress/torn/opener.h"
 #include "stress/torn/scene.h"
 #include "stress/torn/seat.h"
-#include "stress/torn/verdict.h"
-#include "stress/totals.h"
 
 #include <errno.h>
 #include <spanheap.h>

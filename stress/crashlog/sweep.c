@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/crashlog/sweep.h"
 
+#include "stress/common/verdict.h"
 #include "stress/crashlog/closure.h"
 #include "stress/crashlog/streak.h"
 #include "stress/crashlog/tally.h"
@@ -276,10 +277,10 @@ void sweep(struct scene *scene, const struct options *options)
 		any = true;
 	}
 	if (!any)
-		tally_check(false, "%s: there is no operation %s", scene->state,
+		verdict(false, "%s: there is no operation %s", scene->state,
 			options->operation == NULL ? "at all" : options->operation);
 	sweep_apply(scene, &at, scene->log.count);
-	tally_check(replay_equals(&scene->replay, scene->last),
+	verdict(replay_equals(&scene->replay, scene->last),
 		"%s: the log leads to the heap file byte by byte: no store is missing",
 		scene->state);
 	tally_print_kinds(scene->state);

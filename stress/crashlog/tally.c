@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/crashlog/tally.h"
 
-#include "stress/totals.h"
+#include "stress/common/totals.h"
+#include "stress/common/verdict.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,9 +19,6 @@ static struct {
 } kinds[KINDS];
 static unsigned kind_count;
 static struct tally everything; /* that was printed */
-static unsigned held_count;
-static unsigned failed_count;
-static unsigned skipped_count;
 
 void tally_add(struct tally *to, const struct tally *more)
 {
@@ -71,43 +68,13 @@ void tally_print_kinds(const char *state)
 	for (unsigned i = 0; i < kind_count; i++) {
 		print_row(kinds[i].name, &kinds[i].tally);
 		tally_add(&all, &kinds[i].tally);
-		if (kinds[i].tally.bad == 0)
-			held_count++;
-		else
-			failed_count++;
+		verdict_count(kinds[i].tally.bad == 0);
 	}
 	print_row("all", &all);
 	fflush(stdout);
 	tally_add(&everything, &all);
 	memset(kinds, 0, sizeof(kinds));
 	kind_count = 0;
-}
-
-static void say(const char *result, const char *text)
-{
-	printf("%-8s%s\n", result, text);
-	fflush(stdout);
-}
-
-void tally_check(bool held, const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	say(held ? "ok" : "FAILED", text);
-	if (held)
-		held_count++;
-	else
-		failed_count++;
-}
-
-void tally_skip(const char *why)
-{
-	say("SKIPPED", why);
-	skipped_count++;
 }
 
 static void print_totals(void)
@@ -126,10 +93,5 @@ static void print_totals(void)
 unsigned tally_print(void)
 {
 	print_totals();
-	printf("%u passed, %u failed", held_count, failed_count);
-	if (skipped_count > 0)
-		printf(", %u skipped", skipped_count);
-	putchar('\n');
-	fflush(stdout);
-	return failed_count;
+	return verdict_print();
 }

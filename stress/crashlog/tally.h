@@ -25,8 +25,6 @@ void tally_of_kind(const char *operation, const struct tally *more);
 /* Prints the rows, and counts a check for each. Forgets them. */
 void tally_print_kinds(const char *state);
 
-__attribute__((format(printf, 2, 3))) void tally_check(bool held, const char *format, ...);
-void tally_skip(const char *why);
 /* Prints the line that counts the checks. Returns how many did not hold. */
 unsigned tally_print(void);
 

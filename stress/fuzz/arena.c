@@ -10,7 +10,7 @@
 #include "heap/root.h"
 #include "heap/span.h"
 #include "heap/transaction.h"
-#include "stress/fuzz/chance.h"
+#include "stress/common/chance.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 #ifndef FUZZ_EDITS_H
 #define FUZZ_EDITS_H
 
-#include "stress/fuzz/chance.h"
+#include "stress/common/chance.h"
 
 #define EDITS_HEADER_BYTES 2u
 #define EDIT_BYTES 12u

@@ -57,24 +57,9 @@ _Noreturn void skip(const char *format, ...)
 	end(OUTCOME_SKIPPED, "", text);
 }
 
-_Noreturn void fail(const char *file, int line, const char *format, ...)
+_Noreturn void expect_failed(const char *place, const char *text)
 {
-	const char *name = strrchr(file, '/');
-	char text[TEXT_BYTES];
-	char place[128];
-	va_list arguments;
-
-	snprintf(place, sizeof(place), "%s:%d: ", name == NULL ? file : name + 1, line);
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
 	end(OUTCOME_FAILED, place, text);
-}
-
-void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted)
-{
-	if (got != wanted)
-		fail(file, line, "%s is %lld, not %lld", what, (long long)got, (long long)wanted);
 }
 
 void need_root(void)

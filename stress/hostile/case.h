@@ -7,6 +7,8 @@
 #ifndef HOSTILE_CASE_H
 #define HOSTILE_CASE_H
 
+#include "stress/common/expect.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,19 +36,8 @@ extern char folder[512];
 /* Adds to what the scenario says about what happened. */
 void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends the scenario: the machine lacks something; it found what must not be. */
+/* Ends the scenario: the machine lacks something. */
 _Noreturn void skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void fail(const char *file, int line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted);
-
-/* Macros for the sake of file, line and text. */
-#define EXPECT(condition) \
-	((condition) ? (void)0 : fail(__FILE__, __LINE__, "not so: %s", #condition))
-#define EXPECT_EQUAL(got, wanted) \
-	expect_equal(__FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(wanted))
-
 /* Skips unless the scenario runs as root. */
 void need_root(void);
 

@@ -37,25 +37,10 @@ void complain(const char *format, ...)
 	note("", text);
 }
 
-_Noreturn void fail(const char *file, int line, const char *format, ...)
+_Noreturn void expect_failed(const char *place, const char *text)
 {
-	const char *name = strrchr(file, '/');
-	char place[64];
-	char text[TEXT_BYTES - sizeof(place)];
-	va_list arguments;
-
-	snprintf(place, sizeof(place), "%s:%d: ", name == NULL ? file : name + 1, line);
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
 	note(place, text);
 	_exit(1);
-}
-
-void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted)
-{
-	if (got != wanted)
-		fail(file, line, "%s is %lld, not %lld", what, (long long)got, (long long)wanted);
 }
 
 void board_clear(void)

@@ -6,6 +6,9 @@
 #ifndef KILLK_BOARD_H
 #define KILLK_BOARD_H
 
+#include "stress/common/chance.h"
+#include "stress/common/expect.h"
+
 #include <spanheap.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -80,18 +83,6 @@ extern struct board *board;
 /* Notes the first thing that went wrong. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, and ends the process. */
-_Noreturn void fail(const char *file, int line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-void expect_equal(const char *file, int line, const char *what, int64_t got, int64_t wanted);
-
-/* Macros for the sake of file, line and text. */
-#define EXPECT(condition) \
-	((condition) ? (void)0 : fail(__FILE__, __LINE__, "not so: %s", #condition))
-#define EXPECT_EQUAL(got, wanted) \
-	expect_equal(__FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(wanted))
-
 /* Forgets the last case. */
 void board_clear(void);
 
@@ -110,10 +101,7 @@ uint64_t now_ns(void);
 
 static inline uint64_t mix(uint64_t number)
 {
-	number += UINT64_C(0x9e3779b97f4a7c15);
-	number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
-	return number ^ number >> 31;
+	return chance_next(&(struct chance){ number });
 }
 
 #endif

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "stress/killk/campaign.h"
 
+#include "stress/common/totals.h"
 #include "stress/killk/actors.h"
 #include "stress/killk/trial.h"
 
@@ -356,9 +357,14 @@ static unsigned print_rows(unsigned *failed)
 		else
 			++*failed;
 	}
-	printf("totals: cases %llu images %llu deaths %llu stops %llu bad %llu\n",
-		(unsigned long long)(deaths + stops), (unsigned long long)images,
-		(unsigned long long)deaths, (unsigned long long)stops, (unsigned long long)bad);
+	printf("%llu deaths, %llu stops\n", (unsigned long long)deaths, (unsigned long long)stops);
+	totals_print(&(struct totals){
+		.cases = deaths + stops,
+		.images = images,
+		.states = TOTALS_NONE,
+		.deaths = deaths,
+		.bad = bad,
+	});
 	return passed;
 }
 

@@ -11,7 +11,7 @@
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
-#include "stress/totals.h"
+#include "stress/common/totals.h"
 
 #include "heap/growth.h"
 #include "heap/object.h"

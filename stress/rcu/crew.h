@@ -3,7 +3,7 @@
 #ifndef RCU_CREW_H
 #define RCU_CREW_H
 
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 #include "stress/rcu/shared.h"
 
 #define CREW_PATH_BYTES 512u

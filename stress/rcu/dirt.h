@@ -7,7 +7,7 @@
 #ifndef RCU_DIRT_H
 #define RCU_DIRT_H
 
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 
 #include <stdatomic.h>
 

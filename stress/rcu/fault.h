@@ -6,7 +6,7 @@
 #ifndef RCU_FAULT_H
 #define RCU_FAULT_H
 
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 #include "stress/rcu/pool.h"
 
 /* Of --control. */

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/rcu/reader.h"
 
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 #include "stress/rcu/dirt.h"
 #include "stress/rcu/fault.h"
 #include "stress/rcu/pool.h"

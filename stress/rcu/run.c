@@ -3,9 +3,9 @@
 #define _GNU_SOURCE
 #include "stress/rcu/run.h"
 
+#include "stress/common/verdict.h"
 #include "stress/rcu/crew.h"
 #include "stress/rcu/fault.h"
-#include "stress/rcu/verdict.h"
 
 #include <sched.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/rcu/updater.h"
 
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 #include "stress/rcu/fault.h"
 #include "stress/rcu/pool.h"
 

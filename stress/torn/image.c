@@ -5,7 +5,7 @@
 
 #include "heap/heap.h"
 #include "recovery/superblock.h"
-#include "stress/torn/verdict.h"
+#include "stress/torn/give_up.h"
 
 #include <fcntl.h>
 #include <stdio.h>

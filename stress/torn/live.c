@@ -3,8 +3,9 @@
 #define _GNU_SOURCE
 #include "stress/torn/live.h"
 
+#include "stress/common/verdict.h"
+#include "stress/torn/give_up.h"
 #include "stress/torn/opener.h"
-#include "stress/torn/verdict.h"
 #include "stress/torn/worker.h"
 
 #include <signal.h>

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "stress/torn/mixture.h"
 
-#include "stress/torn/verdict.h"
+#include "stress/torn/give_up.h"
 
 #include <stdlib.h>
 #include <string.h>

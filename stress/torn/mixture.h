@@ -3,7 +3,7 @@
 #ifndef TORN_MIXTURE_H
 #define TORN_MIXTURE_H
 
-#include "stress/torn/chance.h"
+#include "stress/common/chance.h"
 #include "stress/torn/image.h"
 #include "stress/torn/recording.h"
 

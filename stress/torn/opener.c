@@ -4,7 +4,7 @@
 #include "stress/torn/opener.h"
 
 #include "heap/geometry.h"
-#include "stress/torn/verdict.h"
+#include "stress/torn/give_up.h"
 #include "stress/torn/worker.h"
 
 #include <errno.h>

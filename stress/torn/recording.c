@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/torn/recording.h"
 
-#include "stress/torn/verdict.h"
+#include "stress/torn/give_up.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 #include "stress/torn/scene.h"
 
 #include "shm/file.h"
+#include "stress/torn/give_up.h"
 #include "stress/torn/seat.h"
-#include "stress/torn/verdict.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #ifndef TORN_SCENE_H
 #define TORN_SCENE_H
 
-#include "stress/torn/chance.h"
+#include "stress/common/chance.h"
 #include "stress/torn/recording.h"
 
 /* Plays it at the path that seats_prepare() was given, and records it. Whether everybody did what was asked;

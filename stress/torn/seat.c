@@ -4,8 +4,8 @@
 #include "stress/torn/seat.h"
 
 #include "shm/file.h"
+#include "stress/torn/give_up.h"
 #include "stress/torn/recording.h"
-#include "stress/torn/verdict.h"
 #include "stress/torn/worker.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef TORN_WORKER_H
 #define TORN_WORKER_H
 
-#include "stress/torn/chance.h"
+#include "stress/common/chance.h"
 
 #include <spanheap.h>
 #include <stdbool.h>

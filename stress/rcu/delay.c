@@ -1,28 +1,11 @@
-/* chance.c -- random numbers that a seed determines, and delays
+/* delay.c -- time, and delays where somebody must not come in between
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "stress/rcu/chance.h"
+#include "stress/rcu/delay.h"
 
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
-
-uint64_t chance_next(struct chance *chance)
-{
-	uint64_t mixed = chance->state += UINT64_C(0x9e3779b97f4a7c15);
-
-	mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-	return mixed ^ mixed >> 31;
-}
-
-struct chance chance_of(uint64_t seed, uint64_t number)
-{
-	struct chance chance = { seed ^ number * UINT64_C(0xd6e8feb86659fd93) };
-
-	chance_next(&chance);
-	return chance;
-}
 
 uint64_t now_ns(void)
 {

@@ -1,6 +1,6 @@
 /* verdict.c -- checks: said as they are made, counted at the end
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "stress/rcu/verdict.h"
+#include "stress/common/verdict.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +18,14 @@ static void print(const char *result, const char *format, va_list arguments)
 	fflush(stdout);
 }
 
+void verdict_count(bool held)
+{
+	if (held)
+		held_count++;
+	else
+		failed_count++;
+}
+
 bool verdict(bool held, const char *format, ...)
 {
 	va_list arguments;
@@ -25,10 +33,7 @@ bool verdict(bool held, const char *format, ...)
 	va_start(arguments, format);
 	print(held ? "ok" : "FAILED", format, arguments);
 	va_end(arguments);
-	if (held)
-		held_count++;
-	else
-		failed_count++;
+	verdict_count(held);
 	return held;
 }
 

@@ -1,7 +1,7 @@
 /* chance.h -- a pseudo-random sequence that its seed determines
  * SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FUZZ_CHANCE_H
-#define FUZZ_CHANCE_H
+#ifndef STRESS_CHANCE_H
+#define STRESS_CHANCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +27,25 @@ static inline uint64_t chance_below(struct chance *chance, uint64_t limit)
 	return chance_next(chance) % limit;
 }
 
+/* From `first` to `last`, both included. */
+static inline unsigned chance_between(struct chance *chance, unsigned first, unsigned last)
+{
+	return first + (unsigned)chance_below(chance, last - first + 1u);
+}
+
+/* True once in `odds`. */
 static inline bool chance_once_in(struct chance *chance, uint64_t odds)
 {
 	return chance_below(chance, odds) == 0;
+}
+
+/* One of the many sequences of a seed. */
+static inline struct chance chance_of(uint64_t seed, uint64_t number)
+{
+	struct chance chance = { seed ^ number * UINT64_C(0xd6e8feb86659fd93) };
+
+	chance_next(&chance);
+	return chance;
 }
 
 /* The sequence that follows from some bytes. */

@@ -1,0 +1,15 @@
+/* delay.h -- time, and delays where somebody must not come in between
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RCU_DELAY_H
+#define RCU_DELAY_H
+
+#include "stress/common/chance.h"
+
+uint64_t now_ns(void);
+void spin_ns(uint64_t ns);
+
+/* At a point where somebody else must not come in between: mostly no delay at all, now and then one of
+ * nanoseconds to half a millisecond, or the processor is given up. */
+void chance_window(struct chance *chance);
+
+#endif
