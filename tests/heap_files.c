@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#define NOBODY 65534
+
 char files_directory[PATH_MAX - 64];
 char files_path[PATH_MAX];
 char files_control[PATH_MAX];
@@ -329,6 +331,12 @@ void files_drop_inherited(void)
 	if (inherited != NULL)
 		REQUIRE(sh_close(inherited) == 0);
 	inherited = NULL;
+}
+
+void files_become_nobody(void)
+{
+	files_drop_inherited();
+	REQUIRE(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
 }
 
 struct sh_heap *files_child_open(unsigned flags)

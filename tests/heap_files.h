@@ -116,6 +116,9 @@ struct sh_heap *files_child_open(unsigned flags);
 /* The first half of it: closes the handle that the child inherited. */
 void files_drop_inherited(void);
 
+/* Becomes a user without rights, who has nothing that was inherited. */
+void files_become_nobody(void);
+
 /* Ends the process as a kill at this instruction. */
 void files_die(void);
 

@@ -21,8 +21,6 @@
 /* Steps that parent and child agree on. */
 enum { READY = 1, INSIDE, MAY_GO, DONE };
 
-#define NOBODY 65534
-
 /* What stands behind a handle. */
 static struct heap *heap_of(struct sh_heap *heap)
 {
@@ -609,17 +607,11 @@ static void test_serials(void)
 
 /* --- rights -------------------------------------------------------------------------------- */
 
-static void become_nobody(void)
-{
-	files_drop_inherited();
-	REQUIRE(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-}
-
 static void refused_as_nobody(void *error)
 {
 	struct sh_heap *heap;
 
-	become_nobody();
+	files_become_nobody();
 	REQUIRE(sh_open(files_path, SH_RDONLY, NULL, &heap) == *(int *)error && heap == NULL);
 }
 
@@ -638,7 +630,7 @@ static void read_as_nobody(void *unused)
 	struct sh_heap *heap;
 
 	(void)unused;
-	become_nobody();
+	files_become_nobody();
 	REQUIRE(sh_open(files_path, 0, NULL, &heap) == EACCES);
 	REQUIRE(sh_open(files_path, SH_RDONLY, NULL, &heap) == 0);
 	REQUIRE(sh_read_lock(heap) == 0);
@@ -651,7 +643,7 @@ static void look_as_nobody(void *unused)
 	static const char *const verbs[] = { "info", "dump", "stat", "check" };
 
 	(void)unused;
-	become_nobody();
+	files_become_nobody();
 	for (unsigned i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		struct run run = RUN(verbs[i], files_path);
 

@@ -210,8 +210,7 @@ static void look_as_nobody(void *unused)
 	struct run run;
 
 	(void)unused;
-	files_drop_inherited();
-	REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
+	files_become_nobody();
 	run = RUN("procs", files_path);
 	REQUIRE(run.status == ERROR && strstr(run.err, "control file") != NULL);
 	run_free(&run);

@@ -20,7 +20,6 @@ static const char *const looking[] = { "stat", "check", "dump" };
 
 #define LOOKING 3u
 #define PATIENCE_S 60u
-#define NOBODY 65534
 
 static struct heap *heap_of(struct sh_heap *heap)
 {
@@ -176,8 +175,7 @@ static void test_stopped_opener(void)
 static void look_as_nobody(void *unused)
 {
 	(void)unused;
-	files_drop_inherited();
-	REQUIRE(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
+	files_become_nobody();
 	for (unsigned i = 0; i < LOOKING; i++) {
 		struct run run = RUN(looking[i], "--json", files_path);
 

@@ -19,11 +19,6 @@ struct totals {
 	uint64_t bad;
 };
 
-#define TOTALS_INIT                                                   \
-	{                                                             \
-		TOTALS_NONE, TOTALS_NONE, TOTALS_NONE, TOTALS_NONE, 0 \
-	}
-
 static inline void totals_print_one(const char *name, uint64_t number)
 {
 	if (number == TOTALS_NONE)

@@ -9,9 +9,9 @@
  * with one death, instead. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
+#include "stress/common/totals.h"
 #include "stress/model/explorer.h"
 #include "stress/model/world.h"
-#include "stress/common/totals.h"
 
 #include "heap/growth.h"
 #include "heap/object.h"
