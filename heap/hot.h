@@ -46,6 +46,12 @@ static inline bool hot_laid(uint64_t hot, uint64_t incarnation)
 	return (uint32_t)(hot >> 32) == (uint32_t)incarnation;
 }
 
+/* Whether in this incarnation the span was set aside. */
+static inline bool hot_set_aside(uint64_t hot, uint64_t incarnation)
+{
+	return hot_laid(hot, incarnation) && hot_owner(hot) == HOT_QUARANTINE;
+}
+
 static inline uint32_t hot_owned_by(uint32_t slot)
 {
 	return slot + 1;

@@ -41,7 +41,7 @@ uint64_t span_find(const struct heap *heap, uint64_t page)
 		return head;
 	/* What a damaged record covers cannot be known: the table says so for what it may cover. */
 	hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
-	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE ? head : 0;
+	return hot_set_aside(hot, heap->incarnation) ? head : 0;
 }
 
 struct span_record span_record_read(const struct heap *heap, uint64_t head)

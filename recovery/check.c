@@ -623,7 +623,7 @@ static bool is_set_aside(const struct heap *heap, uint64_t head)
 {
 	uint64_t hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
 
-	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE;
+	return hot_set_aside(hot, heap->incarnation);
 }
 
 static int walk_span(void *argument, uint64_t head)

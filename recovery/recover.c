@@ -210,7 +210,7 @@ static void forget_quarantine(const struct heap *heap, struct span *span)
 {
 	uint64_t hot = atomic_load_explicit(&span->hot, memory_order_relaxed);
 
-	if (hot_laid(hot, heap->incarnation) && hot_owner(hot) == HOT_QUARANTINE)
+	if (hot_set_aside(hot, heap->incarnation))
 		atomic_store_explicit(&span->hot, 0, memory_order_relaxed);
 }
 

@@ -157,14 +157,9 @@ bool input_is_being_opened(const struct input *input)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-static bool read_whole(int fd, uint64_t offset, void *to, uint64_t bytes)
-{
-	return pread(fd, to, bytes, (off_t)offset) == (ssize_t)bytes;
-}
-
 bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes)
 {
-	return read_whole(input->fd, offset, to, bytes);
+	return file_read(input->fd, to, bytes, offset) == 0;
 }
 
 /* Where the heap file says; beside it means the heap file itself, not a link to it. */
@@ -201,7 +196,7 @@ int input_open_control(const struct input *input, const uint64_t heap_id[2],
 	*path = control_path_of(input, heap_id);
 	error = *path == NULL ? ENOENT : file_open(*path, O_RDONLY | O_NOFOLLOW, NULL, fd);
 	if (error == 0) {
-		error = read_whole(*fd, 0, header, sizeof(*header)) ? 0 : ENODATA;
+		error = file_read(*fd, header, sizeof(*header), 0);
 		if (error == 0 && !is_original(input->fd, *fd, header))
 			error = ESTALE;
 		if (error != 0)
