@@ -42,21 +42,21 @@ void expect_pattern(const struct actor *actor, const struct held *block)
 /* Mostly small ones; one in twenty has a span of its own: deaths inside page operations are rare. In
  * some heaps all are of a few classes, of which most have few blocks per span: everybody is in the same
  * spans, and collects again and again what the others freed. */
-static uint64_t pick_size(struct random *random)
+static uint64_t pick_size(struct chance *random)
 {
 	static const uint64_t few[] = { 48, 2048, 2048, 4096 };
-	uint64_t percent = random_below(random, 100);
-	uint64_t base = UINT64_C(16) << random_below(random, 6);
+	uint64_t percent = chance_below(random, 100);
+	uint64_t base = UINT64_C(16) << chance_below(random, 6);
 
 	if (shared->few_sizes)
 		return few[percent % 4];
 	if (percent < 70)
-		return base + random_below(random, base + 1);
+		return base + chance_below(random, base + 1);
 	if (percent < 82)
-		return 1024 + random_below(random, 7 * 1024);
+		return 1024 + chance_below(random, 7 * 1024);
 	if (percent < 95)
-		return 8192 + random_below(random, 24 * 1024);
-	return 32768 + random_below(random, 68 * 1024);
+		return 8192 + chance_below(random, 24 * 1024);
+	return 32768 + chance_below(random, 68 * 1024);
 }
 
 struct held plan_block(struct actor *actor, uint32_t step)
@@ -65,14 +65,14 @@ struct held plan_block(struct actor *actor, uint32_t step)
 		.size = pick_size(&actor->random),
 		.id = (uint64_t)(seat_number(actor->seat) + 1) << 56 |
 			(record_sequence(actor->seat) + 1) << 8 | step,
-		.kind = random_once_in(&actor->random, 8) ? SH_NOSCAN : 0,
+		.kind = chance_once_in(&actor->random, 8) ? SH_NOSCAN : 0,
 	};
 }
 
 uint32_t find_held(struct actor *actor, uint32_t steps)
 {
 	const struct record *record = &actor->seat->record;
-	uint32_t at = (uint32_t)random_below(&actor->random, ENTRIES);
+	uint32_t at = (uint32_t)chance_below(&actor->random, ENTRIES);
 
 	for (unsigned i = 0; i < ENTRY_PROBES; i++, at = (at + 1) % ENTRIES) {
 		uint64_t holder = atomic_load(&shared->entries[at].holder);
@@ -89,7 +89,7 @@ uint32_t find_held(struct actor *actor, uint32_t steps)
 uint32_t find_empty(struct actor *actor)
 {
 	uint32_t first = seat_number(actor->seat) * ENTRIES_PER_SEAT;
-	uint32_t offset = (uint32_t)random_below(&actor->random, ENTRIES_PER_SEAT);
+	uint32_t offset = (uint32_t)chance_below(&actor->random, ENTRIES_PER_SEAT);
 
 	for (unsigned i = 0; i < ENTRIES_PER_SEAT; i++) {
 		uint32_t at = first + (offset + i) % ENTRIES_PER_SEAT;
@@ -103,7 +103,7 @@ uint32_t find_empty(struct actor *actor)
 uint32_t find_word(struct actor *actor, bool names_block)
 {
 	for (int i = 0; i < 8; i++) {
-		uint32_t at = (uint32_t)random_below(&actor->random, DIRECTORY_WORDS);
+		uint32_t at = (uint32_t)chance_below(&actor->random, DIRECTORY_WORDS);
 
 		if ((actor->seat->published[at].off != 0) == names_block)
 			return at;

@@ -10,7 +10,7 @@
 struct actor {
 	struct sh_heap *heap;
 	struct seat *seat;
-	struct random random;
+	struct chance random;
 };
 
 /* --- what calls return --------------------------------------------------------------------- */

@@ -57,9 +57,9 @@ static void call_alloc_aligned(struct actor *actor)
 {
 	uint64_t align = HUGE_BYTES;
 
-	if (random_once_in(&actor->random, 3))
-		align = LEAST_ALIGN << random_below(&actor->random, SMALL_ALIGNS);
-	while (align > 2 * PAGE_BYTES && !random_once_in(&actor->random, 4))
+	if (chance_once_in(&actor->random, 3))
+		align = LEAST_ALIGN << chance_below(&actor->random, SMALL_ALIGNS);
+	while (align > 2 * PAGE_BYTES && !chance_once_in(&actor->random, 4))
 		align /= 2;
 	alloc(actor, align);
 }
@@ -104,7 +104,7 @@ static int free_in_section(struct sh_heap *heap, sh_off off)
 
 static void call_free_deferred(struct actor *actor)
 {
-	bool twice = random_once_in(&actor->random, 8);
+	bool twice = chance_once_in(&actor->random, 8);
 
 	free_held(actor, OPERATION_FREE_DEFERRED, twice ? free_in_section : sh_free_deferred,
 		"sh_free_deferred");
@@ -133,18 +133,18 @@ static void churn(struct actor *actor, uint64_t size, bool defers)
 /* Runs come and go, in the thread's own pages and under the page lock. One of them may leak. */
 static void call_churn(struct actor *actor)
 {
-	churn(actor, 32768 + random_below(&actor->random, CHURN_BYTES), false);
+	churn(actor, 32768 + chance_below(&actor->random, CHURN_BYTES), false);
 }
 
 /* Blocks of all sizes go into limbo, now and then with a wait: most deaths are inside drains. */
 static void call_churn_deferred(struct actor *actor)
 {
-	uint64_t size = random_once_in(&actor->random, 2)
-		? 32768 + random_below(&actor->random, CHURN_BYTES)
-		: 16 + random_below(&actor->random, 16384);
+	uint64_t size = chance_once_in(&actor->random, 2)
+		? 32768 + chance_below(&actor->random, CHURN_BYTES)
+		: 16 + chance_below(&actor->random, 16384);
 
 	churn(actor, size, true);
-	if (!random_once_in(&actor->random, 4))
+	if (!chance_once_in(&actor->random, 4))
 		return;
 	enter_call(actor);
 	expect_ok(actor, sh_synchronize(actor->heap), "sh_synchronize");
@@ -155,7 +155,7 @@ static void call_churn_deferred(struct actor *actor)
 static void call_give(struct actor *actor)
 {
 	uint32_t at = find_held(actor, 0);
-	uint64_t to = random_below(&actor->random, shared->workers);
+	uint64_t to = chance_below(&actor->random, shared->workers);
 	_Atomic uint64_t *holder;
 
 	if (at == ENTRIES)
@@ -275,7 +275,7 @@ static const struct {
 
 void operation_any(struct actor *actor)
 {
-	uint64_t left = random_below(&actor->random, MIX_WEIGHTS);
+	uint64_t left = chance_below(&actor->random, MIX_WEIGHTS);
 	unsigned i = 0;
 
 	while (left >= mix[i].weight)

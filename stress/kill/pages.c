@@ -43,7 +43,7 @@ static bool is_certain(const struct run *run)
 static unsigned find_run(struct actor *actor)
 {
 	for (unsigned i = 0; i < RUNS_PER_SEAT; i++) {
-		unsigned at = (unsigned)random_below(&actor->random, RUNS_PER_SEAT);
+		unsigned at = (unsigned)chance_below(&actor->random, RUNS_PER_SEAT);
 
 		if (is_certain(&actor->seat->runs[at]))
 			return at;
@@ -77,24 +77,24 @@ static bool is_giant(const struct run *run)
 
 static struct run plan_run(struct actor *actor, unsigned *flags)
 {
-	struct random *random = &actor->random;
+	struct chance *random = &actor->random;
 	struct run run = {
 		.npages = 1 +
-			random_below(random, random_once_in(random, 4) ? MANY_PAGES : FEW_PAGES),
+			chance_below(random, chance_once_in(random, 4) ? MANY_PAGES : FEW_PAGES),
 		.id = plan_block(actor, 0).id,
 	};
 
 	*flags = 0;
-	if (random_once_in(random, 64)) {
+	if (chance_once_in(random, 64)) {
 		*flags = SH_HUGE;
 		run.npages = HUGE_PAGES;
-	} else if (ARENA_BYTES <= GIANT_LIMIT_BYTES && random_once_in(random, 64)) {
-		run.npages = ARENA_PAGES + random_below(random, ARENA_PAGES);
+	} else if (ARENA_BYTES <= GIANT_LIMIT_BYTES && chance_once_in(random, 64)) {
+		run.npages = ARENA_PAGES + chance_below(random, ARENA_PAGES);
 	}
-	if (random_once_in(random, 4))
+	if (chance_once_in(random, 4))
 		*flags |= SH_IO;
 	run.flags = *flags;
-	if (random_once_in(random, 8))
+	if (chance_once_in(random, 8))
 		*flags |= SH_ZERO;
 	return run;
 }
@@ -143,24 +143,24 @@ void operation_pages_alloc(struct actor *actor)
 /* --- sh_pages_free() ----------------------------------------------------------------------- */
 
 /* Some page of the run, or its first one. */
-static sh_off pick_begin(struct random *random, const struct run *run)
+static sh_off pick_begin(struct chance *random, const struct run *run)
 {
 	return run->off +
-		(random_once_in(random, 2) ? 0 : random_below(random, run->npages)) * PAGE_BYTES;
+		(chance_once_in(random, 2) ? 0 : chance_below(random, run->npages)) * PAGE_BYTES;
 }
 
 /* The end of some page of the run from `from` on, or of its last one. */
-static sh_off pick_end(struct random *random, const struct run *run, sh_off from)
+static sh_off pick_end(struct chance *random, const struct run *run, sh_off from)
 {
 	uint64_t npages = (run_end(run) - from) / PAGE_BYTES;
 
-	return random_once_in(random, 2) ? run_end(run)
-					 : from + (1 + random_below(random, npages)) * PAGE_BYTES;
+	return chance_once_in(random, 2) ? run_end(run)
+					 : from + (1 + chance_below(random, npages)) * PAGE_BYTES;
 }
 
 /* Of a run of several arenas: a part of what lies in the first, all from somewhere there on, or all from
  * the beginning of another one on. */
-static void pick_of_giant(struct random *random, const struct run *run, sh_off *from, sh_off *end)
+static void pick_of_giant(struct chance *random, const struct run *run, sh_off *from, sh_off *end)
 {
 	struct run front = run_part(run, run->off, (arena_of(run->off) + 1) * ARENA_BYTES);
 
@@ -168,7 +168,7 @@ static void pick_of_giant(struct random *random, const struct run *run, sh_off *
 	*end = pick_end(random, &front, *from);
 	if (*end == run_end(&front))
 		*end = run_end(run);
-	if (random_once_in(random, 3)) {
+	if (chance_once_in(random, 3)) {
 		*from = run_end(&front);
 		*end = run_end(run);
 	}
@@ -196,7 +196,7 @@ static unsigned find_more(const struct seat *seat, const struct run *run)
 static unsigned find_adjacent(struct actor *actor)
 {
 	const struct seat *seat = actor->seat;
-	unsigned first = (unsigned)random_below(&actor->random, RUNS_PER_SEAT);
+	unsigned first = (unsigned)chance_below(&actor->random, RUNS_PER_SEAT);
 
 	for (unsigned i = 0; i < RUNS_PER_SEAT; i++) {
 		unsigned at = (first + i) % RUNS_PER_SEAT;
@@ -225,7 +225,7 @@ static unsigned find_group(struct actor *actor, unsigned group[GROUP_LIMIT], boo
 static void pick_range(struct actor *actor, const struct run *first, const struct run *last,
 	sh_off *from, sh_off *end)
 {
-	struct random *random = &actor->random;
+	struct chance *random = &actor->random;
 
 	if (is_giant(first)) {
 		pick_of_giant(random, first, from, end);
@@ -236,7 +236,7 @@ static void pick_range(struct actor *actor, const struct run *first, const struc
 	/* Two rests need a place more than the run had, new runs some. */
 	if (places_left(actor->seat) < PLACES_KEPT)
 		*from = first->off;
-	if (places_left(actor->seat) < PLACES_KEPT && random_once_in(random, 2))
+	if (places_left(actor->seat) < PLACES_KEPT && chance_once_in(random, 2))
 		*end = run_end(last);
 }
 

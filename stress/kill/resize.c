@@ -13,12 +13,12 @@
  * pages behind it if they are free, and gives some back when it shrinks. */
 static uint64_t pick_new_size(struct actor *actor, uint64_t size, uint64_t other)
 {
-	uint64_t percent = 70 + random_below(&actor->random, 60);
-	uint64_t chance = random_below(&actor->random, 3);
+	uint64_t percent = 70 + chance_below(&actor->random, 60);
+	uint64_t chance = chance_below(&actor->random, 3);
 	uint64_t new_size = chance == 0 ? size * percent / 100 : other;
 
 	if (chance == 1)
-		new_size = random_below(&actor->random, MOST_BYTES);
+		new_size = chance_below(&actor->random, MOST_BYTES);
 	if (new_size < LEAST_BYTES)
 		return LEAST_BYTES;
 	return new_size < MOST_BYTES ? new_size : MOST_BYTES;
@@ -76,7 +76,7 @@ void operation_realloc(struct actor *actor)
 /* Of a word that names a block, nearly always. */
 void operation_realloc_to(struct actor *actor)
 {
-	uint32_t at = find_word(actor, !random_once_in(&actor->random, 16));
+	uint32_t at = find_word(actor, !chance_once_in(&actor->random, 16));
 	struct step step = { .kind = STEP_RESIZE_TO, .at = at };
 	sh_off off;
 

@@ -28,7 +28,7 @@
 struct supervisor {
 	const struct options *options;
 	struct target target;
-	struct random random;
+	struct chance random;
 	uint64_t begun_ns;
 	uint64_t kills_at_round;
 	unsigned unreaped;
@@ -46,13 +46,13 @@ static void spin_ns(uint64_t ns)
 }
 
 /* Of all orders of magnitude, up to `limit_us`. */
-static void spin_some(struct random *random, uint64_t limit_us)
+static void spin_some(struct chance *random, uint64_t limit_us)
 {
 	uint64_t scale_us = 10;
 
-	while (scale_us < limit_us && !random_once_in(random, 4))
+	while (scale_us < limit_us && !chance_once_in(random, 4))
 		scale_us *= 4;
-	spin_ns(random_below(random, (scale_us < limit_us ? scale_us : limit_us) * 1000));
+	spin_ns(chance_below(random, (scale_us < limit_us ? scale_us : limit_us) * 1000));
 }
 
 static void step(void)
@@ -211,7 +211,7 @@ static void run_round(struct supervisor *supervisor)
  * successor. */
 static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 {
-	uint64_t who_reaps = random_below(&supervisor->random, 4);
+	uint64_t who_reaps = chance_below(&supervisor->random, 4);
 
 	kill_worker(worker);
 	if (who_reaps == 0)
@@ -225,7 +225,7 @@ static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 
 static void kill_one(struct supervisor *supervisor)
 {
-	unsigned worker = (unsigned)random_below(&supervisor->random, shared->workers);
+	unsigned worker = (unsigned)chance_below(&supervisor->random, shared->workers);
 
 	spin_some(&supervisor->random, 8000);
 	kill_and_bury(supervisor, worker);
@@ -235,18 +235,18 @@ static void kill_one(struct supervisor *supervisor)
 /* Again and again the one that just came, while it attaches and takes its seat over. */
 static void kill_newcomers(struct supervisor *supervisor)
 {
-	unsigned worker = (unsigned)random_below(&supervisor->random, shared->workers);
+	unsigned worker = (unsigned)chance_below(&supervisor->random, shared->workers);
 
-	for (uint64_t i = 1 + random_below(&supervisor->random, 4); i > 0; i--) {
+	for (uint64_t i = 1 + chance_below(&supervisor->random, 4); i > 0; i--) {
 		kill_and_bury(supervisor, worker);
 		start_missing(supervisor);
-		spin_ns(random_below(&supervisor->random, 600 * 1000));
+		spin_ns(chance_below(&supervisor->random, 600 * 1000));
 	}
 }
 
 static void kill_several(struct supervisor *supervisor)
 {
-	uint64_t victims = random_below(&supervisor->random, UINT64_C(1) << shared->workers);
+	uint64_t victims = chance_below(&supervisor->random, UINT64_C(1) << shared->workers);
 
 	spin_some(&supervisor->random, 8000);
 	for (unsigned worker = 0; worker < shared->workers; worker++)
@@ -263,16 +263,16 @@ static void kill_several(struct supervisor *supervisor)
  * supervisor stays out of the heap: it might wait for a lock of the stopped one. */
 static void stop_one(struct supervisor *supervisor)
 {
-	struct random *random = &supervisor->random;
-	unsigned worker = (unsigned)random_below(random, shared->workers);
-	unsigned victim = (unsigned)random_below(random, shared->workers);
+	struct chance *random = &supervisor->random;
+	unsigned worker = (unsigned)chance_below(random, shared->workers);
+	unsigned victim = (unsigned)chance_below(random, shared->workers);
 	struct seat *seat = &shared->seats[worker];
 	uint64_t progress;
 
 	spin_some(random, 2000);
 	kill(worker_pid(worker), SIGSTOP);
 	spin_some(random, 8000);
-	if (victim != worker && random_once_in(random, 2)) {
+	if (victim != worker && chance_once_in(random, 2)) {
 		kill_worker(victim);
 		bury(supervisor, victim, true);
 		spin_some(random, 8000);
@@ -358,10 +358,10 @@ static void kill_all(struct supervisor *supervisor)
 	for (unsigned worker = 0; worker < shared->workers; worker++)
 		kill_worker(worker);
 	deaths = bury_all(supervisor);
-	for (uint64_t i = random_below(&supervisor->random, 4); i > 0; i--)
+	for (uint64_t i = chance_below(&supervisor->random, 4); i > 0; i--)
 		kill_opener(supervisor, supervisor->target.path, 0);
 	recover(supervisor, deaths);
-	if (!failed() && random_once_in(&supervisor->random, 4)) {
+	if (!failed() && chance_once_in(&supervisor->random, 4)) {
 		target_close(&supervisor->target);
 		target_make(&supervisor->target, &supervisor->random);
 	}
@@ -409,7 +409,7 @@ static bool finished(const struct supervisor *supervisor)
 
 static void act(struct supervisor *supervisor)
 {
-	uint64_t percent = random_below(&supervisor->random, 100);
+	uint64_t percent = chance_below(&supervisor->random, 100);
 
 	if (percent < 62)
 		kill_one(supervisor);

@@ -122,18 +122,9 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-uint64_t random_next(struct random *random)
-{
-	uint64_t mixed = random->state += UINT64_C(0x9e3779b97f4a7c15);
-
-	mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-	return mixed ^ mixed >> 31;
-}
-
 uint64_t seed_of(uint64_t number)
 {
-	struct random random = { shared->seed ^ number * UINT64_C(0xd6e8feb86659fd93) };
+	struct chance random = { shared->seed ^ number * UINT64_C(0xd6e8feb86659fd93) };
 
-	return random_next(&random);
+	return chance_next(&random);
 }

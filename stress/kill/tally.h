@@ -3,6 +3,7 @@
 #ifndef KILL_TALLY_H
 #define KILL_TALLY_H
 
+#include "stress/common/chance.h"
 #include "stress/kill/shared.h"
 
 /* The check was made once and held. From any process. */
@@ -26,25 +27,6 @@ void tally_report(const struct sh_reap_report *report, uint64_t deaths);
 unsigned tally_print(void);
 
 uint64_t now_ns(void);
-
-/* Stack. A pseudo-random sequence that its seed determines. */
-struct random {
-	uint64_t state;
-};
-
-uint64_t random_next(struct random *random);
-
-/* 0 to limit - 1. */
-static inline uint64_t random_below(struct random *random, uint64_t limit)
-{
-	return random_next(random) % limit;
-}
-
-/* True once in `odds`. */
-static inline bool random_once_in(struct random *random, uint64_t odds)
-{
-	return random_below(random, odds) == 0;
-}
 
 /* The seed of one of the many sequences of a run. */
 uint64_t seed_of(uint64_t number);

@@ -123,13 +123,13 @@ void target_expect_layout(struct target *target)
 		expect_root(target, root_of_pair(name, pair), shared->pairs[pair]);
 }
 
-bool target_make(struct target *target, struct random *random)
+bool target_make(struct target *target, struct chance *random)
 {
 	unlink(target->path);
 	memset(shared->seats, 0, sizeof(shared->seats));
 	memset(shared->entries, 0, sizeof(shared->entries));
-	shared->few_sizes = random_once_in(random, 2);
-	target->bytes = MIN_BYTES + random_below(random, STEPS_MORE) * STEP_BYTES;
+	shared->few_sizes = chance_once_in(random, 2);
+	target->bytes = MIN_BYTES + chance_below(random, STEPS_MORE) * STEP_BYTES;
 	if (!target_open(target, SH_CREATE | SH_EXCL, CHECK_CALLS))
 		return false;
 	lay_out(target);

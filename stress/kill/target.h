@@ -28,7 +28,7 @@ void target_path(const struct target *target, char path[PATH_BYTES], const char 
 
 /* Makes a heap, in place of the one that nobody uses any more, and lays out directories and pairs: small
  * enough to grow again, and to be full at times. False when it failed. */
-bool target_make(struct target *target, struct random *random);
+bool target_make(struct target *target, struct chance *random);
 
 /* Complains under `check` when it fails. */
 bool target_open(struct target *target, unsigned flags, enum check check);

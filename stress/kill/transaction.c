@@ -64,8 +64,8 @@ static void plan_word(struct actor *actor, uint32_t word)
 	if (plans_word(record, word))
 		return;
 	if (actor->seat->published[word].off != 0)
-		step.kind = random_once_in(&actor->random, 3) ? STEP_FREE : STEP_REPLACE;
-	else if (random_once_in(&actor->random, 3))
+		step.kind = chance_once_in(&actor->random, 3) ? STEP_FREE : STEP_REPLACE;
+	else if (chance_once_in(&actor->random, 3))
 		return plan_held(actor, STEP_ADOPT, word);
 	else
 		step.kind = STEP_ALLOC;
@@ -74,19 +74,19 @@ static void plan_word(struct actor *actor, uint32_t word)
 
 static void plan_data(struct actor *actor, enum step_kind kind)
 {
-	uint64_t first = random_below(&actor->random, DATA_WORDS);
+	uint64_t first = chance_below(&actor->random, DATA_WORDS);
 
 	plan_add(actor,
 		(struct step){
 			.kind = kind,
 			.at = (uint32_t)first,
-			.count = 1 + random_below(&actor->random, DATA_WORDS - first),
+			.count = 1 + chance_below(&actor->random, DATA_WORDS - first),
 		});
 }
 
 static void plan_pair(struct actor *actor)
 {
-	uint32_t pair = (uint32_t)random_below(&actor->random, PAIRS);
+	uint32_t pair = (uint32_t)chance_below(&actor->random, PAIRS);
 
 	if (!plans(&actor->seat->record, STEP_PAIR))
 		plan_add(actor,
@@ -101,7 +101,7 @@ static void plan_step(struct actor *actor)
 {
 	const struct record *record = &actor->seat->record;
 
-	switch (random_below(&actor->random, 12)) {
+	switch (chance_below(&actor->random, 12)) {
 	case 0:
 		return plan_held(actor, STEP_DROP, 0);
 	case 1:
@@ -122,19 +122,19 @@ static void plan_step(struct actor *actor)
 			plan_add(actor, plan_root(actor));
 		return;
 	default:
-		return plan_word(actor, (uint32_t)random_below(&actor->random, DIRECTORY_WORDS));
+		return plan_word(actor, (uint32_t)chance_below(&actor->random, DIRECTORY_WORDS));
 	}
 }
 
 static void plan(struct actor *actor, bool is_long)
 {
 	struct record *record = &actor->seat->record;
-	uint64_t steps = is_long ? DIRECTORY_WORDS / 2 : 1 + random_below(&actor->random, 6);
+	uint64_t steps = is_long ? DIRECTORY_WORDS / 2 : 1 + chance_below(&actor->random, 6);
 
 	record->operation = OPERATION_TRANSACTION;
-	record->aborts = random_once_in(&actor->random, ABORT_ODDS);
-	record->detached = random_once_in(&actor->random, DETACHED_ODDS);
-	record->defers = random_once_in(&actor->random, DEFERS_ODDS);
+	record->aborts = chance_once_in(&actor->random, ABORT_ODDS);
+	record->detached = chance_once_in(&actor->random, DETACHED_ODDS);
+	record->defers = chance_once_in(&actor->random, DEFERS_ODDS);
 	record->step_count = 0;
 	for (uint32_t word = 0; is_long && word < DIRECTORY_WORDS; word++)
 		plan_word(actor, word);
@@ -166,7 +166,7 @@ static int run_free(struct actor *actor, struct sh_txn *txn, const struct held *
 
 	expect_pattern(actor, block);
 	error = free_block(actor, txn, block->off);
-	if (error == 0 && random_once_in(&actor->random, 8)) {
+	if (error == 0 && chance_once_in(&actor->random, 8)) {
 		expect_error(actor, sh_txn_free(txn, block->off, 0), SH_EDOUBLEFREE,
 			"sh_txn_free of a freed block");
 		if (!actor->seat->record.detached)
@@ -404,9 +404,9 @@ static struct sh_txn *begin_bystander(struct actor *actor)
 static int run_open(struct actor *actor, struct sh_txn **txn)
 {
 	struct pair *pair = planned_pair(actor);
-	bool lock_first = random_once_in(&actor->random, 2);
+	bool lock_first = chance_once_in(&actor->random, 2);
 	bool elsewhere =
-		actor->seat->record.detached && random_once_in(&actor->random, OTHER_THREAD_ODDS);
+		actor->seat->record.detached && chance_once_in(&actor->random, OTHER_THREAD_ODDS);
 	int error;
 
 	*txn = NULL;
@@ -425,7 +425,7 @@ static enum outcome run_transaction(struct actor *actor)
 {
 	struct pair *pair = planned_pair(actor);
 	struct sh_txn *bystander =
-		random_once_in(&actor->random, BYSTANDER_ODDS) ? begin_bystander(actor) : NULL;
+		chance_once_in(&actor->random, BYSTANDER_ODDS) ? begin_bystander(actor) : NULL;
 	enum outcome outcome;
 	struct sh_txn *txn;
 	int error = run_open(actor, &txn);
@@ -440,7 +440,7 @@ static enum outcome run_transaction(struct actor *actor)
 
 void operation_transaction(struct actor *actor)
 {
-	plan(actor, random_once_in(&actor->random, LONG_ODDS));
+	plan(actor, chance_once_in(&actor->random, LONG_ODDS));
 	record_begin(actor->seat);
 	end(actor, run_transaction(actor));
 }

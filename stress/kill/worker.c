@@ -71,7 +71,7 @@ static void act(struct actor *actor)
 static void *helper_main(void *argument)
 {
 	struct actor *actor = argument;
-	uint64_t count = random_below(&actor->random, HELPER_OPERATIONS);
+	uint64_t count = chance_below(&actor->random, HELPER_OPERATIONS);
 
 	take_seat(actor);
 	park_if_asked(actor);
@@ -89,7 +89,7 @@ static void start_helper(struct worker *worker)
 	*helper = (struct actor){
 		.heap = worker->actor.heap,
 		.seat = worker->actor.seat + WORKERS,
-		.random = { random_next(&worker->actor.random) },
+		.random = { chance_next(&worker->actor.random) },
 	};
 	atomic_store(&helper->seat->activity, ACTIVITY_RUNNING);
 	worker->has_helper = pthread_create(&worker->helper, NULL, helper_main, helper) == 0;
@@ -146,16 +146,16 @@ static void reopen(struct worker *worker)
 
 static void work(struct worker *worker)
 {
-	struct random *random = &worker->actor.random;
+	struct chance *random = &worker->actor.random;
 
 	park_if_asked(&worker->actor);
 	while (!told_to_stop()) {
 		act(&worker->actor);
 		if (helper_is_done(worker))
 			join_helper(worker);
-		else if (!worker->has_helper && random_once_in(random, HELPER_ODDS))
+		else if (!worker->has_helper && chance_once_in(random, HELPER_ODDS))
 			start_helper(worker);
-		else if (random_once_in(random, REOPEN_ODDS))
+		else if (chance_once_in(random, REOPEN_ODDS))
 			reopen(worker);
 	}
 }
@@ -174,7 +174,7 @@ void worker_main(struct sh_heap *heap, const char *path, unsigned number, uint64
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Attached by the fork, or by itself. */
-	if (random_once_in(&worker.actor.random, 3)) {
+	if (chance_once_in(&worker.actor.random, 3)) {
 		close_heap(&worker);
 		open_heap(&worker);
 	}
