@@ -120,7 +120,10 @@ if(BOOST_INCLUDE_DIR AND CMAKE_CXX_COMPILER)
 	target_include_directories(bench_peer_boost SYSTEM PRIVATE ${BOOST_INCLUDE_DIR})
 endif()
 
+include(cmake/kv.cmake)
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*/*.c)
+list(FILTER example_sources EXCLUDE REGEX "/examples/kv/")
 set(example_names "")
 foreach(source IN LISTS example_sources)
 	cmake_path(GET source PARENT_PATH folder)

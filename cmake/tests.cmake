@@ -38,6 +38,18 @@ if(test_sources AND TARGET spanheap_core)
 	set_tests_properties(unit_tests PROPERTIES ENVIRONMENT "${test_environment}")
 endif()
 
+file(GLOB kv_test_sources CONFIGURE_DEPENDS tests/kv/*.c)
+if(kv_test_sources AND TARGET spankv)
+	add_executable(kv_tests ${kv_test_sources})
+	set_target_properties(kv_tests PROPERTIES
+		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+	target_include_directories(kv_tests PRIVATE ${PROJECT_SOURCE_DIR})
+	target_link_libraries(kv_tests PRIVATE spankv spanheap_flags PkgConfig::CUNIT)
+	add_test(NAME kv_tests COMMAND kv_tests)
+	set_tests_properties(kv_tests PROPERTIES ENVIRONMENT
+		"UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=die_after_fork=0")
+endif()
+
 # Each public header compiles alone, in the oldest C and C++ that are promised.
 include(CheckLanguage)
 check_language(CXX)

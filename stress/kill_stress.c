@@ -85,11 +85,12 @@ static void print_totals(void)
 /* --- start --------------------------------------------------------------------------------- */
 
 static const char usage[] =
-	"usage: kill_stress [--seed N] [--workers N] [--kills N] [--seconds N] [--limit N]\n"
-	"                   [--folder PATH]\n"
+	"usage: kill_stress [--seed N] [--workers N] [--kills N] [--inside N] [--seconds N]\n"
+	"                   [--limit N] [--folder PATH]\n"
 	"  --seed N       decides what is done (the environment's SH_SEED; else random)\n"
 	"  --workers N    processes at once, 2 to 8, each of one or two threads (4)\n"
 	"  --kills N      how many processes are killed, at least (2000)\n"
+	"  --inside N     how many of these inside an operation, at least (a quarter)\n"
 	"  --seconds N    how long it runs, at least (30)\n"
 	"  --limit N      after how many seconds it gives up (150)\n"
 	"  --folder PATH  where the heap is made (/dev/shm, else /tmp)\n";
@@ -127,6 +128,8 @@ static struct options read_options(int argc, char **argv)
 			options.workers = (unsigned)number_of(value);
 		} else if (strcmp(argv[i], "--kills") == 0) {
 			options.kills = number_of(value);
+		} else if (strcmp(argv[i], "--inside") == 0) {
+			options.inside = number_of(value);
 		} else if (strcmp(argv[i], "--seconds") == 0) {
 			options.seconds = (unsigned)number_of(value);
 		} else if (strcmp(argv[i], "--limit") == 0) {
@@ -185,7 +188,7 @@ int main(int argc, char **argv)
 	longest = watch(supervisor);
 	if (!failed())
 		tally(CHECK_PROGRESS);
-	numbers_expect(options.kills);
+	numbers_expect(options.kills, options.inside);
 	expect_rounds();
 	print_summary(longest);
 	print_totals();

@@ -11,10 +11,11 @@ static inline uint64_t in_proportion(uint64_t times)
 	return times * atomic_load(&shared->kills_inside) / 20000;
 }
 
-/* Whether all of it is reached; `kills`: how many processes are to be killed. */
-bool numbers_enough(uint64_t kills);
+/* Whether all of it is reached; `kills`: how many processes are to be killed, `inside`: of these inside an
+ * operation. */
+bool numbers_enough(uint64_t kills, uint64_t inside);
 
 /* Complains about what is not. A run that failed ended early, and has reached nothing: of it nothing is asked. */
-void numbers_expect(uint64_t kills);
+void numbers_expect(uint64_t kills, uint64_t inside);
 
 #endif

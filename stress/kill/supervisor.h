@@ -8,7 +8,8 @@
 /* Process. */
 struct options {
 	uint64_t seed;
-	uint64_t kills;
+	uint64_t kills;  /* at least */
+	uint64_t inside; /* the same, inside an operation */
 	unsigned seconds;
 	unsigned workers;
 	unsigned limit_seconds;

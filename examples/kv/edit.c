@@ -1,0 +1,673 @@
+/* edit.c -- leaves and nodes that take the place of others
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "edit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Entries of a leaf that is made when one does not do. */
+#define LEAF_FILL 44u
+
+/* Children of an inner node that is made when one does not do. */
+#define INNER_FILL 96u
+
+void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn)
+{
+	*edit = (struct edit){ .txn = txn };
+	locks_begin(&edit->locks, heap);
+}
+
+void edit_end(struct edit *edit)
+{
+	locks_end(&edit->locks);
+	free(edit->pieces);
+	free(edit->swaps);
+}
+
+/* --- lists --------------------------------------------------------------------------------- */
+
+/* Room for one more in a list. */
+static int make_room(void **list, size_t count, size_t *capacity, size_t item_bytes)
+{
+	size_t wanted = *capacity == 0 ? 8 : *capacity * 2;
+	void *bigger;
+
+	if (count < *capacity)
+		return 0;
+	bigger = realloc(*list, wanted * item_bytes);
+	if (bigger == NULL)
+		return ENOMEM;
+	*list = bigger;
+	*capacity = wanted;
+	return 0;
+}
+
+static int add_piece(struct edit *edit, sh_off node, struct kv_bytes low)
+{
+	void *list = edit->pieces;
+	int error =
+		make_room(&list, edit->piece_count, &edit->piece_capacity, sizeof(struct piece));
+
+	edit->pieces = list;
+	if (error == 0)
+		edit->pieces[edit->piece_count++] = (struct piece){ node, low };
+	return error;
+}
+
+static int add_swap(struct edit *edit, struct swap swap)
+{
+	void *list = edit->swaps;
+	int error = make_room(&list, edit->swap_count, &edit->swap_capacity, sizeof(struct swap));
+
+	edit->swaps = list;
+	if (error == 0)
+		edit->swaps[edit->swap_count++] = swap;
+	return error;
+}
+
+/* Into how many, none larger than `limit`, so many are divided: one if they fit, else about `fill` each. */
+static size_t parts_of(size_t count, size_t limit, size_t fill)
+{
+	return count <= limit ? 1 : (count + fill - 1) / fill;
+}
+
+/* Where part `i` begins. */
+static size_t part_begin(size_t count, size_t parts, size_t i)
+{
+	return count * i / parts;
+}
+
+/* --- leaves -------------------------------------------------------------------------------- */
+
+static sh_off offset_of(const struct edit *edit, const void *address)
+{
+	return (sh_off)((const char *)address - edit->table->base);
+}
+
+static struct kv_bytes key_of(const struct edit *edit, sh_off record)
+{
+	return record_key(tree_node(edit->table, record));
+}
+
+/* What is at the front of both ends of a range is in front of all its keys. */
+static size_t range_prefix(struct kv_bytes low, struct kv_bytes high)
+{
+	return low.data == NULL || high.data == NULL ? 0 : bytes_common(low, high);
+}
+
+/* The shortest string that is above `below` and not above `first`. */
+static struct kv_bytes separator_between(struct kv_bytes below, struct kv_bytes first)
+{
+	return (struct kv_bytes){ first.data, bytes_common(below, first) + 1 };
+}
+
+static int make_leaf(struct edit *edit, struct kv_bytes low, struct kv_bytes high,
+	const sh_off *records, size_t count)
+{
+	sh_off node = sh_txn_alloc(edit->txn, sizeof(struct leaf), 0);
+
+	if (node == 0)
+		return errno;
+	leaf_fill(tree_node(edit->table, node), range_prefix(low, high), records, (unsigned)count,
+		edit->table->base);
+	return add_piece(edit, node, low);
+}
+
+/* Makes leaves of these records, in place of the range's. A table that grows at its end gets full
+ * leaves. */
+static int make_leaves(struct edit *edit, const struct range *range, const sh_off *records,
+	size_t count, bool at_end)
+{
+	size_t fill = at_end && range->high.data == NULL ? LEAF_SLOTS : LEAF_FILL;
+	size_t parts = parts_of(count, LEAF_SLOTS, fill);
+	struct kv_bytes low = range->low;
+	int error = 0;
+
+	for (size_t i = 0; i < parts && error == 0; i++) {
+		bool last = i + 1 == parts;
+		size_t begin = fill == LEAF_SLOTS ? i * fill : part_begin(count, parts, i);
+		size_t end = last            ? count
+			: fill == LEAF_SLOTS ? begin + fill
+					     : part_begin(count, parts, i + 1);
+		struct kv_bytes high = last ? range->high
+					    : separator_between(key_of(edit, records[end - 1]),
+						      key_of(edit, records[end]));
+
+		error = make_leaf(edit, low, high, records + begin, end - begin);
+		low = high;
+	}
+	return error;
+}
+
+static int retire_leaf(struct edit *edit, struct leaf *leaf)
+{
+	int error = leaf_retire(leaf, edit->txn);
+
+	return error != 0 ? error : sh_txn_free(edit->txn, offset_of(edit, leaf), SH_DEFERRED);
+}
+
+static int replace_leaf(struct edit *edit, const struct range *range, const sh_off *records,
+	size_t count, bool at_end, struct kv_bytes key)
+{
+	struct swap swap = { .key = key,
+		.old = offset_of(edit, range->leaf),
+		.removed = 1,
+		.first_piece = edit->piece_count };
+	int error = make_leaves(edit, range, records, count, at_end);
+
+	swap.pieces = edit->piece_count - swap.first_piece;
+	if (error == 0)
+		error = add_swap(edit, swap);
+	return error == 0 ? retire_leaf(edit, range->leaf) : error;
+}
+
+/* --- changes to a leaf --------------------------------------------------------------------- */
+
+/* Finds the changes' keys in the leaf. How many of them add to it. */
+static int find_keys(const struct leaf_edit *leaf, struct change *changes, size_t count,
+	size_t *added)
+{
+	*added = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct change *change = &changes[i];
+
+		change->slot = leaf_edit_find(leaf, change->key);
+		if (change->slot == LEAF_SLOTS ? change->must_be_there : change->must_be_new)
+			return change->must_be_new ? KV_EEXIST : KV_ENOTFOUND;
+		if (change->slot == LEAF_SLOTS && change->record != 0)
+			(*added)++;
+	}
+	return 0;
+}
+
+static int free_record(struct edit *edit, const struct leaf *leaf, unsigned slot)
+{
+	return sh_txn_free(edit->txn, leaf->records[slot], SH_DEFERRED);
+}
+
+static int change_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *change)
+{
+	int error;
+
+	if (change->slot == LEAF_SLOTS) {
+		if (change->record != 0)
+			leaf_edit_insert(leaf, change->record);
+		return 0;
+	}
+	error = free_record(edit, leaf->leaf, change->slot);
+	if (error == 0 && change->record != 0)
+		return sh_txn_store(edit->txn, &leaf->leaf->records[change->slot], change->record);
+	if (error == 0)
+		leaf_edit_remove(leaf, change->slot);
+	return error;
+}
+
+static int apply_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *changes,
+	size_t count)
+{
+	uint64_t live = leaf->view.live;
+	int error = 0;
+
+	for (size_t i = 0; i < count && error == 0; i++)
+		error = change_in_place(edit, leaf, &changes[i]);
+	if (error == 0 && leaf->view.live != live)
+		error = leaf_edit_publish(leaf, edit->txn);
+	return error;
+}
+
+/* The leaf's records and the changes', in order; returns how many. */
+static size_t merge(const struct edit *edit, const struct leaf_edit *leaf,
+	const struct change *changes, size_t count, sh_off *merged)
+{
+	const unsigned char *order = (const unsigned char *)leaf->view.order;
+	size_t total = 0, next = 0;
+
+	for (unsigned place = 0; place < leaf->count; place++) {
+		sh_off record = leaf->leaf->records[order[place]];
+
+		while (next < count && bytes_compare(changes[next].key, key_of(edit, record)) < 0) {
+			if (changes[next].record != 0)
+				merged[total++] = changes[next].record;
+			next++;
+		}
+		if (next < count && changes[next].slot == order[place])
+			record = changes[next++].record;
+		if (record != 0)
+			merged[total++] = record;
+	}
+	for (; next < count; next++)
+		if (changes[next].record != 0)
+			merged[total++] = changes[next].record;
+	return total;
+}
+
+/* Whether the first change that adds comes after all that is there. */
+static bool adds_at_end(const struct edit *edit, const struct leaf_edit *leaf,
+	const struct change *changes)
+{
+	const unsigned char *order = (const unsigned char *)leaf->view.order;
+
+	return leaf->count == 0 ||
+		bytes_compare(key_of(edit, leaf->leaf->records[order[leaf->count - 1]]),
+			changes[0].key) < 0;
+}
+
+static int apply_in_new_leaves(struct edit *edit, const struct range *range, struct leaf_edit *leaf,
+	const struct change *changes, size_t count)
+{
+	sh_off *merged = malloc((leaf->count + count) * sizeof(*merged));
+	size_t total;
+	int error = 0;
+
+	if (merged == NULL)
+		return ENOMEM;
+	for (size_t i = 0; i < count && error == 0; i++)
+		if (changes[i].slot != LEAF_SLOTS)
+			error = free_record(edit, leaf->leaf, changes[i].slot);
+	total = merge(edit, leaf, changes, count, merged);
+	if (error == 0)
+		error = replace_leaf(edit, range, merged, total, adds_at_end(edit, leaf, changes),
+			changes[0].key);
+	free(merged);
+	return error;
+}
+
+static int apply_to_leaf(struct edit *edit, const struct range *range, struct change *changes,
+	size_t count)
+{
+	struct leaf_edit leaf;
+	size_t added;
+	int error;
+
+	leaf_edit_begin(&leaf, range->leaf, edit->table->base);
+	error = find_keys(&leaf, changes, count, &added);
+	if (error != 0)
+		return error;
+	if (added <= leaf_edit_room(&leaf))
+		return apply_in_place(edit, &leaf, changes, count);
+	return apply_in_new_leaves(edit, range, &leaf, changes, count);
+}
+
+/* --- nodes above --------------------------------------------------------------------------- */
+
+/* Children of a node that is to be made. Process. */
+struct children {
+	unsigned count;
+	struct piece *list;
+};
+
+static int children_begin(struct children *children, size_t capacity)
+{
+	children->count = 0;
+	children->list = malloc(capacity * sizeof(*children->list));
+	return children->list == NULL ? ENOMEM : 0;
+}
+
+static void append(struct children *children, sh_off node, struct kv_bytes low)
+{
+	children->list[children->count++] = (struct piece){ node, low };
+}
+
+/* Where a child's keys begin; nothing is said of the first one's. */
+static struct kv_bytes low_of(const struct inner *inner, unsigned i)
+{
+	return i == 0 ? (struct kv_bytes){ NULL, 0 } : inner_separator(inner, i - 1);
+}
+
+/* Appends children [from, to) of a node. */
+static void append_old(struct children *children, const struct inner *inner, unsigned from,
+	unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		append(children, inner_child(inner, i), low_of(inner, i));
+}
+
+/* Makes a node of this level of these children, or several. */
+static int make_inner(struct edit *edit, unsigned level, const struct children *children)
+{
+	size_t parts = parts_of(children->count, INNER_CHILDREN, INNER_FILL);
+	int error = 0;
+
+	for (size_t i = 0; i < parts && error == 0; i++) {
+		size_t begin = part_begin(children->count, parts, i);
+		unsigned count = (unsigned)(part_begin(children->count, parts, i + 1) - begin);
+		const struct piece *list = children->list + begin;
+		sh_off node = sh_txn_alloc(edit->txn, inner_bytes(list, count), 0);
+
+		if (node == 0)
+			return errno;
+		inner_fill(tree_node(edit->table, node), level, list, count);
+		error = add_piece(edit, node, list->low);
+	}
+	return error;
+}
+
+static int retire_inner(struct edit *edit, struct inner *inner)
+{
+	int error = sh_txn_store(edit->txn, &inner->retired, 1);
+
+	return error != 0 ? error : sh_txn_free(edit->txn, offset_of(edit, inner), SH_DEFERRED);
+}
+
+/* The children of a node after these swaps. */
+static int swap_children(const struct edit *edit, const struct inner *inner,
+	const struct swap *swaps, size_t count, struct children *children)
+{
+	size_t capacity = inner->count + 1u;
+	unsigned at = 0;
+
+	for (size_t i = 0; i < count; i++)
+		capacity += swaps[i].pieces;
+	if (children_begin(children, capacity) != 0)
+		return ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct piece *piece = edit->pieces + swaps[i].first_piece;
+
+		append_old(children, inner, at, swaps[i].index);
+		append(children, piece->node, low_of(inner, swaps[i].index));
+		for (size_t k = 1; k < swaps[i].pieces; k++)
+			append(children, piece[k].node, piece[k].low);
+		at = swaps[i].index + swaps[i].removed;
+	}
+	append_old(children, inner, at, inner->count + 1u);
+	return 0;
+}
+
+/* Makes what takes a node's place, with these children. A root with one child gives way to that. */
+static int make_successors(struct edit *edit, const struct inner *inner,
+	const struct children *children, struct swap *swap)
+{
+	bool is_root = edit->table->block->root == swap->old;
+	int error;
+
+	swap->first_piece = edit->piece_count;
+	if (is_root && children->count == 1 && inner->level > 1)
+		error = add_piece(edit, children->list[0].node, (struct kv_bytes){ NULL, 0 });
+	else
+		error = make_inner(edit, inner->level, children);
+	swap->pieces = edit->piece_count - swap->first_piece;
+	swap->few = !is_root && children->count < INNER_FEW;
+	return error;
+}
+
+/* Has other nodes take the place of one that is locked, in which the swaps from `first` on are made. */
+static int replace_inner(struct edit *edit, struct inner *inner, size_t first, size_t count)
+{
+	struct swap swap = {
+		.key = edit->swaps[first].key,
+		.old = offset_of(edit, inner),
+		.removed = 1,
+	};
+	struct children children;
+	int error = swap_children(edit, inner, edit->swaps + first, count, &children);
+
+	if (error != 0)
+		return error;
+	error = make_successors(edit, inner, &children, &swap);
+	free(children.list);
+	if (error == 0)
+		error = add_swap(edit, swap);
+	return error == 0 ? retire_inner(edit, inner) : error;
+}
+
+/* Has one node take another's place, by a store to the node above. */
+static int replace_child(struct edit *edit, struct inner *inner, const struct swap *swap)
+{
+	return sh_txn_store(edit->txn, &inner_children(inner)[swap->index],
+		edit->pieces[swap->first_piece].node);
+}
+
+/* Has a node take the root's place, above all pieces if there are several. */
+static int replace_root(struct edit *edit, unsigned level, struct swap swap)
+{
+	while (swap.pieces > 1) {
+		struct children children;
+		int error = children_begin(&children, swap.pieces);
+
+		if (error != 0)
+			return error;
+		for (size_t i = 0; i < swap.pieces; i++)
+			append(&children, edit->pieces[swap.first_piece + i].node,
+				edit->pieces[swap.first_piece + i].low);
+		swap.first_piece = edit->piece_count;
+		error = make_inner(edit, level++, &children);
+		swap.pieces = edit->piece_count - swap.first_piece;
+		free(children.list);
+		if (error != 0)
+			return error;
+	}
+	return sh_txn_store(edit->txn, &edit->table->block->root,
+		edit->pieces[swap.first_piece].node);
+}
+
+/* --- neighbours that are joined ------------------------------------------------------------ */
+
+/* The children of both, the left one's first. */
+static int both_children(const struct inner *left, const struct inner *right,
+	struct kv_bytes between, struct children *children)
+{
+	if (children_begin(children, left->count + right->count + 2u) != 0)
+		return ENOMEM;
+	append_old(children, left, 0, left->count + 1u);
+	append(children, inner_child(right, 0), between);
+	append_old(children, right, 1, right->count + 1u);
+	return 0;
+}
+
+/* Makes one node of the swap's piece and of child `other` of the node above, its neighbour. */
+static int join_inner_with(struct edit *edit, const struct inner *above, struct swap *swap,
+	unsigned other)
+{
+	struct inner *sibling = tree_node(edit->table, inner_child(above, other));
+	sh_off node = edit->pieces[swap->first_piece].node;
+	struct inner *own = tree_node(edit->table, node);
+	unsigned left = other < swap->index ? other : swap->index;
+	struct children children;
+	int error = both_children(left == other ? sibling : own, left == other ? own : sibling,
+		inner_separator(above, left), &children);
+
+	if (error != 0)
+		return error;
+	swap->first_piece = edit->piece_count;
+	error = make_inner(edit, own->level, &children);
+	free(children.list);
+	if (error == 0)
+		error = sh_txn_free(edit->txn, node, 0);
+	if (error == 0)
+		error = retire_inner(edit, sibling);
+	swap->index = left;
+	swap->removed = 2;
+	return error;
+}
+
+static unsigned neighbour_of(const struct inner *above, unsigned index)
+{
+	return index < above->count ? index + 1 : index - 1;
+}
+
+/* Joins the swap's piece, an inner node with few children, with a neighbour, if that is free and both fit. */
+static int join_inner(struct edit *edit, const struct inner *above, struct swap *swap)
+{
+	const struct inner *own = tree_node(edit->table, edit->pieces[swap->first_piece].node);
+	struct inner *sibling;
+	int error;
+
+	if (above->count == 0)
+		return 0;
+	sibling = tree_node(edit->table, inner_child(above, neighbour_of(above, swap->index)));
+	if (own->count + sibling->count + 2u > INNER_JOINED)
+		return 0;
+	error = locks_try(&edit->locks, &sibling->mutex);
+	if (error != 0)
+		return error == EBUSY ? 0 : error;
+	return join_inner_with(edit, above, swap, neighbour_of(above, swap->index));
+}
+
+/* --- from level to level ------------------------------------------------------------------- */
+
+static int swap_together(struct edit *edit, struct inner *inner, size_t first, size_t count)
+{
+	bool one_for_one = true;
+	int error = 0;
+
+	for (size_t i = first; i < first + count; i++)
+		one_for_one &= edit->swaps[i].removed == 1 && edit->swaps[i].pieces == 1;
+	if (!one_for_one)
+		return replace_inner(edit, inner, first, count);
+	for (size_t i = first; i < first + count && error == 0; i++)
+		error = replace_child(edit, inner, &edit->swaps[i]);
+	return error;
+}
+
+/* Makes the swaps from `first` on, `count` at most, that belong to one node of this level; *done is how many. */
+static int swap_in_holder(struct edit *edit, unsigned level, size_t first, size_t count,
+	size_t *done)
+{
+	struct swap *swap = &edit->swaps[first];
+	struct holder holder;
+	int error =
+		tree_lock_holder(edit->table, &edit->locks, level, swap->key, swap->old, &holder);
+
+	*done = 1;
+	if (error != 0)
+		return error;
+	if (holder.inner == NULL)
+		return replace_root(edit, level, *swap);
+	swap->index = holder.index;
+	if (count == 1 && swap->few)
+		error = join_inner(edit, holder.inner, swap);
+	if (error != 0)
+		return error;
+	for (; *done < count; (*done)++) {
+		struct swap *other = &swap[*done];
+
+		other->index = inner_search(holder.inner, other->key);
+		if (inner_child(holder.inner, other->index) != other->old)
+			break;
+	}
+	return swap_together(edit, holder.inner, first, *done);
+}
+
+/* Makes the swaps from `first_swap` on, and what follows from them at the levels above. */
+static int raise_swaps(struct edit *edit, unsigned level, size_t first)
+{
+	while (first < edit->swap_count) {
+		size_t end = edit->swap_count, done;
+
+		for (; first < end; first += done) {
+			int error = swap_in_holder(edit, level, first, end - first, &done);
+
+			if (error != 0)
+				return error;
+		}
+		level++;
+	}
+	return 0;
+}
+
+int edit_apply(struct edit *edit, struct kv_table *table, struct change *changes, size_t count)
+{
+	size_t first_swap = edit->swap_count, done;
+
+	edit->table = table;
+	for (; count > 0; changes += done, count -= done) {
+		struct range range;
+		int error = tree_lock_leaf(table, &edit->locks, changes->key, &range);
+
+		if (error != 0)
+			return error;
+		done = 1;
+		while (done < count &&
+			(range.high.data == NULL ||
+				bytes_compare(changes[done].key, range.high) < 0))
+			done++;
+		error = apply_to_leaf(edit, &range, changes, done);
+		if (error != 0)
+			return error;
+	}
+	return raise_swaps(edit, 1, first_swap);
+}
+
+/* --- joining leaves ------------------------------------------------------------------------ */
+
+/* The records of a locked leaf, in order, behind those that are there. */
+static size_t append_records(const struct edit *edit, const struct leaf *leaf, sh_off *records,
+	size_t count)
+{
+	struct leaf_copy copy;
+
+	leaf_read(leaf, edit->table->base, &copy);
+	for (unsigned i = 0; i < copy.count; i++)
+		records[count++] = offset_of(edit, copy.records[i]);
+	return count;
+}
+
+/* Makes one leaf of two that are locked, and puts it into the node above, which is, too. */
+static int join_leaves(struct edit *edit, struct inner *above, unsigned index, struct range left,
+	struct range right)
+{
+	sh_off records[LEAF_SLOTS];
+	struct swap swap = { .key = right.low,
+		.old = offset_of(edit, left.leaf),
+		.removed = 2,
+		.index = index,
+		.first_piece = edit->piece_count,
+		.pieces = 1 };
+	size_t first_swap = edit->swap_count, count;
+	int error;
+
+	count = append_records(edit, left.leaf, records, 0);
+	count = append_records(edit, right.leaf, records, count);
+	error = make_leaf(edit, left.low, right.high, records, count);
+	if (error == 0)
+		error = retire_leaf(edit, left.leaf);
+	if (error == 0)
+		error = retire_leaf(edit, right.leaf);
+	if (error == 0)
+		error = add_swap(edit, swap);
+	if (error == 0)
+		error = replace_inner(edit, above, first_swap, 1);
+	return error == 0 ? raise_swaps(edit, 2, first_swap + 1) : error;
+}
+
+/* Whether so many entries are worth a leaf. An empty one is given up in any case. */
+static bool fit(unsigned own, unsigned others)
+{
+	return own + others <= (own == 0 || others == 0 ? LEAF_SLOTS : LEAF_JOINED);
+}
+
+static int join_with_neighbour(struct edit *edit, const struct holder *holder, struct range range)
+{
+	unsigned other = neighbour_of(holder->inner, holder->index);
+	bool is_left = other < holder->index;
+	struct range sibling = is_left ? tree_range_below(edit->table, range.low)
+				       : tree_range(edit->table, range.high);
+	int error;
+
+	if (sibling.leaf == NULL)
+		return KV_EDROPPED;
+	error = locks_try(&edit->locks, &sibling.leaf->mutex);
+	if (error != 0)
+		return error == EBUSY ? 0 : error;
+	if (inner_child(holder->inner, other) != offset_of(edit, sibling.leaf) ||
+		!fit(leaf_count(leaf_load(range.leaf)), leaf_count(leaf_load(sibling.leaf))))
+		return 0;
+	return join_leaves(edit, holder->inner, is_left ? other : holder->index,
+		is_left ? sibling : range, is_left ? range : sibling);
+}
+
+int edit_join(struct edit *edit, struct kv_table *table, struct kv_bytes key)
+{
+	struct holder holder;
+	struct range range;
+	int error;
+
+	edit->table = table;
+	error = tree_lock_leaf(table, &edit->locks, key, &range);
+	if (error != 0 || leaf_count(leaf_load(range.leaf)) >= LEAF_FEW)
+		return error;
+	error = tree_lock_holder(table, &edit->locks, 1, key, offset_of(edit, range.leaf), &holder);
+	if (error != 0 || holder.inner == NULL || holder.inner->count == 0)
+		return error;
+	return join_with_neighbour(edit, &holder, range);
+}

@@ -1,0 +1,61 @@
+/* edit.h -- changes to a table, made in one transaction
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Works from the leaves up. Where the changes fit into a leaf they are published there. Where not, new leaves are
+ * made, and take its place in the node above: by a store, if it is one for one, or in a new node, which takes the
+ * place of the old one in the node above that, and so on. What is new nobody sees before the
+ * transaction commits; what is replaced is retired, and freed when its last reader has gone. */
+#ifndef KV_EDIT_H
+#define KV_EDIT_H
+
+#include "tree.h"
+
+/* What is to become of a key. Process. */
+struct change {
+	struct kv_table *table;
+	struct kv_bytes key; /* in the record, or the caller's */
+	sh_off record;       /* 0: it is removed */
+	bool must_be_new;    /* KV_EEXIST when it is there */
+	bool must_be_there;  /* KV_ENOTFOUND when it is not */
+	unsigned slot;       /* edit's own: where the key is in its leaf */
+};
+
+/* Neighbours in a node above that give way to pieces. */
+struct swap {
+	struct kv_bytes key; /* leads to the first of them */
+	sh_off old;          /* the first of them */
+	unsigned removed;    /* how many */
+	unsigned index;      /* of the first of them, once the node above is locked */
+	bool few;            /* the one piece is an inner node with few children */
+	size_t first_piece;
+	size_t pieces;
+};
+
+/* An edit under way. Stack. */
+struct edit {
+	struct kv_table *table;
+	struct sh_txn *txn;
+	struct locks locks;
+	struct piece *pieces;
+	size_t piece_count;
+	size_t piece_capacity;
+	struct swap *swaps; /* of the level that is being worked at, then those of the next */
+	size_t swap_count;
+	size_t swap_capacity;
+};
+
+/* Begins an edit of the heap in this transaction. Both stay the caller's to end: the transaction first. */
+void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn);
+
+/* After the transaction's end: gives the locks back. */
+void edit_end(struct edit *edit);
+
+/* Makes changes to one table, in order of their keys, no two to one key. After an error the transaction
+ * must be aborted. */
+int edit_apply(struct edit *edit, struct kv_table *table, struct change *changes, size_t count);
+
+/* Joins the leaf of the key, which has few entries, with a neighbour, if that is free and both fit; and so with inner
+ * nodes above. Without any of this the table is right, too. */
+int edit_join(struct edit *edit, struct kv_table *table, struct kv_bytes key);
+
+#endif

@@ -1,0 +1,137 @@
+/* inner.c -- searching and filling inner nodes
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "inner.h"
+
+#include <assert.h>
+
+static const uint64_t *ends(const struct inner *inner)
+{
+	return inner->words + 2 * (size_t)inner->count + 1;
+}
+
+struct kv_bytes inner_separator(const struct inner *inner, unsigned i)
+{
+	const uint64_t *end = ends(inner);
+	const char *text = (const char *)(end + inner->count + 1);
+
+	return (struct kv_bytes){ text + end[i], end[i + 1] - end[i] };
+}
+
+/* How many of the heads are below `head`. Without branches that nobody can predict. */
+static unsigned heads_below(const uint64_t *heads, unsigned count, uint64_t head)
+{
+	const uint64_t *at = heads;
+
+	if (count == 0)
+		return 0;
+	while (count > 1) {
+		unsigned half = count / 2;
+
+		at += at[half - 1] < head ? half : 0;
+		count -= half;
+	}
+	return (unsigned)(at - heads) + (*at < head);
+}
+
+/* Of the separators from `first` on that have this head: the end of those that compare below the key, or, with
+ * `equal`, not above it. */
+static unsigned search_ties(const struct inner *inner, unsigned first, uint64_t head,
+	struct kv_bytes key, bool equal)
+{
+	unsigned low = first, high = first;
+
+	while (high < inner->count && inner_heads(inner)[high] == head)
+		high++;
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+		int order = bytes_compare(inner_separator(inner, middle), key);
+
+		if (order < 0 || (equal && order == 0))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static unsigned search(const struct inner *inner, struct kv_bytes key, bool equal)
+{
+	size_t prefix = inner->prefix_bytes;
+	uint64_t head;
+	unsigned at;
+
+	if (inner->count == 0)
+		return 0;
+	if (prefix > 0) {
+		struct kv_bytes shared = { inner_separator(inner, 0).data, prefix };
+		size_t common = key.size < prefix ? key.size : prefix;
+		int order = memcmp(shared.data, key.data, common);
+
+		if (order != 0 || key.size < prefix)
+			return order < 0 ? inner->count : 0;
+	}
+	head = bytes_head(key, prefix);
+	at = heads_below(inner_heads(inner), inner->count, head);
+	if (at == inner->count || inner_heads(inner)[at] != head)
+		return at;
+	return search_ties(inner, at, head, key, equal);
+}
+
+unsigned inner_search(const struct inner *inner, struct kv_bytes key)
+{
+	return search(inner, key, true);
+}
+
+unsigned inner_search_below(const struct inner *inner, struct kv_bytes key)
+{
+	return search(inner, key, false);
+}
+
+/* --- making -------------------------------------------------------------------------------- */
+
+static size_t text_bytes(const struct piece *pieces, unsigned children)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 1; i < children; i++)
+		bytes += pieces[i].low.size;
+	return bytes;
+}
+
+size_t inner_bytes(const struct piece *pieces, unsigned children)
+{
+	size_t words = 3 * (size_t)children - 1;
+
+	return sizeof(struct inner) + words * sizeof(uint64_t) + text_bytes(pieces, children);
+}
+
+/* The separators are in order: what the first and the last share, all do. */
+static size_t shared_prefix(const struct piece *pieces, unsigned children)
+{
+	return children < 2 ? 0 : bytes_common(pieces[1].low, pieces[children - 1].low);
+}
+
+void inner_fill(struct inner *inner, unsigned level, const struct piece *pieces, unsigned children)
+{
+	size_t prefix = shared_prefix(pieces, children);
+	unsigned count = children - 1;
+	uint64_t *end = inner->words + 2 * (size_t)count + 1;
+	char *text = (char *)(end + children);
+
+	assert(children > 0 && children <= INNER_CHILDREN);
+	*inner = (struct inner){
+		.level = (uint16_t)level,
+		.count = (uint16_t)count,
+		.prefix_bytes = (uint32_t)prefix,
+	};
+	end[0] = 0;
+	inner_children(inner)[0] = pieces[0].node;
+	for (unsigned i = 0; i < count; i++) {
+		struct kv_bytes separator = pieces[i + 1].low;
+
+		inner->words[i] = bytes_head(separator, prefix);
+		inner_children(inner)[i + 1] = pieces[i + 1].node;
+		memcpy(text + end[i], separator.data, separator.size);
+		end[i + 1] = end[i] + separator.size;
+	}
+}

@@ -1,0 +1,257 @@
+/* leaf.c -- looking into leaves, and changing them
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "leaf.h"
+
+#define EVERY_BYTE UINT64_C(0x0101010101010101)
+
+/* No slot. */
+#define LEAF_CHANGED (LEAF_SLOTS + 1)
+
+/* --- looking ------------------------------------------------------------------------------- */
+
+static unsigned slot_at(const struct leaf_view *view, unsigned place)
+{
+	return __atomic_load_n((const unsigned char *)view->order + place, __ATOMIC_RELAXED);
+}
+
+/* Bit i: byte i of the word is `tag`; above such a byte there may be bits for others, too. */
+static uint64_t matches(uint64_t word, uint64_t tag_everywhere)
+{
+	uint64_t zeros = word ^ tag_everywhere;
+
+	zeros = (zeros - EVERY_BYTE) & ~zeros & EVERY_BYTE << 7;
+	return (zeros >> 7) * UINT64_C(0x0102040810204080) >> 56;
+}
+
+static uint64_t slots_with_tag(const struct leaf *leaf, uint8_t tag)
+{
+	uint64_t slots = 0;
+
+	for (unsigned i = 0; i < LEAF_SLOTS / 8; i++)
+		slots |=
+			matches(__atomic_load_n(&leaf->tags[i], __ATOMIC_RELAXED), tag * EVERY_BYTE)
+			<< 8 * i;
+	return slots;
+}
+
+/* The slot of the key, of those in `live`, and its record; LEAF_SLOTS: in none; LEAF_CHANGED: `state` is not
+ * the leaf's any more. Before that is known nothing is read through an offset, which may lead anywhere. */
+static unsigned find(const struct leaf *leaf, uint64_t state, uint64_t live, struct kv_bytes key,
+	const char *base, const struct record **found)
+{
+	uint8_t tag = bytes_tag(key);
+	uint64_t slots = slots_with_tag(leaf, tag) & live;
+
+	for (; slots != 0; slots &= slots - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(slots);
+		const struct record *record = leaf_record(leaf, slot, base);
+
+		if (!leaf_unchanged(leaf, state))
+			return LEAF_CHANGED;
+		if (bytes_equal(record_key(record), key)) {
+			*found = record;
+			return slot;
+		}
+	}
+	*found = NULL;
+	return leaf_unchanged(leaf, state) ? LEAF_SLOTS : LEAF_CHANGED;
+}
+
+const struct record *leaf_get(const struct leaf *leaf, struct kv_bytes key, const char *base)
+{
+	const struct record *record;
+	unsigned slot;
+
+	do {
+		uint64_t state = leaf_load(leaf);
+		const struct leaf_view *view = leaf_view(leaf, state);
+
+		slot = find(leaf, state, __atomic_load_n(&view->live, __ATOMIC_RELAXED), key, base,
+			&record);
+	} while (slot == LEAF_CHANGED);
+	return record;
+}
+
+static void copy_entry(const struct leaf *leaf, unsigned slot, const char *base,
+	struct leaf_copy *copy, unsigned place)
+{
+	copy->heads[place] = __atomic_load_n(&leaf->heads[slot], __ATOMIC_RELAXED);
+	copy->records[place] = leaf_record(leaf, slot, base);
+}
+
+void leaf_read(const struct leaf *leaf, const char *base, struct leaf_copy *copy)
+{
+	uint64_t state;
+
+	copy->prefix_bytes = leaf->prefix_bytes;
+	do {
+		state = leaf_load(leaf);
+		const struct leaf_view *view = leaf_view(leaf, state);
+
+		copy->count = leaf_count(state);
+		for (unsigned i = 0; i < copy->count; i++)
+			copy_entry(leaf, slot_at(view, i), base, copy, i);
+	} while (!leaf_unchanged(leaf, state));
+}
+
+static int compare(uint64_t head, const struct record *record, uint64_t key_head,
+	struct kv_bytes key)
+{
+	if (head != key_head)
+		return head < key_head ? -1 : 1;
+	return bytes_compare(record_key(record), key);
+}
+
+unsigned leaf_copy_rank(const struct leaf_copy *copy, struct kv_bytes key)
+{
+	uint64_t head = bytes_head(key, copy->prefix_bytes);
+	unsigned low = 0, high = copy->count;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (compare(copy->heads[middle], copy->records[middle], head, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* --- changing ------------------------------------------------------------------------------ */
+
+void leaf_edit_begin(struct leaf_edit *edit, struct leaf *leaf, const char *base)
+{
+	edit->leaf = leaf;
+	edit->base = base;
+	edit->state = leaf_load(leaf);
+	edit->count = leaf_count(edit->state);
+	edit->view = *leaf_view(leaf, edit->state);
+	/* Stores to slots and views come after the store of `state` that freed them: who reads one of these
+	 * sees in leaf_unchanged() that it was late. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+unsigned leaf_edit_find(const struct leaf_edit *edit, struct kv_bytes key)
+{
+	const struct record *record;
+
+	return find(edit->leaf, edit->state, edit->view.live, key, edit->base, &record);
+}
+
+static bool slot_before(const struct leaf_edit *edit, unsigned place, uint64_t head,
+	struct kv_bytes key)
+{
+	unsigned slot = slot_at(&edit->view, place);
+
+	return compare(edit->leaf->heads[slot], leaf_record(edit->leaf, slot, edit->base), head,
+		       key) < 0;
+}
+
+/* How many of the keys come before this one. */
+static unsigned rank_of(const struct leaf_edit *edit, struct kv_bytes key)
+{
+	uint64_t head = bytes_head(key, edit->leaf->prefix_bytes);
+	unsigned low = 0, high = edit->count;
+
+	/* Keys often come in order: the last one first. */
+	if (high > 0 && slot_before(edit, high - 1, head, key))
+		return high;
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (slot_before(edit, middle, head, key))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint64_t free_slots(const struct leaf_edit *edit)
+{
+	uint64_t used = edit->view.live | leaf_view(edit->leaf, edit->state)->live;
+
+	return ~used & ((UINT64_C(1) << LEAF_SLOTS) - 1);
+}
+
+unsigned leaf_edit_room(const struct leaf_edit *edit)
+{
+	return (unsigned)__builtin_popcountll(free_slots(edit));
+}
+
+static void set_byte(uint64_t *words, unsigned at, unsigned value)
+{
+	__atomic_store_n((unsigned char *)words + at, (unsigned char)value, __ATOMIC_RELAXED);
+}
+
+static void fill_slot(struct leaf *leaf, unsigned slot, sh_off record, struct kv_bytes key)
+{
+	set_byte(leaf->tags, slot, bytes_tag(key));
+	__atomic_store_n(&leaf->heads[slot], bytes_head(key, leaf->prefix_bytes), __ATOMIC_RELAXED);
+	__atomic_store_n(&leaf->records[slot], record, __ATOMIC_RELAXED);
+}
+
+void leaf_edit_insert(struct leaf_edit *edit, sh_off record)
+{
+	const struct record *block = (const struct record *)(const void *)(edit->base + record);
+	struct kv_bytes key = record_key(block);
+	unsigned slot = (unsigned)__builtin_ctzll(free_slots(edit));
+	unsigned rank = rank_of(edit, key);
+	unsigned char *order = (unsigned char *)edit->view.order;
+
+	assert(free_slots(edit) != 0);
+	fill_slot(edit->leaf, slot, record, key);
+	memmove(order + rank + 1, order + rank, edit->count - rank);
+	order[rank] = (unsigned char)slot;
+	edit->view.live |= UINT64_C(1) << slot;
+	edit->count++;
+}
+
+void leaf_edit_remove(struct leaf_edit *edit, unsigned slot)
+{
+	unsigned char *order = (unsigned char *)edit->view.order;
+	unsigned char *at = memchr(order, (int)slot, edit->count);
+
+	assert(at != NULL);
+	memmove(at, at + 1, edit->count - (size_t)(at - order) - 1);
+	edit->view.live &= ~(UINT64_C(1) << slot);
+	edit->count--;
+}
+
+int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn)
+{
+	struct leaf_view *other = &edit->leaf->views[~edit->state & LEAF_VIEW];
+	uint64_t version = edit->state & ~(LEAF_VERSION - 1);
+
+	__atomic_store_n(&other->live, edit->view.live, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < LEAF_SLOTS / 8; i++)
+		__atomic_store_n(&other->order[i], edit->view.order[i], __ATOMIC_RELAXED);
+	return sh_txn_store(txn, &edit->leaf->state,
+		(version + LEAF_VERSION) | (uint64_t)edit->count << LEAF_COUNT_SHIFT |
+			(~edit->state & LEAF_VIEW));
+}
+
+int leaf_retire(struct leaf *leaf, struct sh_txn *txn)
+{
+	return sh_txn_store(txn, &leaf->state, leaf_load(leaf) | LEAF_RETIRED);
+}
+
+void leaf_fill(struct leaf *leaf, size_t prefix_bytes, const sh_off *records, unsigned count,
+	const char *base)
+{
+	struct leaf_view *view = &leaf->views[0];
+
+	assert(count <= LEAF_SLOTS);
+	memset(leaf, 0, sizeof(*leaf));
+	leaf->prefix_bytes = prefix_bytes;
+	for (unsigned slot = 0; slot < count; slot++) {
+		const struct record *record =
+			(const struct record *)(const void *)(base + records[slot]);
+
+		fill_slot(leaf, slot, records[slot], record_key(record));
+		set_byte(view->order, slot, slot);
+	}
+	view->live = (UINT64_C(1) << count) - 1;
+	leaf->state = (uint64_t)count << LEAF_COUNT_SHIFT;
+}

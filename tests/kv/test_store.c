@@ -1,0 +1,244 @@
+/* test_store.c -- batches, several tables, opening
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "scene.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void batch_put(struct kv_batch *batch, struct kv_table *table, struct model *model,
+	struct kv_bytes key, uint64_t number)
+{
+	CU_ASSERT_EQUAL(kv_batch_put(batch, table, key, model_value(number)), 0);
+	model_put(model, key, number);
+}
+
+static void batch_delete(struct kv_batch *batch, struct kv_table *table, struct model *model,
+	struct kv_bytes key)
+{
+	CU_ASSERT_EQUAL(kv_batch_delete(batch, table, key), 0);
+	if (model_has(model, key))
+		model_delete(model, key);
+}
+
+/* Batches of all sizes, of keys all over the table or side by side, to two tables. */
+static void random_batches(enum key_kind kind)
+{
+	struct model models[2] = { { 0 }, { 0 } };
+	uint64_t random = 5 + kind;
+	struct kv_table *tables[2];
+	struct scene scene;
+
+	scene_begin(&scene);
+	tables[0] = scene.table;
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("other"), KV_CREATE, &tables[1]), 0);
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t size = scene_random(&random) % (i % 4 == 0 ? 1500 : 40);
+		uint64_t from = scene_random(&random) % 6000;
+		uint64_t spread = i % 3 == 0 ? 6000 : size + 1;
+		uint64_t deletes = i % 5 == 4 ? 14 : 3;
+		struct kv_batch *batch;
+
+		CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+		for (uint64_t k = 0; k < size; k++) {
+			uint64_t dice = scene_random(&random);
+			struct kv_bytes key =
+				scene_key(kind, from + scene_random(&random) % spread);
+
+			if (dice % 16 < deletes)
+				batch_delete(batch, tables[dice >> 8 & 1], &models[dice >> 8 & 1],
+					key);
+			else
+				batch_put(batch, tables[dice >> 8 & 1], &models[dice >> 8 & 1], key,
+					dice);
+		}
+		CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+		if (i % 8 == 7)
+			scene_expect_good(&scene);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		model_expect(&models[i], tables[i]);
+		model_free(&models[i]);
+	}
+	scene_end(&scene);
+}
+
+static void test_batches(void)
+{
+	for (unsigned kind = 0; kind < KEY_KINDS; kind++)
+		random_batches((enum key_kind)kind);
+}
+
+static void test_batch_in_order(void)
+{
+	struct model model = { 0 };
+	struct kv_stats stats;
+	struct scene scene;
+
+	scene_begin(&scene);
+	for (uint64_t i = 0; i < 30; i++) {
+		struct kv_batch *batch;
+
+		CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+		for (uint64_t k = 0; k < 1000; k++)
+			batch_put(batch, scene.table, &model, scene_key(KEYS_DECIMAL, i * 1000 + k),
+				k);
+		CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+	}
+	model_expect(&model, scene.table);
+	CU_ASSERT_EQUAL(kv_stats(scene.table, &stats), 0);
+	/* Leaves that are appended to are full. */
+	CU_ASSERT(stats.leaves < 30000 / 56 + 40);
+	model_free(&model);
+	scene_end(&scene);
+}
+
+static void test_batch_abort(void)
+{
+	struct model model = { 0 };
+	struct kv_batch *batch;
+	struct scene scene;
+
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+	CU_ASSERT_EQUAL(kv_batch_put(batch, scene.table, text("a"), text("b")), 0);
+	kv_batch_abort(batch);
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+	CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+	model_expect(&model, scene.table);
+	scene_end(&scene);
+}
+
+/* --- tables -------------------------------------------------------------------------------- */
+
+static int count_name(struct kv_bytes name, void *argument)
+{
+	unsigned *count = argument;
+
+	(void)name;
+	(*count)++;
+	return 0;
+}
+
+static void test_tables(void)
+{
+	struct kv_table *table, *again;
+	struct kv_bytes value;
+	struct scene scene;
+	unsigned count = 0;
+	char name[32];
+
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL(kv_table_open(scene.store, text("x"), 0, &table), KV_ENOTFOUND);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "table %u", i);
+		CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text(name), KV_CREATE, &table), 0);
+		CU_ASSERT_EQUAL(kv_put(table, text("key"), text(name), 0), 0);
+	}
+	scene_reopen(&scene);
+	CU_ASSERT_EQUAL(kv_tables(scene.store, count_name, &count), 0);
+	CU_ASSERT_EQUAL(count, 301);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("table 17"), 0, &table), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("table 17"), 0, &again), 0);
+	CU_ASSERT_PTR_EQUAL(table, again);
+	CU_ASSERT_EQUAL_FATAL(kv_get(table, text("key"), &value), 0);
+	CU_ASSERT(value.size == 8 && memcmp(value.data, "table 17", 8) == 0);
+	scene_end(&scene);
+}
+
+static void test_drop(void)
+{
+	struct model model = { 0 };
+	struct kv_table *other;
+	struct kv_bytes value;
+	struct scene scene;
+
+	scene_begin(&scene);
+	for (uint64_t i = 0; i < 5000; i++)
+		CU_ASSERT_EQUAL(kv_put(scene.table, scene_key(KEYS_BINARY, i), model_value(i), 0),
+			0);
+	CU_ASSERT_EQUAL(kv_table_drop(scene.store, text("nobody")), KV_ENOTFOUND);
+	CU_ASSERT_EQUAL(kv_table_drop(scene.store, text("table")), 0);
+	CU_ASSERT_EQUAL(kv_get(scene.table, text("x"), &value), KV_EDROPPED);
+	CU_ASSERT_EQUAL(kv_put(scene.table, text("x"), text("y"), 0), KV_EDROPPED);
+	CU_ASSERT_EQUAL(kv_delete(scene.table, text("x")), KV_EDROPPED);
+	scene_expect_good(&scene);
+	/* Its block is another table's now. */
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("new"), KV_CREATE, &other), 0);
+	CU_ASSERT_EQUAL(kv_put(other, text("x"), text("y"), 0), 0);
+	CU_ASSERT_EQUAL(kv_get(scene.table, text("x"), &value), KV_EDROPPED);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("table"), KV_CREATE, &scene.table),
+		0);
+	model_expect(&model, scene.table);
+	scene_end(&scene);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static void test_open(void)
+{
+	struct sh_heap *heap;
+	struct scene scene;
+	struct kv *store;
+
+	CU_ASSERT_EQUAL(kv_open("/nonexistent/store", 0, NULL, &store), ENOENT);
+	CU_ASSERT_PTR_NULL(store);
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL(kv_open(scene.path, 0x80, NULL, &store), EINVAL);
+	CU_ASSERT_EQUAL(kv_close(scene.store), 0);
+	CU_ASSERT_EQUAL_FATAL(sh_open(scene.path, 0, NULL, &heap), 0);
+	CU_ASSERT_EQUAL(sh_root_set(heap, "kv", 0), 0);
+	CU_ASSERT_EQUAL(kv_open(scene.path, 0, NULL, &store), KV_EBADSTORE);
+	CU_ASSERT_EQUAL(sh_close(heap), 0);
+	remove(scene.path);
+	scene_begin(&scene);
+	scene_end(&scene);
+}
+
+static void test_read_only(void)
+{
+	struct model model = { 0 };
+	struct kv_table *table;
+	struct scene scene;
+	struct kv *store;
+
+	scene_begin(&scene);
+	for (uint64_t i = 0; i < 3000; i++) {
+		struct kv_bytes key = scene_key(KEYS_BINARY, i);
+
+		CU_ASSERT_EQUAL(kv_put(scene.table, key, model_value(i), 0), 0);
+		model_put(&model, key, i);
+	}
+	CU_ASSERT_EQUAL(kv_close(scene.store), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_open(scene.path, KV_RDONLY, NULL, &store), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(store, text("table"), 0, &table), 0);
+	model_expect(&model, table);
+	CU_ASSERT_EQUAL(kv_put(table, text("a"), text("b"), 0), EROFS);
+	CU_ASSERT_EQUAL(kv_delete(table, text("a")), EROFS);
+	CU_ASSERT_EQUAL(kv_table_open(store, text("new"), KV_CREATE, &table), EROFS);
+	CU_ASSERT_EQUAL(kv_close(store), 0);
+	model_free(&model);
+	scene_begin(&scene);
+	scene_end(&scene);
+}
+
+int test_store_register(void)
+{
+	static CU_TestInfo tests[] = {
+		{ "batches", test_batches },
+		{ "batches in order", test_batch_in_order },
+		{ "a batch that is given up", test_batch_abort },
+		{ "many tables", test_tables },
+		{ "dropping tables", test_drop },
+		{ "opening", test_open },
+		{ "reading only", test_read_only },
+		CU_TEST_INFO_NULL,
+	};
+	static CU_SuiteInfo suites[] = {
+		{ "kv: a store", NULL, NULL, NULL, NULL, tests },
+		CU_SUITE_INFO_NULL,
+	};
+
+	return (int)CU_register_suites(suites);
+}
