@@ -390,11 +390,13 @@ static int make_successors(struct edit *edit, const struct inner *inner,
 	return error;
 }
 
-/* Has other nodes take the place of one that is locked, in which the swaps from `first` on are made. */
-static int replace_inner(struct edit *edit, struct inner *inner, size_t first, size_t count)
+/* Has other nodes take the place of one that is locked, to which the key leads, and in which the swaps from `first`
+ * on are made. */
+static int replace_inner(struct edit *edit, struct inner *inner, struct kv_bytes key, size_t first,
+	size_t count)
 {
 	struct swap swap = {
-		.key = edit->swaps[first].key,
+		.key = key,
 		.old = offset_of(edit, inner),
 		.removed = 1,
 	};
@@ -470,6 +472,7 @@ static int join_inner_with(struct edit *edit, const struct inner *above, struct 
 		return error;
 	swap->first_piece = edit->piece_count;
 	error = make_inner(edit, own->level, &children);
+	swap->pieces = edit->piece_count - swap->first_piece;
 	free(children.list);
 	if (error == 0)
 		error = sh_txn_free(edit->txn, node, 0);
@@ -485,7 +488,8 @@ static unsigned neighbour_of(const struct inner *above, unsigned index)
 	return index < above->count ? index + 1 : index - 1;
 }
 
-/* Joins the swap's piece, an inner node with few children, with a neighbour, if that is free and both fit. */
+/* Joins the swap's piece, an inner node with few children, with a neighbour, if that is free and both fit. What has
+ * only one gets some of a larger neighbour's. */
 static int join_inner(struct edit *edit, const struct inner *above, struct swap *swap)
 {
 	const struct inner *own = tree_node(edit->table, edit->pieces[swap->first_piece].node);
@@ -495,7 +499,7 @@ static int join_inner(struct edit *edit, const struct inner *above, struct swap 
 	if (above->count == 0)
 		return 0;
 	sibling = tree_node(edit->table, inner_child(above, neighbour_of(above, swap->index)));
-	if (own->count + sibling->count + 2u > INNER_JOINED)
+	if (own->count > 0 && own->count + sibling->count + 2u > INNER_JOINED)
 		return 0;
 	error = locks_try(&edit->locks, &sibling->mutex);
 	if (error != 0)
@@ -507,13 +511,14 @@ static int join_inner(struct edit *edit, const struct inner *above, struct swap 
 
 static int swap_together(struct edit *edit, struct inner *inner, size_t first, size_t count)
 {
-	bool one_for_one = true;
+	/* One child that should have been joined: it takes a neighbour of the node above. */
+	bool one_for_one = inner->count > 0 || !edit->swaps[first].few;
 	int error = 0;
 
 	for (size_t i = first; i < first + count; i++)
 		one_for_one &= edit->swaps[i].removed == 1 && edit->swaps[i].pieces == 1;
 	if (!one_for_one)
-		return replace_inner(edit, inner, first, count);
+		return replace_inner(edit, inner, edit->swaps[first].key, first, count);
 	for (size_t i = first; i < first + count && error == 0; i++)
 		error = replace_child(edit, inner, &edit->swaps[i]);
 	return error;
@@ -626,7 +631,7 @@ static int join_leaves(struct edit *edit, struct inner *above, unsigned index, s
 	if (error == 0)
 		error = add_swap(edit, swap);
 	if (error == 0)
-		error = replace_inner(edit, above, first_swap, 1);
+		error = replace_inner(edit, above, swap.key, first_swap, 1);
 	return error == 0 ? raise_swaps(edit, 2, first_swap + 1) : error;
 }
 
@@ -656,6 +661,18 @@ static int join_with_neighbour(struct edit *edit, const struct holder *holder, s
 		is_left ? sibling : range, is_left ? range : sibling);
 }
 
+/* The leaf has no neighbour in its node: the node is joined with one of its own. */
+static int join_only_child(struct edit *edit, const struct holder *holder, struct kv_bytes key)
+{
+	size_t first_swap = edit->swap_count;
+	int error;
+
+	if (edit->table->block->root == offset_of(edit, holder->inner))
+		return 0;
+	error = replace_inner(edit, holder->inner, key, first_swap, 0);
+	return error == 0 ? raise_swaps(edit, 2, first_swap) : error;
+}
+
 int edit_join(struct edit *edit, struct kv_table *table, struct kv_bytes key)
 {
 	struct holder holder;
@@ -667,7 +684,9 @@ int edit_join(struct edit *edit, struct kv_table *table, struct kv_bytes key)
 	if (error != 0 || leaf_count(leaf_load(range.leaf)) >= LEAF_FEW)
 		return error;
 	error = tree_lock_holder(table, &edit->locks, 1, key, offset_of(edit, range.leaf), &holder);
-	if (error != 0 || holder.inner == NULL || holder.inner->count == 0)
+	if (error != 0 || holder.inner == NULL)
 		return error;
-	return join_with_neighbour(edit, &holder, range);
+	if (holder.inner->count > 0)
+		return join_with_neighbour(edit, &holder, range);
+	return join_only_child(edit, &holder, key);
 }
