@@ -253,6 +253,7 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->slot = slot;
 	thread->tag = tag;
 	thread->log = &heap->logs[slot];
+	thread->log_room = LOG_INLINE_ENTRIES;
 	thread->words = heap_slot_words(heap, slot);
 	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);
 	thread->section = heap_section(heap, slot);

@@ -152,6 +152,7 @@ struct thread {
 	uint64_t tag;
 	uint64_t mine; /* the hot word of a span of class 0 that the thread owns */
 	struct slot_log *log;
+	uint64_t log_room; /* entries of the log that are known to have room */
 	struct slot_words *words;
 	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
 				    * its own commits too */

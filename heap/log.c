@@ -55,6 +55,15 @@ struct log_entry *log_entry_at(const struct heap *heap, struct slot_log *log, ui
 	return (struct log_entry *)heap_at(heap, off) + within;
 }
 
+struct log_entry *log_entry_behind(const struct heap *heap, struct slot_log *log, uint64_t index)
+{
+	uint64_t within;
+	unsigned k = extension_of(index - LOG_INLINE_ENTRIES, &within);
+	uint64_t off = atomic_load_explicit(&log->extension[k], memory_order_relaxed);
+
+	return (struct log_entry *)heap_at(heap, off) + within;
+}
+
 static int extend(struct thread *thread, unsigned k)
 {
 	uint64_t bytes = extension_pages(k) * PAGE_BYTES;
@@ -83,10 +92,13 @@ int log_reserve_behind(struct thread *thread, uint64_t more)
 		int error = k < LOG_EXTENSIONS ? 0 : ENOMEM;
 
 		if (error == 0 &&
-			atomic_load_explicit(&log->extension[k], memory_order_relaxed) == 0)
+			!extension_there(thread->heap,
+				atomic_load_explicit(&log->extension[k], memory_order_relaxed), k))
 			error = extend(thread, k);
 		if (error != 0)
 			return error;
+		thread->log_room =
+			LOG_INLINE_ENTRIES + EXTENSION_FIRST_ENTRIES * ((UINT64_C(2) << k) - 1);
 	}
 	return 0;
 }
@@ -99,9 +111,9 @@ void log_append_bytes(struct thread *thread, const struct log_entry *entry, cons
 	uint64_t bytes = log_entry_bytes(entry);
 	const char *from = content;
 
-	*log_entry_at(thread->heap, log, at++) = *entry;
+	*log_entry_reserved(thread->heap, log, at++) = *entry;
 	for (uint64_t done = 0; done < bytes; done += LOG_ENTRY_BYTES, at++)
-		memcpy(log_entry_at(thread->heap, log, at), from + done,
+		memcpy(log_entry_reserved(thread->heap, log, at), from + done,
 			bytes - done < LOG_ENTRY_BYTES ? bytes - done : LOG_ENTRY_BYTES);
 	word.count = at;
 	/* Crash before: not recorded. */
@@ -130,6 +142,8 @@ void log_release_extensions(struct thread *thread, uint32_t slot, unsigned which
 	struct heap *heap = thread->heap;
 	struct slot_log *log = &heap->logs[slot];
 
+	if (slot == thread->slot)
+		thread->log_room = LOG_INLINE_ENTRIES;
 	for (unsigned k = LOG_EXTENSIONS; k-- > 0;) {
 		uint64_t off = atomic_load_explicit(&log->extension[k], memory_order_relaxed);
 		bool begun;

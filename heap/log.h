@@ -94,17 +94,20 @@ int log_reserve_behind(struct thread *thread, uint64_t more);
 
 static inline int log_reserve(struct thread *thread, uint64_t more)
 {
-	return more <= LOG_INLINE_ENTRIES &&
-			log_read(thread->log).count <= LOG_INLINE_ENTRIES - more
+	return more <= thread->log_room && log_read(thread->log).count <= thread->log_room - more
 		? 0
 		: log_reserve_behind(thread, more);
 }
 
-/* Entry `index` of a log, in which it was reserved. */
+/* The same behind those in the slot. */
+struct log_entry *log_entry_behind(const struct heap *heap, struct slot_log *log, uint64_t index);
+
+/* Entry `index` of the log of a thread that reserved it itself: it is there. */
 static inline struct log_entry *log_entry_reserved(const struct heap *heap, struct slot_log *log,
 	uint64_t index)
 {
-	return index < LOG_INLINE_ENTRIES ? &log->entries[index] : log_entry_at(heap, log, index);
+	return index < LOG_INLINE_ENTRIES ? &log->entries[index]
+					  : log_entry_behind(heap, log, index);
 }
 
 /* Records an entry in the thread's own log; room was reserved. Returns its index. Crash: recorded or not. */

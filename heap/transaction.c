@@ -71,7 +71,7 @@ static int index_rebuild(struct transaction *transaction, uint64_t capacity)
 	index->slots = slots;
 	index->capacity = capacity;
 	for (uint64_t at = 0; at < count;) {
-		const struct log_entry *entry = log_entry_at(thread->heap, thread->log, at);
+		const struct log_entry *entry = log_entry_reserved(thread->heap, thread->log, at);
 
 		if (kind_is_named(log_entry_kind(entry)))
 			index_put(index, entry, at);
@@ -116,7 +116,7 @@ static struct log_entry *find_entry(const struct transaction *transaction, enum 
 
 		if (at == 0)
 			return NULL;
-		entry = log_entry_at(thread->heap, thread->log, at - 1);
+		entry = log_entry_reserved(thread->heap, thread->log, at - 1);
 		if (entry_named(entry, kind, where))
 			return entry;
 	}
@@ -331,6 +331,7 @@ struct replay {
 	uint32_t slot;
 	struct slot_log *log;
 	struct log_word word;
+	bool recorded;           /* by this thread, just now: the entries are there */
 	bool active;             /* the slot's bit in the active mask is known to be set */
 	bool frees;              /* entries may free blocks */
 	bool pins;               /* roots may be pinned */
@@ -360,9 +361,10 @@ static bool replay_own(const struct replay *replay)
 /* The entry at the index; NULL at the end, or where a damaged log has none. */
 static struct log_entry *replay_entry(const struct replay *replay)
 {
-	return replay->word.index < replay->word.count
-		? log_entry_at(replay->heap, replay->log, replay->word.index)
-		: NULL;
+	if (replay->word.index >= replay->word.count)
+		return NULL;
+	return replay->recorded ? log_entry_reserved(replay->heap, replay->log, replay->word.index)
+				: log_entry_at(replay->heap, replay->log, replay->word.index);
 }
 
 static void replay_set_index(struct replay *replay, uint64_t index)
@@ -679,6 +681,7 @@ static void end(struct transaction *transaction, enum log_state state)
 	struct thread *thread = transaction->thread;
 	struct replay replay = replay_of(thread, thread->slot);
 
+	replay.recorded = true;
 	replay.frees = transaction->frees;
 	replay.pins = transaction->pins;
 	/* Everything that the caller wrote comes before the commit point. */
