@@ -119,9 +119,8 @@ struct place {
 	uint64_t head;
 };
 
-static int compare(const void *left, const void *right)
+static int compare(const struct place *a, const struct place *b)
 {
-	const struct place *a = left, *b = right;
 	const struct table_block *table_a = a->request->table->block,
 				 *table_b = b->request->table->block;
 	int order;
@@ -164,8 +163,37 @@ static bool in_order(const struct place *places, size_t count)
 	return true;
 }
 
-/* Sorts the requests, and leaves out all but the last for each key; how many are left. */
-static size_t sort(const struct kv_batch *batch, struct place *places)
+/* Merges the sorted halves of `from` into `to`. */
+static void merge(const struct place *from, size_t half, size_t count, struct place *to)
+{
+	const struct place *left = from, *left_end = from + half;
+	const struct place *right = left_end, *right_end = from + count;
+
+	while (left < left_end && right < right_end)
+		*to++ = compare(left, right) < 0 ? *left++ : *right++;
+	while (left < left_end)
+		*to++ = *left++;
+	while (right < right_end)
+		*to++ = *right++;
+}
+
+/* As qsort(3), of which most of the time would be calls. */
+static void merge_sort(struct place *places, size_t count, struct place *spare)
+{
+	size_t half = count / 2;
+
+	if (count < 2)
+		return;
+	merge_sort(places, half, spare);
+	merge_sort(places + half, count - half, spare);
+	if (compare(&places[half - 1], &places[half]) < 0)
+		return;
+	memcpy(spare, places, count * sizeof(*places));
+	merge(spare, half, count, places);
+}
+
+/* Sorts the requests, and leaves out all but the last for each key; how many are left. `spare`: room for as many. */
+static size_t sort(const struct kv_batch *batch, struct place *places, struct place *spare)
 {
 	size_t prefix = shared_prefix(batch), count = 0;
 
@@ -176,7 +204,7 @@ static size_t sort(const struct kv_batch *batch, struct place *places)
 		places[i] = (struct place){ request, key, bytes_head(key, prefix) };
 	}
 	if (!in_order(places, batch->count))
-		qsort(places, batch->count, sizeof(*places), compare);
+		merge_sort(places, batch->count, spare);
 	for (size_t i = 0; i < batch->count; i++)
 		if (i + 1 == batch->count || !same_key(&places[i], &places[i + 1]))
 			places[count++] = places[i];
@@ -253,7 +281,7 @@ static void join(const struct change *changes, size_t count)
 
 static int commit_sorted(struct kv_batch *batch, struct place *places, struct change *changes)
 {
-	size_t count = sort(batch, places);
+	size_t count = sort(batch, places, places + batch->count);
 	struct sh_txn *txn;
 	int error = kv_read_begin(batch->store);
 
@@ -275,7 +303,8 @@ int kv_batch_commit(struct kv_batch *batch)
 	int error = 0;
 
 	if (batch->count > 0) {
-		places = malloc(batch->count * sizeof(*places));
+		/* Twice: sorting needs as much. */
+		places = malloc(2 * batch->count * sizeof(*places));
 		changes = malloc(batch->count * sizeof(*changes));
 		error = places == NULL || changes == NULL ? ENOMEM
 							  : commit_sorted(batch, places, changes);

@@ -23,9 +23,29 @@ static inline int bytes_compare(struct kv_bytes a, struct kv_bytes b)
 	return a.size < b.size ? -1 : 1;
 }
 
+static inline uint64_t bytes_word(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+/* Whether `size` bytes are the same. Most are few, and in no function's call: in words, of which the last two may
+ * overlap. */
+static inline bool bytes_same(const char *a, const char *b, size_t size)
+{
+	if (size < 8 || size > 64)
+		return size == 0 || memcmp(a, b, size) == 0;
+	for (size_t at = 0; at + 8 < size; at += 8)
+		if (bytes_word(a + at) != bytes_word(b + at))
+			return false;
+	return bytes_word(a + size - 8) == bytes_word(b + size - 8);
+}
+
 static inline bool bytes_equal(struct kv_bytes a, struct kv_bytes b)
 {
-	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+	return a.size == b.size && bytes_same(a.data, b.data, a.size);
 }
 
 /* Length of what both begin with. */
@@ -63,15 +83,14 @@ static inline uint64_t bytes_mix(uint64_t hash, uint64_t word)
 static inline uint8_t bytes_tag(struct kv_bytes bytes)
 {
 	const char *at = bytes.data;
-	uint64_t hash = bytes.size, word;
+	uint64_t hash = bytes.size;
 	size_t left = bytes.size;
 
-	for (; left >= sizeof(word); left -= sizeof(word), at += sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		hash = bytes_mix(hash, word);
-	}
+	for (; left >= 8; left -= 8, at += 8)
+		hash = bytes_mix(hash, bytes_word(at));
 	if (left > 0) {
-		word = 0;
+		uint64_t word = 0;
+
 		memcpy(&word, at, left);
 		hash = bytes_mix(hash, word);
 	}

@@ -54,7 +54,7 @@ static unsigned search_ties(const struct inner *inner, unsigned first, uint64_t 
 	return low;
 }
 
-static unsigned search(const struct inner *inner, struct kv_bytes key, bool equal)
+static inline unsigned search(const struct inner *inner, struct kv_bytes key, bool equal)
 {
 	size_t prefix = inner->prefix_bytes;
 	uint64_t head;
@@ -62,14 +62,8 @@ static unsigned search(const struct inner *inner, struct kv_bytes key, bool equa
 
 	if (inner->count == 0)
 		return 0;
-	if (prefix > 0) {
-		struct kv_bytes shared = { inner_separator(inner, 0).data, prefix };
-		size_t common = key.size < prefix ? key.size : prefix;
-		int order = memcmp(shared.data, key.data, common);
-
-		if (order != 0 || key.size < prefix)
-			return order < 0 ? inner->count : 0;
-	}
+	if (key.size < prefix || !bytes_same(inner_separator(inner, 0).data, key.data, prefix))
+		return bytes_compare(inner_separator(inner, 0), key) < 0 ? inner->count : 0;
 	head = bytes_head(key, prefix);
 	at = heads_below(inner_heads(inner), inner->count, head);
 	if (at == inner->count || inner_heads(inner)[at] != head)

@@ -13,6 +13,8 @@ static void prefetch_leaf(const struct leaf *leaf)
 	__builtin_prefetch(&leaf->views[0]);
 	__builtin_prefetch(&leaf->views[1]);
 	__builtin_prefetch(leaf->tags);
+	for (unsigned i = 0; i < LEAF_SLOTS; i += 8)
+		__builtin_prefetch(&leaf->records[i]);
 }
 
 struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key)
@@ -37,7 +39,9 @@ struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key)
 
 typedef unsigned search_fn(const struct inner *inner, struct kv_bytes key);
 
-static struct range go_down(const struct kv_table *table, struct kv_bytes key, search_fn *search)
+/* Made for each way to search. */
+__attribute__((always_inline)) static inline struct range go_down(const struct kv_table *table,
+	struct kv_bytes key, search_fn *search)
 {
 	struct range range = { NULL, { NULL, 0 }, { NULL, 0 } };
 	const struct inner *inner = tree_root(table);
