@@ -46,7 +46,9 @@ if(kv_test_sources AND TARGET spankv)
 	target_include_directories(kv_tests PRIVATE ${PROJECT_SOURCE_DIR})
 	target_link_libraries(kv_tests PRIVATE spankv spanheap_flags PkgConfig::CUNIT)
 	add_test(NAME kv_tests COMMAND kv_tests)
-	set_tests_properties(kv_tests PROPERTIES ENVIRONMENT
+	add_test(NAME kv_command
+		COMMAND ${PROJECT_SOURCE_DIR}/tests/kv/test_command.sh $<TARGET_FILE:example_kv>)
+	set_tests_properties(kv_tests kv_command PROPERTIES ENVIRONMENT
 		"UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=die_after_fork=0")
 endif()
 
