@@ -56,6 +56,9 @@ if(TARGET stress_crashlog)
 	include(cmake/crashlog.cmake)
 endif()
 
+# Built always: it has tests.
+include(cmake/kv.cmake)
+
 if(NOT SPANHEAP_PROGRAMS)
 	return()
 endif()
@@ -119,8 +122,6 @@ if(BOOST_INCLUDE_DIR AND CMAKE_CXX_COMPILER)
 		-Wall -Wextra $<$<BOOL:${SPANHEAP_WERROR}>:-Werror>)
 	target_include_directories(bench_peer_boost SYSTEM PRIVATE ${BOOST_INCLUDE_DIR})
 endif()
-
-include(cmake/kv.cmake)
 
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*/*.c)
 list(FILTER example_sources EXCLUDE REGEX "/examples/kv/")
