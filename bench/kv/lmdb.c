@@ -35,7 +35,14 @@ static void expect(int error, const char *call)
 
 static const char *version(void)
 {
-	return mdb_version(NULL, NULL, NULL);
+	static char text[32];
+	int major;
+	int minor;
+	int patch;
+
+	mdb_version(&major, &minor, &patch);
+	snprintf(text, sizeof(text), "%d.%d.%d", major, minor, patch);
+	return text;
 }
 
 static void open_database(struct store *store)

@@ -115,7 +115,7 @@ void plan_fill(const struct subject *subject, const struct numbers *numbers, uin
 	enum filling filling)
 {
 	struct task task = {
-		.workload = workload_filling(filling),
+		.workload = workload_filling(filling, subject->engine->syncs),
 		.numbers = numbers,
 		.value_bytes = value_bytes,
 		.operations = numbers->entries,

@@ -86,8 +86,9 @@ void worker_run(struct worker *worker);
 /* The workload number `index`, NULL behind the last one. */
 const struct workload *workload_number(unsigned index);
 
-/* Fills a store with all entries, for workloads that begin with that: FILLED or LOADED. */
-const struct workload *workload_filling(enum filling filling);
+/* Fills a store with all entries, for workloads that begin with that: FILLED or LOADED. `syncs`: the
+ * engine waits for the disk. */
+const struct workload *workload_filling(enum filling filling, bool syncs);
 
 /* The one that writers and readers in any numbers do. */
 const struct workload *workload_mixed(void);
