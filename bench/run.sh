@@ -159,7 +159,8 @@ run_kv()
 	path=$(program kv)
 	# shellcheck disable=SC2086 # a list of words
 	"$path" --pictures "$tables/kv" \
-		${quick:+--entries 100000 --seconds 1 --deaths 5 --repetitions 1} \
+		${quick:+--entries 20000 --value 100 --seconds 0.1 --deaths 3 --repetitions 1} \
+		${quick:+--writers 1,2 --readers 0,1} \
 		${REPETITIONS:+--repetitions "$REPETITIONS"} "$@" $folders
 }
 

@@ -74,10 +74,16 @@ static void draw_axis(const struct chart *chart, const struct plot *plot)
 /* Names in two rows: they are longer than a group is wide. */
 static void draw_names(const struct chart *chart, const struct plot *plot)
 {
-	for (unsigned r = 0; r < chart->run_count; r++)
+	for (unsigned r = 0; r < chart->run_count; r++) {
+		const struct run *run = &chart->plan->runs[chart->runs[r]];
+		char text[sizeof(run->name)];
+
+		snprintf(text, sizeof(text), "%s", run->name);
+		if (run->workload == workload_mixed())
+			snprintf(text, sizeof(text), "%uw %ur", run->writers, run->readers);
 		plot_text(plot, plot_x(plot, r + 0.5),
-			PLOT_HEIGHT - PLOT_BOTTOM + LABEL_ROW * (1.2 + r % 2), "middle",
-			chart->plan->runs[chart->runs[r]].name);
+			PLOT_HEIGHT - PLOT_BOTTOM + LABEL_ROW * (1.2 + r % 2), "middle", text);
+	}
 }
 
 static void draw_bar(const struct plot *plot, double x, double width, double height,

@@ -54,15 +54,18 @@ static void *member_run(void *argument)
 	struct member *member = argument;
 	struct crew *crew = member->crew;
 	const struct engine *engine = member->subject->engine;
+	const struct task *task = member->task;
+	bool writes = member->index < task->writers;
 	struct worker worker = {
 		.engine = engine,
 		.session = engine->calls->session_open(member->store),
-		.task = member->task,
+		.task = task,
 		.tally = &crew->tallies[member->index],
 		.stop = &crew->stop,
 		.inserted = &crew->inserted,
 		.index = member->index,
-		.writes = member->index < member->task->writers,
+		.writes = writes,
+		.operations = writes || task->writers == 0 ? task->operations : UINT64_MAX,
 		.random = scatter(SEED + member->index),
 		.draw = member->index * (DRAWS / WORKERS_MAX),
 	};
@@ -130,7 +133,7 @@ static void stop_in_time(struct crew *crew, const struct task *task)
 			return; /* wait_for_children() says it */
 		usleep(1000);
 	}
-	usleep((useconds_t)(task->seconds * 1000000));
+	usleep((useconds_t)(task->seconds * 1e6));
 	atomic_store(&crew->stop, true);
 }
 

@@ -64,13 +64,13 @@ struct engine_calls {
 	void (*group_put)(void *session, const struct bytes *key, const struct bytes *value);
 	void (*group_commit)(void *session);
 
-	/* Around get() and scan(): a read transaction, or what comes nearest to one, in which so many
-	 * calls follow. */
+	/* Around calls of get(): a read transaction, or what comes nearest to one, in which so many
+	 * follow. */
 	void (*read_begin)(void *session, unsigned calls);
 	void (*read_end)(void *session);
 	/* Looks at the key's value; false when there is none. */
 	bool (*get)(void *session, const struct bytes *key, struct look *look);
-	/* Looks at up to `count` entries from the first one that is not before `from` (backward: not
+	/* In a read transaction of its own: looks at up to `count` entries from the first one that is not before `from` (backward: not
 	 * behind it), or from the end of the store when `from` is NULL. Returns how many there were. */
 	uint64_t (*scan)(void *session, const struct bytes *from, bool backward, uint64_t count,
 		struct look *look);

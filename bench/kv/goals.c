@@ -27,6 +27,7 @@ static const struct goal goals[] = {
 	{ "random writes, 1,000 to a transaction", "fillrandbatch", RATE, WRITE, 4 },
 	{ "random overwrites, two writers", "2 writers, 0 readers", RATE, WRITE, 8 },
 	{ "size on disk after churn", "churn", DISK, WRITE, 0.5 },
+	{ "size on disk after churn beside a reader", "churnread", DISK, WRITE, 0.5 },
 	{ "readers' p99 while one writes", "readwhilewriting", P99_LATENCY, READ, 1 },
 };
 

@@ -127,11 +127,8 @@ static void *write_on(void *argument)
 	struct look look = { 0 };
 
 	memcpy(value, scene->numbers->pool, scene->value_bytes);
-	if (scene->warm) {
-		calls->read_begin(session, 1);
+	if (scene->warm)
 		calls->scan(session, NULL, false, UINT64_MAX, &look);
-		calls->read_end(session);
-	}
 	for (;;) {
 		uint64_t start = now_ns();
 

@@ -216,16 +216,18 @@ static uint64_t scan(void *handle, const struct bytes *from, bool backward, uint
 	uint64_t seen = 0;
 	int error;
 
+	expect(mdb_txn_renew(session->reader), "mdb_txn_renew");
 	expect(mdb_cursor_renew(session->reader, session->cursor), "mdb_cursor_renew");
 	error = scan_first(session, from, backward, &key, &value);
 	while (error == 0) {
 		look_at(look, value.mv_data, value.mv_size);
 		if (++seen == count)
-			return seen;
+			break;
 		error = mdb_cursor_get(session->cursor, &key, &value, onward);
 	}
 	if (error != MDB_NOTFOUND)
 		expect(error, "mdb_cursor_get");
+	mdb_txn_reset(session->reader);
 	return seen;
 }
 

@@ -149,6 +149,7 @@ static enum filling run_once(struct plan *plan, unsigned r, unsigned s,
 	struct outcome *outcome = &plan->outcomes[r][s];
 	struct task task = task_of(plan, run, numbers, subject->engine);
 	struct result result;
+	bool partly;
 
 	/* A store that an unknown run has left is no place to begin. */
 	if (filling != run->workload->before || filling == EMPTY)
@@ -156,13 +157,14 @@ static enum filling run_once(struct plan *plan, unsigned r, unsigned s,
 	if (for_latency)
 		task.stride = 1;
 	result = crew_run(subject, &task);
+	partly = run->workload->before == EMPTY && task.operations < plan->entries;
+	if (partly)
+		result.disk_mib = NAN;
 	if (!for_latency)
 		outcome->results[outcome->count++] = result;
 	if (task.stride != 0)
 		outcome->timed[outcome->timed_count++] = result;
-	if (run->workload->before == EMPTY && task.operations < plan->entries)
-		return SPOILED;
-	return run->workload->after;
+	return partly ? SPOILED : run->workload->after;
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */

@@ -6,6 +6,9 @@
 #include "plan.h"
 #include "workload.h"
 
+/* usleep(3) takes that many. */
+#define SECONDS_MAX 1000
+
 static void usage(void)
 {
 	puts("usage: kv [OPTION VALUE]... FOLDER...\n"
@@ -71,7 +74,6 @@ static bool take_number(struct settings *settings, const char *option, const cha
 		unsigned *number;
 	} numbers[] = {
 		{ "--operations", &settings->operations },
-		{ "--seconds", &settings->seconds },
 		{ "--repetitions", &settings->repetitions },
 		{ "--clients", &settings->clients },
 		{ "--deaths", &settings->deaths },
@@ -86,6 +88,16 @@ static bool take_number(struct settings *settings, const char *option, const cha
 	return false;
 }
 
+static double seconds_argument(const char *option, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(seconds > 0 && seconds < SECONDS_MAX))
+		die("%s needs a number above 0 and below %d", option, SECONDS_MAX);
+	return seconds;
+}
+
 static void take_option(struct settings *settings, const char *option, const char *value)
 {
 	if (value == NULL)
@@ -94,6 +106,8 @@ static void take_option(struct settings *settings, const char *option, const cha
 		return;
 	if (strcmp(option, "--engines") == 0)
 		settings->engines = value;
+	else if (strcmp(option, "--seconds") == 0)
+		settings->seconds = seconds_argument(option, value);
 	else if (strcmp(option, "--workloads") == 0)
 		settings->workloads = value;
 	else if (strcmp(option, "--pictures") == 0)

@@ -21,7 +21,7 @@ struct settings {
 	struct list writers; /* of the grid */
 	struct list readers;
 	unsigned operations; /* at most, of a worker; 0: as many as there are entries */
-	unsigned seconds;    /* of runs by time */
+	double seconds;      /* of runs by time */
 	unsigned repetitions;
 	unsigned deaths;
 	unsigned clients;     /* of YCSB */

@@ -56,7 +56,7 @@ struct task {
 		operations; /* entries that each worker works on; UINT64_MAX: until it is stopped */
 	unsigned writers;
 	unsigned readers;
-	unsigned seconds;
+	double seconds;
 	unsigned stride; /* one step of so many is timed; 0: none */
 };
 
@@ -66,11 +66,12 @@ struct worker {
 	void *session;
 	const struct task *task;
 	struct tally *tally;
-	const _Atomic bool *stop;
+	_Atomic bool *stop;
 	_Atomic uint64_t *inserted; /* YCSB's records that there are, of all processes */
 	unsigned index;
 	bool writes;
-	uint64_t done; /* entries */
+	uint64_t operations; /* entries that it is to work on */
+	uint64_t done;       /* and has worked on */
 	uint64_t random;
 	uint32_t draw; /* where it is in the numbers' draws */
 	struct look look;
