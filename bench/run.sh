@@ -19,8 +19,11 @@ usage()
 {
 	cat <<END
 usage: run.sh BUILD_DIR [NAME...]
+       run.sh BUILD_DIR kv [OPTION...]
 
 The benchmarks are: $benchmarks.
+kv, which compares key-value stores, is run alone: its tables go to BUILD_DIR/../bench/kv.md, and its
+pictures beside them; kv --help tells its options.
 Heap files stand in /dev/shm and, unless that is a tmpfs as well, in TMPDIR (default /tmp).
 The tables are printed, and written as Markdown to BUILD_DIR/../bench/tables.md.
 
@@ -75,6 +78,13 @@ load()
 	cut -d ' ' -f 1-3 /proc/loadavg
 }
 
+# kv is told how many, and says so.
+medians()
+{
+	[ "$names" = kv ] ||
+		echo "Medians of $repetitions repetitions, ± half the distance of the quartiles."
+}
+
 describe_machine()
 {
 	model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
@@ -82,7 +92,7 @@ describe_machine()
 	kernel=$(uname -r)
 	say "Measured on $(date +%Y-%m-%d): $(nproc) cores (${model:-$(uname -m)}), $memory," \
 		"Linux ${kernel%%-*}; load at the start: $(load)." \
-		"Medians of $repetitions repetitions, ± half the distance of the quartiles.${quick:+ QUICK: not to be quoted.}"
+		"$(medians)${quick:+ QUICK: not to be quoted.}"
 }
 
 # The pictures of the README are made by whole runs only.
@@ -143,6 +153,27 @@ run_instructions()
 	per_pair 'glibc, pair' glibc
 }
 
+# Of two options with the same name the last one counts.
+run_kv()
+{
+	path=$(program kv)
+	# shellcheck disable=SC2086 # a list of words
+	"$path" --pictures "$tables/kv" \
+		${quick:+--entries 20000 --value 100 --seconds 0.1 --deaths 3 --repetitions 1} \
+		${quick:+--writers 1,2 --readers 0,1} \
+		${REPETITIONS:+--repetitions "$REPETITIONS"} "$@" $folders
+}
+
+check_names()
+{
+	for name in $names; do
+		case " $benchmarks " in
+		*" $name "*) ;;
+		*) die "there is no benchmark '$name'; they are: $benchmarks, and kv" ;;
+		esac
+	done
+}
+
 run_benchmark()
 {
 	echo
@@ -165,19 +196,25 @@ if [ $# -eq 0 ] || [ "$1" = -h ] || [ "$1" = --help ]; then
 fi
 build=$1
 shift
-# shellcheck disable=SC2086 # a list of words
-[ $# -gt 0 ] || set -- $benchmarks
-for name in "$@"; do
-	case " $benchmarks " in
-	*" $name "*) ;;
-	*) die "there is no benchmark '$name'; they are: $benchmarks" ;;
+if [ "${1:-}" = kv ]; then
+	shift
+	names=kv
+	case " $* " in
+	*' --help '*) exec "$(program kv)" --help ;;
 	esac
-done
+else
+	names=${*:-$benchmarks}
+	check_names
+fi
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 tables=$(dirname -- "$build")/bench
 mkdir -p "$tables"
-export BENCH_MARKDOWN="$tables/tables.md"
+if [ "$names" = kv ]; then
+	export BENCH_MARKDOWN="$tables/kv.md"
+else
+	export BENCH_MARKDOWN="$tables/tables.md"
+fi
 : >"$BENCH_MARKDOWN"
 failed=''
 folders=''
@@ -187,9 +224,14 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 make_folders
 describe_machine
-for name in "$@"; do
-	run_benchmark "$name"
-done
+if [ "$names" = kv ]; then
+	run_kv "$@" || failed=' kv'
+	say "(load now: $(load))"
+else
+	for name in $names; do
+		run_benchmark "$name"
+	done
+fi
 [ -z "$failed" ] || {
 	say "FAILED:$failed"
 	exit 1

@@ -137,3 +137,5 @@ foreach(name IN LISTS example_names)
 	spanheap_program(example_${name} examples ${name} ${example_${name}_sources})
 	target_link_libraries(example_${name} PRIVATE spanheap spanheap_flags)
 endforeach()
+
+include(cmake/bench_kv.cmake)
