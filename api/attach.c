@@ -143,7 +143,8 @@ int attach_to_running(struct sh_heap *heap, struct opening *opening)
 
 /* P2, proved: see open.h. 0; SH_ETORN; SH_ECONTROL: the proof is one that anybody could make; or an errno:
  * it could not be read. */
-static int prove_same_run_at(const struct sh_heap *heap, const struct opening *opening)
+static int prove_same_run_at(const struct sh_heap *heap, const struct opening *opening,
+	bool *only_began)
 {
 	const struct superblock *superblock = &opening->superblock;
 	uint64_t stamp = atomic_load_explicit(&heap->heap.running->stamp, memory_order_relaxed);
@@ -155,11 +156,13 @@ static int prove_same_run_at(const struct sh_heap *heap, const struct opening *o
 		error = superblock_boot_id(boot_id);
 	if (error != 0)
 		return error;
-	return proof_gap(superblock, stamp, &header, boot_id) == NULL ? 0 : SH_ETORN;
+	*only_began = proof_only_began(superblock, opening->copies, &header);
+	return proof_gap(superblock, opening->copies, stamp, &header, boot_id) == NULL ? 0
+										       : SH_ETORN;
 }
 
 /* And the control file stays where the proof is. A place that could not be read may have it. */
-static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
+static int prove_same_run(const struct sh_heap *heap, struct opening *opening, bool *only_began)
 {
 	int result = SH_ETORN;
 
@@ -167,7 +170,7 @@ static int prove_same_run(const struct sh_heap *heap, struct opening *opening)
 		int error;
 
 		control_place(opening, place);
-		error = prove_same_run_at(heap, opening);
+		error = prove_same_run_at(heap, opening, only_began);
 		if (error == 0)
 			return 0;
 		if (place == 0 || error > 0)
@@ -192,6 +195,14 @@ static int begin_run(struct superblock *superblock)
 {
 	superblock_random(superblock->nonce, sizeof(superblock->nonce));
 	return superblock_boot_id(superblock->boot_id);
+}
+
+/* The same of a file that was closed. */
+static int begin_run_of_closed(struct opening *opening)
+{
+	opening->begins = true;
+	memcpy(opening->nonce_before, opening->superblock.nonce, sizeof(opening->nonce_before));
+	return begin_run(&opening->superblock);
 }
 
 /* Makes a torn file as long as its directory says, so that no access leads behind its end. */
@@ -233,6 +244,7 @@ static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 	if (error != 0)
 		return error;
 	opening->salvages = true;
+	opening->begins = false;
 	control_place_new(opening);
 	skip_names(heap, &opening->superblock);
 	recover_forget_zeros(&heap->heap);
@@ -242,6 +254,7 @@ static int prepare_salvage(struct sh_heap *heap, struct opening *opening)
 /* Which of the cases of open.h it is; 0 when the heap may be recovered. */
 static int judge(struct sh_heap *heap, struct opening *opening)
 {
+	bool only_began = false;
 	bool clean;
 	int error = find_clean(heap, opening, &clean);
 
@@ -249,7 +262,7 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 		return error;
 	if (clean) {
 		control_place_new(opening);
-		error = begin_run(&opening->superblock);
+		error = begin_run_of_closed(opening);
 		if (error != 0)
 			return error;
 		/* Crash: clean still. */
@@ -257,7 +270,9 @@ static int judge(struct sh_heap *heap, struct opening *opening)
 			opening->bytes);
 	}
 	opening->recovers = true;
-	error = prove_same_run(heap, opening);
+	error = prove_same_run(heap, opening, &only_began);
+	if (error == 0 && only_began)
+		error = begin_run_of_closed(opening);
 	if (error == 0 && !proof_directory_inside(&heap->heap, opening->bytes))
 		error = SH_EBADHEAP;
 	/* What could not be read may be whole. */

@@ -237,6 +237,8 @@ static int write_proof(int fd, const struct sh_heap *heap, const struct opening 
 	header.control_inode = identity.inode;
 	memcpy(header.heap_id, superblock->heap_id, sizeof(header.heap_id));
 	memcpy(header.nonce, superblock->nonce, sizeof(header.nonce));
+	memcpy(header.nonce_before, opening->begins ? opening->nonce_before : superblock->nonce,
+		sizeof(header.nonce_before));
 	memcpy(header.boot_id, superblock->boot_id, BOOT_ID_BYTES);
 	return file_write(fd, &header, sizeof(header), 0);
 }

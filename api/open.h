@@ -8,11 +8,13 @@
  *	nobody, and SH_RDONLY    the heap file alone, when it is clean; else EROFS
  *	nobody, and the heap is
  *	  clean                  a new run: new nonce, new boot id
+ *	  clean but for a copy of the superblock that is torn, and the control file proves that its
+ *	  run had only begun     the same: its opener died while it took the mark away
  *	  unclean, and the control file proves the same boot and the same file (P2)
  *	                         the same run, recovered
  *	  anything else          SH_ETORN, unless SH_SALVAGE
  *
- * The proof: heap id, nonce and boot id of superblock and control file are equal, the boot id is
+ * The proof (recovery/proof.h): heap id, nonce and boot id of superblock and control file are equal, the boot id is
  * the kernel's, and the control file's stamp equals the heap file's, or is one behind it. */
 #ifndef SPANHEAP_OPEN_H
 #define SPANHEAP_OPEN_H
@@ -32,7 +34,9 @@ struct opening {
 	const char *control_directory; /* where the control file is; "": beside the heap file */
 	int copies;                    /* of the superblock that are whole */
 	bool recovers;                 /* the heap was not clean */
-	bool salvages;                 /* ... nor whole */
+	bool begins;                   /* a run, from a file that was closed by the one of... */
+	uint64_t nonce_before[2];
+	bool salvages; /* ... nor whole */
 };
 
 /* Makes the heap file. 0; EEXIST when somebody else did; EINVAL; others of open(2) and

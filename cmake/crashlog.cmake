@@ -57,3 +57,12 @@ target_link_options(crashlog_scenario PRIVATE
 	-no-pie $<$<C_COMPILER_ID:Clang>:LINKER:--strip-debug>)
 
 add_dependencies(stress_crashlog crashlog_tool crashlog_scenario)
+
+# killk has its operations logged, too (stress/killk/agreement.h).
+if(TARGET stress_killk)
+	target_compile_definitions(stress_killk PRIVATE KILLK_TOOL)
+	target_include_directories(stress_killk SYSTEM PRIVATE ${VALGRIND_INCLUDE_DIR})
+	target_link_options(stress_killk PRIVATE
+		$<$<C_COMPILER_ID:Clang>:LINKER:--strip-debug>)
+	add_dependencies(stress_killk crashlog_tool)
+endif()

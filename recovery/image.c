@@ -46,6 +46,10 @@ static int zero_heap(void *context, uint64_t offset, uint64_t bytes)
 	const struct image *image = context;
 	uint64_t *words = (uint64_t *)(void *)(image->base + offset);
 
+	if (image->make_zero != NULL) {
+		image->make_zero(image, offset, bytes);
+		return 0;
+	}
 	for (uint64_t i = 0; i < bytes / sizeof(*words); i++)
 		if (words[i] != 0)
 			words[i] = 0;

@@ -19,6 +19,8 @@ struct image {
 	uint64_t bytes; /* of the heap file's buffer; backing beyond it fails */
 	char *control;
 	uint64_t control_bytes;
+	/* Makes bytes of the heap file's buffer zero; NULL: each word is looked at. For buffers with large holes. */
+	void (*make_zero)(const struct image *image, uint64_t offset, uint64_t bytes);
 	struct thread thread; /* what recovery worked with; its counts tell what it did */
 	struct recovery recovery;
 };

@@ -59,28 +59,38 @@ bool proof_directory_inside(const struct heap *heap, uint64_t bytes)
 	return true;
 }
 
+bool proof_only_began(const struct superblock *superblock, int copies,
+	const struct control_header *header)
+{
+	return superblock->clean == 1 && copies == 1 &&
+		memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) != 0 &&
+		memcmp(header->nonce_before, superblock->nonce, sizeof(header->nonce)) == 0;
+}
+
 /* Not when there is nothing that tells: a power failure may have come between. */
-static bool same_boot(const struct superblock *superblock, const char boot_id[BOOT_ID_BYTES])
+static bool same_boot(const char boot_id[BOOT_ID_BYTES], const char kernels[BOOT_ID_BYTES])
 {
 	static const char unknown[BOOT_ID_BYTES];
 
-	return memcmp(boot_id, unknown, BOOT_ID_BYTES) != 0 &&
-		memcmp(boot_id, superblock->boot_id, BOOT_ID_BYTES) == 0;
+	return memcmp(kernels, unknown, BOOT_ID_BYTES) != 0 &&
+		memcmp(kernels, boot_id, BOOT_ID_BYTES) == 0;
 }
 
-const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
+const char *proof_gap(const struct superblock *superblock, int copies, uint64_t stamp,
 	const struct control_header *header, const char boot_id[BOOT_ID_BYTES])
 {
 	uint64_t theirs = atomic_load_explicit(&header->stamp, memory_order_relaxed);
+	/* The superblock is then of the run before, and of whatever boot. */
+	bool only_began = proof_only_began(superblock, copies, header);
 
 	if (memcmp(header->heap_id, superblock->heap_id, sizeof(header->heap_id)) != 0)
 		return "the control file beside it is another heap's";
-	if (memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) != 0)
+	if (!only_began && memcmp(header->nonce, superblock->nonce, sizeof(header->nonce)) != 0)
 		return "the control file beside it is of another run";
-	if (memcmp(header->boot_id, superblock->boot_id, BOOT_ID_BYTES) != 0 ||
-		!same_boot(superblock, boot_id))
+	if (!same_boot(header->boot_id, boot_id) ||
+		(!only_began && !same_boot(superblock->boot_id, boot_id)))
 		return "the machine was restarted since, or there is no /proc to tell";
-	if (theirs != stamp && theirs + 1 != stamp)
+	if (theirs != stamp && (only_began || theirs + 1 != stamp))
 		return "the file was copied or put back while the heap was in use";
 	return NULL;
 }

@@ -23,10 +23,15 @@ bool proof_entry_sane(const struct heap *heap, uint64_t arena);
 /* Whether the arena directory leads nowhere outside a file of `bytes`. */
 bool proof_directory_inside(const struct heap *heap, uint64_t bytes);
 
+/* Whether `header` is of a run that had only begun: its opener died while it wrote the superblock without the
+ * clean mark, so that the other copy, of the run before, is the only one of the `copies` that is whole. */
+bool proof_only_began(const struct superblock *superblock, int copies,
+	const struct control_header *header);
+
 /* Why `header`, of the control file beside the heap file, does not prove P2: that all users died in
- * this boot, whose id is `boot_id`, and nothing else happened to the heap file, whose mutation stamp is
- * `stamp`. NULL when it does. */
-const char *proof_gap(const struct superblock *superblock, uint64_t stamp,
+ * this boot, whose id is `boot_id`, and nothing else happened to the heap file, of whose superblock so many
+ * `copies` are whole and whose mutation stamp is `stamp`. NULL when it does. */
+const char *proof_gap(const struct superblock *superblock, int copies, uint64_t stamp,
 	const struct control_header *header, const char boot_id[BOOT_ID_BYTES]);
 
 #endif

@@ -50,6 +50,10 @@ struct control_header {
 	_Atomic uint32_t thread_high_water;
 	/* Serials given out to processes that may not write the heap file (shm/tag.h). */
 	_Atomic uint64_t next_reader_serial;
+	/* --- written before the file gets its name */
+	/* Of the run that closed the file with which this one began; else this one's. Who dies while it takes
+	 * the clean mark away leaves that run's superblock alone (recovery/proof.h). */
+	uint64_t nonce_before[2];
 };
 
 static_assert(offsetof(struct control_header, nonce) == 32, "format");

@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define DEEP 1000u
+/* What the state "large" may take of a disk for a minute. */
+#define LARGE_BYTES (UINT64_C(12) << 30)
 
 static const char usage[] =
 	"usage: crashlog [--quick] [--state NAME] [--seed N] [--random N] [--depth N] "
@@ -24,7 +27,10 @@ static const char usage[] =
 	"                [--operation NAME|NUMBER [--store N]] [--keep PATH]\n"
 	"  --quick        one state of the heap, few operations at random, one death of a "
 	"recovery\n"
-	"  --state NAME   fresh, used or reopened: what the operations meet (all three)\n"
+	"  --state NAME   what the operations meet: fresh, used, reopened, large, closed, killed "
+	"or "
+	"attended\n"
+	"                 (all)\n"
 	"  --seed N       of the operations at random (SH_SEED; else 1)\n"
 	"  --random N     how many of these there are\n"
 	"  --depth N      how many recoveries die one after the other, at most; 0: none does\n"
@@ -32,7 +38,7 @@ static const char usage[] =
 	"  --no-controls  leave out the controls; --controls: nothing else\n"
 	"  --list         a line for each operation; with the controls, the stores that are not "
 	"needed\n"
-	"  --folder PATH  where files are made (/dev/shm, else /tmp)\n"
+	"  --folder PATH  where files are made (/dev/shm, else /tmp; of the state large /tmp)\n"
 	"  --operation X  only this one; --store N: the image after its first N stores\n"
 	"  --keep PATH    leave the image there, for spanheap check\n";
 
@@ -103,7 +109,6 @@ static struct options read_options(int argc, char **argv)
 {
 	const char *seed = getenv("SH_SEED");
 	struct options options = {
-		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
 		.seed = seed != NULL ? number_of(seed) : 1,
 		.random_operations = 100,
 		.depth = DEEP,
@@ -120,11 +125,36 @@ static struct options read_options(int argc, char **argv)
 	return options;
 }
 
+/* Folder of the scene; NULL: no place has room for it. */
+static const char *folder_for(const struct options *options, const char *state)
+{
+	const char *folder = options->folder;
+	struct statvfs status;
+
+	if (strcmp(state, "large") != 0)
+		return folder != NULL                   ? folder
+			: access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+							: "/tmp";
+	/* Memory is dearer. */
+	if (folder == NULL)
+		folder = "/tmp";
+	return statvfs(folder, &status) == 0 &&
+			(uint64_t)status.f_bavail * status.f_frsize >= LARGE_BYTES
+		? folder
+		: NULL;
+}
+
 static void run_state(const struct options *options, const char *state)
 {
+	const char *folder = folder_for(options, state);
 	struct scene scene;
 
-	if (!scene_make(&scene, options, state)) {
+	if (folder == NULL) {
+		verdict_skip("state large: there is no room for files of 12 GiB");
+		return;
+	}
+
+	if (!scene_make(&scene, options, folder, state)) {
 		verdict(false, "%s: the scenario is carried out; to repeat: crashlog --state %s",
 			state, state);
 		scene_remove(&scene);
@@ -140,7 +170,8 @@ static void run_state(const struct options *options, const char *state)
 
 int main(int argc, char **argv)
 {
-	static const char *const states[] = { "fresh", "used", "reopened" };
+	static const char *const states[] = { "fresh", "used", "reopened", "large", "closed",
+		"killed", "attended" };
 	struct options options = read_options(argc, argv);
 	const char *missing = scene_missing();
 	unsigned run = 0;

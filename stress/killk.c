@@ -5,8 +5,10 @@
  * is made again and again from an equal heap and ends k instructions after its beginning, beside nobody, beside
  * a process that sleeps, and beside one that works. Or it is stopped there, and goes on later. */
 #define _GNU_SOURCE
+#include "stress/killk/agreement.h"
 #include "stress/killk/campaign.h"
 #include "stress/killk/stepper.h"
+#include "stress/killk/tool.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ static const char usage[] =
 	"  --operation NAME   only this one: --list names them\n"
 	"  --survivor NAME    none, idle, busy; or watch: the victim is stopped, and goes on\n"
 	"  --step K           only K instructions after the beginning\n"
+	"  --agree            only compare with the stores that crashlog's tool logs\n"
 	"  --images FILE      appends the distinct contents of the heap file, as hashes\n"
 	"  --seed N           decides what a busy survivor does (the environment's SH_SEED; else "
 	"random)\n"
@@ -113,6 +116,8 @@ static bool read_switch(struct campaign_options *options, const char *name)
 		options->nth = 1;
 		options->nth_busy = 1;
 		options->loop_nth = 1;
+	} else if (strcmp(name, "--agree") == 0) {
+		options->only_agreement = true;
 	} else if (strcmp(name, "--list") == 0) {
 		list();
 	} else {
@@ -160,34 +165,56 @@ static struct campaign_options read_options(int argc, char **argv)
 	return options;
 }
 
-/* The loader looks names up at their first use, else: thousands of instructions inside the operation. */
-static void bind_now(char **argv)
+/* The loader looks names up at their first use, else: thousands of instructions inside the operation. And libc copies
+ * byte by byte on some processors, which is thousands more, of which nothing is to be learnt. */
+static void set_environment(char **argv)
 {
 	if (getenv("LD_BIND_NOW") != NULL)
 		return;
 	setenv("LD_BIND_NOW", "1", 1);
+	setenv("GLIBC_TUNABLES", tool_tunables_of_copies, 0);
 	execv("/proc/self/exe", argv);
 	perror("killk: /proc/self/exe");
 	exit(2);
 }
 
+/* The processes that the agreement takes. */
+static void be_other(int argc, char **argv)
+{
+	if (argc == 4 && strcmp(argv[1], AGREEMENT_LOGGED) == 0)
+		exit(agreement_be_logged(argv[2], argv[3]));
+	if (argc == 4 && strcmp(argv[1], AGREEMENT_COMPARES) == 0)
+		exit(agreement_compare(argv[0], argv[2], argv[3]));
+}
+
+static bool is_compared(const struct campaign_options *options)
+{
+	return options->only_agreement || (options->survivor == ALL && options->step == ANY_STEP);
+}
+
 int main(int argc, char **argv)
 {
-	struct campaign_options options = read_options(argc, argv);
+	struct campaign_options options;
 	unsigned failed = 0;
-	unsigned passed;
-	const char *refusal = step_refusal();
+	unsigned passed = 0;
+	const char *refusal;
 
+	be_other(argc, argv);
+	options = read_options(argc, argv);
+	refusal = step_refusal();
 	if (refusal != NULL) {
 		printf("SKIPPED killk, nothing was killed: no process can be stepped here: %s\n",
 			refusal);
 		printf("0 passed, 0 failed, 1 skipped\n");
 		return 0;
 	}
-	bind_now(argv);
+	set_environment(argv);
 	printf("seed %llu; to repeat: killk --seed %llu\n", (unsigned long long)options.seed,
 		(unsigned long long)options.seed);
-	passed = campaign_run(&options, &failed);
+	if (!options.only_agreement)
+		passed = campaign_run(&options, &failed);
+	if (is_compared(&options))
+		passed += agreement_run(&options, argv[0], &failed);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

@@ -206,11 +206,11 @@ static void test_unknown_boot(void)
 	static struct superblock superblock;
 	static struct control_header header;
 
-	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 1, &header, unknown));
+	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 2, 1, &header, unknown));
 	memcpy(superblock.boot_id, known, sizeof(known));
 	memcpy(header.boot_id, known, sizeof(known));
-	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 1, &header, unknown));
-	CU_ASSERT_PTR_NULL(proof_gap(&superblock, 1, &header, known));
+	CU_ASSERT_PTR_NOT_NULL(proof_gap(&superblock, 2, 1, &header, unknown));
+	CU_ASSERT_PTR_NULL(proof_gap(&superblock, 2, 1, &header, known));
 }
 
 static void test_copied_while_in_use(void)

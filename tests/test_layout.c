@@ -169,7 +169,7 @@ static void test_span(void)
 
 static void test_control(void)
 {
-	PIN_SIZE(control_header, 152);
+	PIN_SIZE(control_header, 168);
 	PIN(control_header, magic, 0);
 	PIN(control_header, format, 8);
 	PIN(control_header, heap_id, 16);
@@ -183,6 +183,7 @@ static void test_control(void)
 	PIN(control_header, process_high_water, 136);
 	PIN(control_header, thread_high_water, 140);
 	PIN(control_header, next_reader_serial, 144);
+	PIN(control_header, nonce_before, 152);
 	PIN_SIZE(process_slot, 64);
 	PIN(process_slot, owner, 0);
 	PIN(process_slot, pid, 8);

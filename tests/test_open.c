@@ -245,6 +245,9 @@ static struct {
 	bool end_copy_whole;
 } sync_seen;
 
+/* Whether the process dies at the first one, as by a kill. */
+static bool dies_at_sync;
+
 static void look_at_sync(const void *address, size_t bytes)
 {
 	struct superblock end;
@@ -265,6 +268,8 @@ static void look_at_sync(const void *address, size_t bytes)
 /* Stands before the C library's. */
 __attribute__((visibility("default"))) int msync(void *address, size_t bytes, int flags)
 {
+	if (dies_at_sync)
+		files_die();
 	if (sync_seen.watched != NULL && (flags & MS_SYNC) != 0)
 		look_at_sync(address, bytes);
 	return (int)syscall(SYS_msync, address, bytes, flags);
@@ -286,6 +291,59 @@ static void test_mark_is_synced_first(void)
 	CU_ASSERT_TRUE(sync_seen.end_copy_whole);
 	if (heap != NULL)
 		CU_ASSERT_EQUAL(sh_close(heap), 0);
+}
+
+/* --- a death while the mark is taken away -------------------------------------------------- */
+
+static void die_at_sync(void *unused)
+{
+	struct sh_heap *heap;
+
+	(void)unused;
+	dies_at_sync = true;
+	REQUIRE(files_open_at(files_path, 0, &heap) != 0);
+}
+
+static void write_at(const char *path, const void *from, size_t bytes, uint64_t offset)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	CU_ASSERT_EQUAL(pwrite(fd, from, bytes, (off_t)offset), (ssize_t)bytes);
+	close(fd);
+}
+
+static const char other_boot[BOOT_ID_BYTES] = "another boot";
+
+/* A closed heap, by the name of another boot, whose opener died when it had written half of the first copy
+ * without the mark. */
+static void make_half_open(void)
+{
+	struct superblock closed;
+	int fd;
+
+	files_make_closed(BLOCK_BYTES);
+	fd = open(files_path, O_RDONLY | O_CLOEXEC);
+	CU_ASSERT_EQUAL(pread(fd, &closed, sizeof(closed), 0), (ssize_t)sizeof(closed));
+	close(fd);
+	memcpy(closed.boot_id, other_boot, sizeof(other_boot));
+	closed.sequence--;
+	superblock_seal(&closed);
+	CU_ASSERT_EQUAL(files_run(die_at_sync, NULL), SIGKILL);
+	write_at(files_path, &closed, sizeof(closed), 0);
+	write_at(files_path, &closed, offsetof(struct superblock, clean), files_copy_b_offset());
+}
+
+static void test_death_while_mark_goes(void)
+{
+	make_half_open();
+	files_expect_opens(BLOCK_BYTES);
+	make_half_open();
+	write_at(files_control, other_boot, sizeof(other_boot),
+		offsetof(struct control_header, boot_id));
+	expect_refused(files_path, 0, SH_ETORN);
+	make_half_open();
+	unlink(files_control);
+	expect_refused(files_path, 0, SH_ETORN);
 }
 
 /* --- places that do not allow it ----------------------------------------------------------- */
@@ -782,6 +840,7 @@ static CU_TestInfo tests[] = {
 	{ "end copy cut off", test_end_copy_cut_off },
 	{ "end copy is wiped", test_end_copy_is_wiped },
 	{ "the mark is synced first", test_mark_is_synced_first },
+	{ "a death while the mark goes", test_death_while_mark_goes },
 	{ "read-only file", test_read_only_file },
 	{ "read-only folder", test_read_only_folder },
 	{ "read-only mount", test_read_only_mount },

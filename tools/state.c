@@ -37,6 +37,11 @@ static const char *why_unclean(const struct view *view)
 	return NULL;
 }
 
+static int whole_copies(const struct view *view)
+{
+	return (view->copies[0] == COPY_CURRENT) + (view->copies[1] == COPY_CURRENT);
+}
+
 /* Why the control file does not prove that all users died in this boot, and nothing else happened
  * to the heap file; NULL when it does. */
 static const char *why_unproved(const struct view *view)
@@ -53,7 +58,7 @@ static const char *why_unproved(const struct view *view)
 		return "its control file cannot be read";
 	if (superblock_boot_id(boot_id) != 0)
 		return "the kernel's boot id cannot be read";
-	return proof_gap(&view->superblock, view->stamp, &header, boot_id);
+	return proof_gap(&view->superblock, whole_copies(view), view->stamp, &header, boot_id);
 }
 
 void state_find(struct view *view, bool in_use)

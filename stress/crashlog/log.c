@@ -13,6 +13,7 @@ struct reading {
 	struct store_log *log;
 	uint64_t store_limit;
 	uint32_t operation_limit;
+	uint64_t start; /* of what is logged without an interruption */
 	bool started;
 	bool stopped;
 };
@@ -29,7 +30,7 @@ static void *grown(void *array, uint64_t count, size_t size)
 }
 
 static void add_store(struct reading *reading, const struct storelog_record *record,
-	const unsigned char *content)
+	const unsigned char *content, enum store_kind kind)
 {
 	struct store_log *log = reading->log;
 
@@ -45,6 +46,7 @@ static void add_store(struct reading *reading, const struct storelog_record *rec
 		.content = content,
 		.bytes = record->bytes,
 		.file = record->file,
+		.kind = (uint8_t)kind,
 	};
 }
 
@@ -64,20 +66,47 @@ static bool add_operation(struct reading *reading, uint32_t number, bool begins)
 		log->operations = grown(log->operations, reading->operation_limit,
 			sizeof(log->operations[0]));
 	}
-	log->operations[log->operation_count++] =
-		(struct logged_operation){ .number = number, .first = log->count };
+	log->operations[log->operation_count++] = (struct logged_operation){ .number = number,
+		.start = reading->start,
+		.first = log->count };
 	return true;
 }
 
 static bool add_mark(struct reading *reading, uint64_t mark)
 {
-	if (mark == MARK_START)
+	switch (mark) {
+	case MARK_START:
 		reading->started = true;
-	else if (mark == MARK_STOP)
+		reading->stopped = false;
+		reading->start = reading->log->count;
+		return true;
+	case MARK_STOP:
 		reading->stopped = true;
-	else
+		return true;
+	default:
 		return add_operation(reading, (uint32_t)(mark / 2), mark % 2 == 0);
-	return true;
+	}
+}
+
+/* False: there is no such record. */
+static bool add_record(struct reading *reading, const struct storelog_record *record,
+	const unsigned char *content)
+{
+	switch ((enum storelog_kind)record->kind) {
+	case STORELOG_STORE:
+		add_store(reading, record, content, STORE_BYTES);
+		return true;
+	case STORELOG_LENGTH:
+		add_store(reading, record, content, STORE_LENGTH);
+		return true;
+	case STORELOG_RENAMED:
+		add_store(reading, record, content, STORE_RENAMED);
+		return true;
+	case STORELOG_MARK:
+		return add_mark(reading, record->where);
+	default:
+		return false;
+	}
 }
 
 static bool read_records(struct reading *reading, uint64_t bytes)
@@ -94,9 +123,7 @@ static bool read_records(struct reading *reading, uint64_t bytes)
 		padded = (record.bytes + 7u) & ~7u;
 		if (padded > (uint64_t)(end - at))
 			return false;
-		if (record.kind == STORELOG_STORE)
-			add_store(reading, &record, at);
-		else if (record.kind != STORELOG_MARK || !add_mark(reading, record.where))
+		if (!add_record(reading, &record, at))
 			return false;
 		at += padded;
 	}

@@ -133,6 +133,8 @@ static enum field field_of(const struct mutation *mutation, uint64_t at)
 {
 	const struct store *store = store_at(mutation, at);
 
+	if (store->kind != STORE_BYTES)
+		return FIELD_OTHER;
 	return store->file == FILE_HEAP ? field_at(&mutation->scene->replay.view, store->where)
 					: FIELD_CONTROL;
 }
@@ -174,7 +176,8 @@ static void leave_out(struct mutation *mutation, uint64_t at)
 	struct mutant_row *row = &mutation->rows[field];
 	bool found;
 
-	if (is_enough(mutation, row->missing, row->missing_found, missing_matters[field]))
+	if (store_at(mutation, at)->kind != STORE_BYTES ||
+		is_enough(mutation, row->missing, row->missing_found, missing_matters[field]))
 		return;
 	if (is_one_of_many(mutation, at) || changes_nothing(mutation, store_at(mutation, at)))
 		return;
@@ -194,7 +197,8 @@ static void make_early(struct mutation *mutation, uint64_t at)
 	enum field field = field_of(mutation, at);
 	struct mutant_row *row = &mutation->rows[field];
 
-	if (is_enough(mutation, row->early, row->early_found, early_matters[field]))
+	if (store_at(mutation, at)->kind != STORE_BYTES ||
+		is_enough(mutation, row->early, row->early_found, early_matters[field]))
 		return;
 	if (at == mutation->logged->first || is_one_of_many(mutation, at))
 		return;

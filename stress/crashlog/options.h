@@ -8,7 +8,7 @@
 
 /* Stack. */
 struct options {
-	const char *folder; /* where files are made */
+	const char *folder; /* where files are made; NULL: as usual */
 	const char *state;  /* NULL: all */
 	uint64_t seed;
 	unsigned random_operations;

@@ -27,6 +27,7 @@ struct findings {
 	const struct heap *heap;
 };
 
+static const struct replayed_file *zeroed_file; /* whose `work` is the image */
 static struct findings first_findings;
 static struct findings second_findings;
 
@@ -245,6 +246,39 @@ static bool goes_on(struct oracle *oracle, struct heap *heap, const struct truth
 
 /* --- judgements ---------------------------------------------------------------------------- */
 
+/* Stack. */
+struct zeroing {
+	char *work;
+	uint64_t begin;
+	uint64_t end;
+};
+
+static void zero_page(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	const struct zeroing *zeroing = argument;
+
+	(void)file;
+	for (uint64_t at = offset; at < offset + 4096; at += sizeof(uint64_t)) {
+		uint64_t *word = (uint64_t *)(void *)(zeroing->work + at);
+
+		if (at >= zeroing->begin && at < zeroing->end && *word != 0)
+			*word = 0;
+	}
+}
+
+/* What is made zero are continuations of runs. A recovery stores nothing there itself: where the file has holes,
+ * there are zeros. */
+static void make_zero(const struct image *image, uint64_t offset, uint64_t bytes)
+{
+	struct zeroing zeroing = {
+		.work = image->base,
+		.begin = offset,
+		.end = offset + bytes,
+	};
+
+	replay_each_page_of(zeroed_file, offset, offset + bytes, zero_page, &zeroing);
+}
+
 int oracle_open(struct oracle *oracle, bool trusts)
 {
 	struct replay *replay = oracle->replay;
@@ -256,10 +290,12 @@ int oracle_open(struct oracle *oracle, bool trusts)
 	image->control = replay->blank;
 	image->control_bytes = replay->files[FILE_CONTROL].bytes;
 	image->recovery.trusts = trusts;
+	image->make_zero = make_zero;
+	zeroed_file = &replay->files[FILE_HEAP];
 	return image_open(image, NULL);
 }
 
-static bool judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
+bool oracle_judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
 	const struct operation *operation, unsigned flags)
 {
 	if (!check(oracle, heap, thread))
@@ -289,7 +325,7 @@ static bool judge_recovery(struct oracle *oracle, const struct operation *operat
 		return wrong(oracle, "the image cannot be opened");
 	if (image->recovery.quarantined != 0)
 		return wrong(oracle, "a span is set aside");
-	if (!judge_heap(oracle, &image->heap, &image->thread, operation, flags))
+	if (!oracle_judge_heap(oracle, &image->heap, &image->thread, operation, flags))
 		return false;
 	if (flags & JUDGE_QUICKLY)
 		return true;
@@ -339,7 +375,7 @@ static void make_survivor(struct oracle *oracle)
 	*survivor = oracle->image;
 	survivor->control = replay->files[FILE_CONTROL].work;
 	survivor->heap.control = survivor->control;
-	survivor->heap.incarnation = replay->view.incarnation;
+	survivor->heap.incarnation = replay_incarnation(replay);
 	survivor->heap.system.context = survivor;
 	survivor->heap.system.alive = is_survivor;
 	survivor->heap.system.process_alive = no_process_lives;
@@ -370,7 +406,7 @@ static bool judge_reaping(struct oracle *oracle, const struct operation *operati
 	reap_all(&oracle->worker);
 	if (!all_are_reaped(heap))
 		return wrong(oracle, "reaping: a dead thread has a slot still");
-	if (!judge_heap(oracle, heap, &oracle->worker, operation, flags))
+	if (!oracle_judge_heap(oracle, heap, &oracle->worker, operation, flags))
 		return false;
 	return (flags & JUDGE_QUICKLY) != 0 || goes_on(oracle, heap, &first_findings.truth);
 }

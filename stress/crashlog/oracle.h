@@ -45,4 +45,8 @@ bool oracle_judge_reaping(struct oracle *oracle, const struct operation *operati
 /* Opens what stands in replay->work, and no more. 0 or an error. */
 int oracle_open(struct oracle *oracle, bool trusts);
 
+/* The check and the content of a heap that somebody has opened. */
+bool oracle_judge_heap(struct oracle *oracle, struct heap *heap, struct thread *thread,
+	const struct operation *operation, unsigned flags);
+
 #endif

@@ -6,8 +6,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define PIECE_BYTES 4096u
 
 static void give_up(const char *path)
 {
@@ -44,6 +47,20 @@ void *read_file(const char *path, uint64_t *bytes)
 	return content;
 }
 
+/* Leaves holes where there are zeros: what was backed, and never written, may count as data. */
+static off_t load_piece(int fd, const char *path, char *to, off_t at)
+{
+	static const char zeros[PIECE_BYTES];
+	static char piece[PIECE_BYTES];
+	ssize_t got = pread(fd, piece, sizeof(piece), at);
+
+	if (got <= 0)
+		give_up(path);
+	if (memcmp(piece, zeros, (size_t)got) != 0)
+		memcpy(to + at, piece, (size_t)got);
+	return got;
+}
+
 void load_file(const char *path, char *to, uint64_t limit)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -54,13 +71,8 @@ void load_file(const char *path, char *to, uint64_t limit)
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
 		off_t end = lseek(fd, at, SEEK_HOLE);
 
-		while (at < end) {
-			ssize_t got = pread(fd, to + at, (size_t)(end - at), at);
-
-			if (got <= 0)
-				give_up(path);
-			at += got;
-		}
+		while (at < end)
+			at += load_piece(fd, path, to, at);
 	}
 	close(fd);
 }

@@ -7,6 +7,7 @@
 #include "stress/crashlog/field.h"
 #include "stress/crashlog/read_file.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,20 +24,47 @@ static void *checked(void *mapping)
 	return mapping;
 }
 
-static void make_file(struct replayed_file *file, const char *path, uint64_t bytes)
+static void make_file(struct replayed_file *file, uint64_t bytes)
 {
-	int fd = memfd_create("crashlog", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0) {
+	file->fd = memfd_create("crashlog", MFD_CLOEXEC);
+	if (file->fd < 0 || ftruncate(file->fd, (off_t)bytes) != 0) {
 		perror("crashlog: memfd");
 		exit(2);
 	}
 	file->bytes = bytes;
-	file->now = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+	file->now = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		file->fd, 0));
 	file->work = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-		fd, 0));
+		file->fd, 0));
+}
+
+/* Of at least so many bytes, with the content of the file at `path`. */
+static void make_file_of(struct replayed_file *file, const char *path, uint64_t least)
+{
+	uint64_t bytes;
+
+	file->length = length_of_file(path);
+	bytes = (file->length + 4095) & ~UINT64_C(4095);
+	make_file(file, bytes > least ? bytes : least);
+	load_file(path, file->now, file->bytes);
+}
+
+/* A clean or an unclean one of this build. */
+static struct superblock superblock_of(const char *path)
+{
+	uint64_t bytes = length_of_file(path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *file = checked(mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0));
+	struct superblock superblock;
+	int copies;
+
 	close(fd);
-	load_file(path, file->now, bytes);
+	if (superblock_read(file, bytes, &superblock, &copies) != 0) {
+		fprintf(stderr, "crashlog: %s is no heap of this build\n", path);
+		exit(2);
+	}
+	munmap(file, bytes);
+	return superblock;
 }
 
 static void make_view(struct replay *replay, const struct superblock *superblock)
@@ -54,26 +82,32 @@ static void make_view(struct replay *replay, const struct superblock *superblock
 
 void replay_open(struct replay *replay, const char *folder)
 {
+	struct replayed_file *heap = &replay->files[FILE_HEAP];
+	struct replayed_file *control = &replay->files[FILE_CONTROL];
 	struct superblock superblock;
 	char path[PATH_MAX];
-	int copies;
-	uint64_t bytes;
 
 	memset(replay, 0, sizeof(*replay));
 	snprintf(path, sizeof(path), "%s/%s", folder, BASE_CONTROL_FILE);
-	bytes = (length_of_file(path) + 4095) & ~UINT64_C(4095);
-	make_file(&replay->files[FILE_CONTROL], path, bytes);
-	replay->blank = checked(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	make_file_of(control, path, 0);
+	make_file(&replay->files[FILE_NEW_CONTROL], control->bytes);
+	replay->blank = checked(mmap(NULL, control->bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	snprintf(path, sizeof(path), "%s/%s", folder, BASE_FILE);
-	bytes = length_of_file(path);
-	make_file(&replay->files[FILE_HEAP], path, bytes > REPLAY_BYTES ? bytes : REPLAY_BYTES);
-	if (superblock_read(replay->files[FILE_HEAP].now, replay->files[FILE_HEAP].bytes,
-		    &superblock, &copies) != 0) {
-		fprintf(stderr, "crashlog: %s is no heap of this build\n", path);
-		exit(2);
-	}
+	superblock = superblock_of(path);
+	make_file_of(heap, path, superblock.max_bytes);
 	make_view(replay, &superblock);
+}
+
+uint64_t replay_incarnation(const struct replay *replay)
+{
+	const struct replayed_file *heap = &replay->files[FILE_HEAP];
+	struct superblock superblock;
+	int copies;
+
+	return superblock_read(heap->now, heap->bytes, &superblock, &copies) == 0
+		? superblock.incarnation
+		: replay->view.incarnation;
 }
 
 void replay_close(struct replay *replay)
@@ -81,29 +115,77 @@ void replay_close(struct replay *replay)
 	for (unsigned i = 0; i < LOGGED_FILES; i++) {
 		munmap(replay->files[i].now, replay->files[i].bytes);
 		munmap(replay->files[i].work, replay->files[i].bytes);
+		close(replay->files[i].fd);
 	}
 	munmap(replay->blank, replay->files[FILE_CONTROL].bytes);
 	free(replay->undo);
 }
 
+void replay_each_page_of(const struct replayed_file *file, uint64_t from, uint64_t to,
+	void (*page)(const struct replayed_file *file, uint64_t offset, void *argument),
+	void *argument)
+{
+	off_t end = (off_t)from;
+	off_t begin;
+
+	while ((begin = lseek(file->fd, end, SEEK_DATA)) >= 0 && (uint64_t)begin < to) {
+		end = lseek(file->fd, begin, SEEK_HOLE);
+		for (uint64_t at = (uint64_t)begin & ~UINT64_C(4095); at < (uint64_t)end && at < to;
+			at += 4096)
+			page(file, at, argument);
+	}
+}
+
+void replay_each_page(const struct replayed_file *file,
+	void (*page)(const struct replayed_file *file, uint64_t offset, void *argument),
+	void *argument)
+{
+	replay_each_page_of(file, 0, UINT64_MAX, page, argument);
+}
+
+/* Stack. */
+struct comparing {
+	char *other;
+	uint64_t differs_at;
+};
+
+static void compare_page(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	struct comparing *comparing = argument;
+
+	if (comparing->differs_at != UINT64_MAX ||
+		memcmp(file->now + offset, comparing->other + offset, 4096) == 0)
+		return;
+	while (file->now[offset] == comparing->other[offset])
+		offset++;
+	comparing->differs_at = offset;
+}
+
 bool replay_equals(const struct replay *replay, const char *path)
 {
 	const struct replayed_file *file = &replay->files[FILE_HEAP];
-	char *other = checked(mmap(NULL, file->bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-	uint64_t at = 0;
+	struct replayed_file other = { .length = length_of_file(path) };
+	struct comparing there = { .differs_at = UINT64_MAX };
+	struct comparing here = { .differs_at = UINT64_MAX };
+	uint64_t at;
 
-	load_file(path, other, file->bytes);
-	while (at < file->bytes && memcmp(file->now + at, other + at, 4096) == 0)
-		at += 4096;
-	if (at < file->bytes) {
-		while (file->now[at] == other[at])
-			at++;
+	make_file(&other, file->bytes);
+	load_file(path, other.now, file->bytes);
+	there.other = other.now;
+	here.other = file->now;
+	replay_each_page(file, compare_page, &there);
+	replay_each_page(&other, compare_page, &here);
+	at = there.differs_at < here.differs_at ? there.differs_at : here.differs_at;
+	if (at != UINT64_MAX)
 		printf("a store to offset %llx (%s) is not in the log\n", (unsigned long long)at,
 			field_name(field_at(&replay->view, at)));
-	}
-	munmap(other, file->bytes);
-	return at >= file->bytes;
+	if (file->length != other.length)
+		printf("the file is %llu bytes long, by the log %llu\n",
+			(unsigned long long)other.length, (unsigned long long)file->length);
+	munmap(other.now, other.bytes);
+	munmap(other.work, other.bytes);
+	close(other.fd);
+	return at == UINT64_MAX && file->length == other.length;
 }
 
 /* --- hashes -------------------------------------------------------------------------------- */
@@ -156,22 +238,96 @@ struct image_hash replay_both(const struct replay *replay)
 	return both;
 }
 
+struct image_hash replay_for_opener(const struct replay *replay)
+{
+	struct image_hash all;
+
+	for (unsigned i = 0; i < 2; i++)
+		all.half[i] = mixed(replay->exact.half[i]) + mixed(~replay->header.half[i]) +
+			mixed(replay->files[FILE_HEAP].length + i) +
+			mixed(~replay->files[FILE_CONTROL].inode);
+	return all;
+}
+
 /* --- stores -------------------------------------------------------------------------------- */
 
-static void change(struct replay *replay, const struct store *store, const void *content)
+static void change(struct replay *replay, enum logged_file which, uint64_t where,
+	const void *content, uint64_t bytes)
+{
+	struct replayed_file *file = &replay->files[which];
+	const struct heap *view = &replay->view;
+
+	if (which == FILE_CONTROL)
+		hash_change(view, &replay->control, false, file->now, where, content, bytes);
+	if (which == FILE_CONTROL && where < CONTROL_HEADER_BYTES)
+		hash_change(view, &replay->header, false, file->now, where, content, bytes);
+	if (which == FILE_HEAP) {
+		hash_change(view, &replay->exact, false, file->now, where, content, bytes);
+		hash_change(view, &replay->truth, true, file->now, where, content, bytes);
+	}
+	memcpy(file->now + where, content, bytes);
+}
+
+static void clear_page(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	static const char zeros[4096];
+	struct replay *replay = argument;
+
+	change(replay, (enum logged_file)(file - replay->files), offset, zeros, sizeof(zeros));
+}
+
+/* What was behind the new end reads as zeros when the file grows again. */
+static void clear_behind_end(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	if (offset >= file->length)
+		clear_page(file, offset, argument);
+}
+
+static void set_length(struct replay *replay, const struct store *store)
 {
 	struct replayed_file *file = &replay->files[store->file];
+	bool shrinks = store->where < file->length;
 
-	if (store->file == FILE_CONTROL)
-		hash_change(&replay->view, &replay->control, false, file->now, store->where,
-			content, store->bytes);
-	if (store->file == FILE_HEAP) {
-		hash_change(&replay->view, &replay->exact, false, file->now, store->where, content,
-			store->bytes);
-		hash_change(&replay->view, &replay->truth, true, file->now, store->where, content,
-			store->bytes);
+	file->length = store->where;
+	file->inode = store->code;
+	if (shrinks)
+		replay_each_page(file, clear_behind_end, replay);
+}
+
+static void copy_page(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	struct replay *replay = argument;
+
+	change(replay, FILE_CONTROL, offset, file->now + offset, 4096);
+}
+
+static void take_place(struct replay *replay, const struct store *store)
+{
+	struct replayed_file *from = &replay->files[FILE_NEW_CONTROL];
+	struct replayed_file *to = &replay->files[FILE_CONTROL];
+
+	if (store->file != FILE_NEW_CONTROL || store->where != FILE_CONTROL) {
+		fprintf(stderr, "crashlog: another file than the control file was renamed\n");
+		exit(2);
 	}
-	memcpy(file->now + store->where, content, store->bytes);
+	replay_each_page(to, clear_page, replay);
+	replay_each_page(from, copy_page, replay);
+	replay_each_page(from, clear_page, replay);
+	to->length = from->length;
+	to->inode = store->code;
+	from->length = 0;
+}
+
+static void keep_for_undo(struct replay *replay, const void *content, uint64_t bytes)
+{
+	if (replay->undo_bytes + bytes > replay->undo_limit) {
+		replay->undo_limit = replay->undo_limit * 2 + 65536;
+		replay->undo = realloc(replay->undo, replay->undo_limit);
+		if (replay->undo == NULL)
+			exit(2);
+	}
+	memcpy(replay->undo + replay->undo_bytes, content, bytes);
+	replay->undo_bytes += bytes;
 }
 
 void replay_apply(struct replay *replay, const struct store *store)
@@ -182,21 +338,40 @@ void replay_apply(struct replay *replay, const struct store *store)
 		fprintf(stderr, "crashlog: a store outside of the file\n");
 		exit(2);
 	}
-	if (replay->undo_bytes + store->bytes > replay->undo_limit) {
-		replay->undo_limit = replay->undo_limit * 2 + 65536;
-		replay->undo = realloc(replay->undo, replay->undo_limit);
-		if (replay->undo == NULL)
-			exit(2);
+	switch ((enum store_kind)store->kind) {
+	case STORE_BYTES:
+		keep_for_undo(replay, file->now + store->where, store->bytes);
+		change(replay, store->file, store->where, store->content, store->bytes);
+		break;
+	case STORE_LENGTH:
+		keep_for_undo(replay, &file->length, sizeof(file->length));
+		set_length(replay, store);
+		break;
+	case STORE_RENAMED:
+		take_place(replay, store);
+		break;
 	}
-	memcpy(replay->undo + replay->undo_bytes, file->now + store->where, store->bytes);
-	replay->undo_bytes += store->bytes;
-	change(replay, store, store->content);
 }
 
 void replay_take_back(struct replay *replay, const struct store *store)
 {
-	replay->undo_bytes -= store->bytes;
-	change(replay, store, replay->undo + replay->undo_bytes);
+	uint64_t length = 0;
+
+	if (store->kind == STORE_BYTES) {
+		replay->undo_bytes -= store->bytes;
+		change(replay, store->file, store->where, replay->undo + replay->undo_bytes,
+			store->bytes);
+		return;
+	}
+	if (store->kind == STORE_LENGTH) {
+		replay->undo_bytes -= sizeof(length);
+		memcpy(&length, replay->undo + replay->undo_bytes, sizeof(length));
+	}
+	if (store->kind != STORE_LENGTH || length > store->where) {
+		fprintf(stderr, "crashlog: a renaming or a cut cannot be taken back\n");
+		exit(2);
+	}
+	replay->files[store->file].length = length;
 }
 
 void replay_settle(struct replay *replay)

@@ -9,19 +9,20 @@
 #include "heap/heap.h"
 #include "stress/crashlog/log.h"
 
-/* The heap file's buffer, in which the heap may grow. */
-#define REPLAY_BYTES (UINT64_C(256) << 20)
-
 /* Process. Adds up over the words of a file, so that a store changes it by what the store changes. */
 struct image_hash {
 	uint64_t half[2];
 };
 
-/* Process. One of the two files. */
+/* Process. One of the files. The heap file's buffers have the size to which it may grow. */
 struct replayed_file {
 	char *now;
 	char *work;
 	uint64_t bytes;
+	int fd; /* of `now` */
+	/* --- of the file itself, which may be shorter; 0: it is not there */
+	uint64_t length;
+	uint64_t inode;
 };
 
 /* Process. */
@@ -31,8 +32,10 @@ struct replay {
 	struct heap view;          /* of `now`: where things stand */
 	struct image_hash exact;   /* of the heap file, less what it was at first */
 	struct image_hash control; /* the same of the control file */
-	struct image_hash truth;   /* of the heap file without what an opener takes no notice of */
-	unsigned char *undo;       /* what applied stores have overwritten */
+	struct image_hash
+		header; /* of the control file's header, which is all that an opener reads of it */
+	struct image_hash truth; /* of the heap file without what an opener takes no notice of */
+	unsigned char *undo;     /* what applied stores have overwritten */
 	uint64_t undo_bytes;
 	uint64_t undo_limit;
 };
@@ -41,13 +44,29 @@ struct replay {
 void replay_open(struct replay *replay, const char *folder);
 void replay_close(struct replay *replay);
 
-/* Whether the heap file, as it is now, equals the one in the folder; says where not. */
+/* Whether the heap file, as it is now, equals the one at `path`, and is as long; says where not. */
 bool replay_equals(const struct replay *replay, const char *path);
+
+/* Calls `page` for each page of 4096 bytes of a file that may hold something. */
+void replay_each_page(const struct replayed_file *file,
+	void (*page)(const struct replayed_file *file, uint64_t offset, void *argument),
+	void *argument);
+/* The same of those that begin in a part of it. */
+void replay_each_page_of(const struct replayed_file *file, uint64_t from, uint64_t to,
+	void (*page)(const struct replayed_file *file, uint64_t offset, void *argument),
+	void *argument);
+
+/* Of the heap file as it is now. */
+uint64_t replay_incarnation(const struct replay *replay);
 
 /* Of both files. */
 struct image_hash replay_both(const struct replay *replay);
 
-/* Makes a store. replay_take_back() undoes the last one that was not undone, which it is handed again. */
+/* Of what an opener sees when nobody has the heap open. */
+struct image_hash replay_for_opener(const struct replay *replay);
+
+/* Makes a store. replay_take_back() undoes the last one that was not undone, which it is handed again; of a
+ * renaming it cannot. */
 void replay_apply(struct replay *replay, const struct store *store);
 void replay_take_back(struct replay *replay, const struct store *store);
 /* What was applied so far stays. */

@@ -91,13 +91,14 @@ static bool run_scenario(const struct scene *scene, const struct options *option
 	return system(command) != 0 && false;
 }
 
-bool scene_make(struct scene *scene, const struct options *options, const char *state)
+bool scene_make(struct scene *scene, const struct options *options, const char *folder,
+	const char *state)
 {
 	char path[600];
 
 	memset(scene, 0, sizeof(*scene));
 	scene->state = state;
-	snprintf(scene->folder, sizeof(scene->folder), "%s/crashlog-XXXXXX", options->folder);
+	snprintf(scene->folder, sizeof(scene->folder), "%s/crashlog-XXXXXX", folder);
 	if (mkdtemp(scene->folder) == NULL) {
 		perror(scene->folder);
 		exit(2);

@@ -21,8 +21,9 @@ struct scene {
 /* NULL, or why there can be no scene here. */
 const char *scene_missing(void);
 
-/* Runs the scenario, and reads what it left. False: it failed, and said how. */
-bool scene_make(struct scene *scene, const struct options *options, const char *state);
+/* Runs the scenario in a new folder below `folder`, and reads what it left. False: it failed, and said how. */
+bool scene_make(struct scene *scene, const struct options *options, const char *folder,
+	const char *state);
 void scene_remove(struct scene *scene);
 
 /* Back to before the first operation. */

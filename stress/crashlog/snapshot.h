@@ -16,6 +16,7 @@
 /* In the folder that the scenario is given. */
 #define HEAP_FILE "heap"
 #define CONTROL_FILE "heap-shm"
+#define NEW_CONTROL_FILE "heap-shm.new"  /* a control file that is being made */
 #define BASE_FILE "base"                 /* the heap file when logging begins */
 #define BASE_CONTROL_FILE "base-control" /* the control file then */
 #define LAST_FILE "last"                 /* the heap file when logging ends */
@@ -26,10 +27,11 @@
 enum logged_file {
 	FILE_HEAP = 0,
 	FILE_CONTROL = 1,
+	FILE_NEW_CONTROL = 2, /* takes the place of the other one by rename(2) */
 	LOGGED_FILES,
 };
 
-/* What is said to the tool: the logging begins, an operation begins, and ends. */
+/* What is said to the tool: logging begins, and stops; an operation begins, and ends. */
 #define MARK_START UINT64_C(0)
 #define MARK_STOP UINT64_C(1)
 #define MARK_BEGIN(number) ((uint64_t)(number)*2)
@@ -38,6 +40,13 @@ enum logged_file {
 
 /* Page runs are compared page by page; where they begin and end may be as before or as afterwards. */
 #define OPERATION_CUTS_RUNS 1u
+/* Its images are opened by sh_open() as well, as files. */
+#define OPERATION_IN_FILES 2u
+/* Nobody else has the heap open who could survive. */
+#define OPERATION_ALONE 4u
+/* The file is marked clean before it, afterwards. */
+#define OPERATION_CLEAN_BEFORE 8u
+#define OPERATION_CLEAN_AFTER 16u
 
 /* File. */
 struct operation_record {

@@ -3,7 +3,7 @@
  *
  * No opener looks into blocks, and none into entries of the spans table behind an entry that is wrong: the
  * images in the middle of a long copy differ in nothing that is looked at. Those after its first stores and
- * its last are judged, and every so many in between. */
+ * its last are judged, and every so many in between, of a very long one fewer. */
 #ifndef CRASHLOG_STREAK_H
 #define CRASHLOG_STREAK_H
 
@@ -13,6 +13,8 @@
 
 #define STREAK_BEGIN 3u
 #define STREAK_STEP 64u
+#define STREAK_LONG 1024u
+#define STREAK_LONG_STEP 4096u
 #define STREAK_NO_STORE UINT64_MAX
 
 /* Stack. All zero at the start of an operation or a recovery. */
@@ -32,12 +34,15 @@ static inline bool streak_may_have(const struct heap *view, uint64_t where)
 static inline bool streak_leaves_out(struct streak *streak, const struct heap *view, uint64_t where,
 	uint64_t next)
 {
+	uint64_t step;
+
 	if (!streak_may_have(view, where)) {
 		streak->length = 0;
 		return false;
 	}
 	streak->length++;
-	return streak->length > STREAK_BEGIN && streak->length % STREAK_STEP != 0 &&
+	step = streak->length <= STREAK_LONG ? STREAK_STEP : STREAK_LONG_STEP;
+	return streak->length > STREAK_BEGIN && streak->length % step != 0 &&
 		streak_may_have(view, next);
 }
 

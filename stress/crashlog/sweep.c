@@ -5,6 +5,7 @@
 
 #include "stress/common/verdict.h"
 #include "stress/crashlog/closure.h"
+#include "stress/crashlog/opener.h"
 #include "stress/crashlog/streak.h"
 #include "stress/crashlog/tally.h"
 
@@ -24,10 +25,12 @@ struct sweeping {
 	const struct options *options;
 	struct oracle oracle;
 	struct closure closure;
+	struct opener opener;
 	const struct operation *operation; /* under way */
 	const struct logged_operation *logged;
 	struct hash_set seen;        /* its images */
 	struct hash_set seen_by_one; /* of both files: what a survivor finds */
+	struct hash_set seen_by_opener;
 	struct tally tally;
 	struct streak streak;
 };
@@ -66,6 +69,11 @@ void print_repeat(const struct scene *scene, const struct options *options,
 
 void print_store(const struct scene *scene, const struct store *store)
 {
+	if (store->kind != STORE_BYTES) {
+		printf("a file is %s",
+			store->kind == STORE_LENGTH ? "made longer or shorter" : "renamed");
+		return;
+	}
 	printf("%s, %u bytes at %" PRIx64 ", by the instruction at %" PRIx64
 	       " of crashlog_scenario",
 		store->file == FILE_HEAP ? field_name(field_at(&scene->replay.view, store->where))
@@ -73,33 +81,29 @@ void print_store(const struct scene *scene, const struct store *store)
 		store->bytes, store->where, store->code);
 }
 
+static void keep_page(const struct replayed_file *file, uint64_t offset, void *argument)
+{
+	FILE *to = argument;
+
+	if (offset < file->length) {
+		fseeko(to, (off_t)offset, SEEK_SET);
+		fwrite(file->now + offset, 1, 4096, to);
+	}
+}
+
 /* Leaves the image as a file. */
 static void keep(const struct sweeping *sweeping)
 {
 	const struct replayed_file *file = &sweeping->scene->replay.files[FILE_HEAP];
-	static const char zeros[4096];
-	const struct heap *view = &sweeping->scene->replay.view;
-	uint64_t arenas = heap_arena_count(view);
-	uint64_t backed = arenas == 0 ? 0 : arena_frontier(view, arenas - 1) * CHUNK_BYTES;
 	FILE *to = fopen(sweeping->options->keep, "we");
-	uint64_t length = 0;
 
 	if (to == NULL) {
 		perror(sweeping->options->keep);
 		return;
 	}
-	for (uint64_t at = 0; at < file->bytes; at += sizeof(zeros)) {
-		if (memcmp(file->now + at, zeros, sizeof(zeros)) == 0)
-			continue;
-		fseeko(to, (off_t)at, SEEK_SET);
-		fwrite(file->now + at, 1, sizeof(zeros), to);
-		length = at + sizeof(zeros);
-	}
+	replay_each_page(file, keep_page, to);
 	fflush(to);
-	/* What is backed reaches beyond the last byte that is not zero. */
-	if (backed > length)
-		length = backed;
-	if (ftruncate(fileno(to), (off_t)length) != 0)
+	if (ftruncate(fileno(to), (off_t)file->length) != 0)
 		perror(sweeping->options->keep);
 	fclose(to);
 	printf("  the image is %s\n", sweeping->options->keep);
@@ -180,12 +184,42 @@ static void judge_reaping(struct sweeping *sweeping, uint64_t store)
 		say_failure(sweeping, store, "reaped", 0);
 }
 
+static void judge_files(struct sweeping *sweeping, uint64_t store)
+{
+	uint64_t count = sweeping->logged->end - sweeping->logged->first;
+	uint32_t flags = sweeping->operation->record.flags;
+	bool clean = (store == 0 && (flags & OPERATION_CLEAN_BEFORE) != 0) ||
+		(store == count && (flags & OPERATION_CLEAN_AFTER) != 0);
+
+	sweeping->tally.openings++;
+	if (!opener_judge(&sweeping->opener, sweeping->operation, allowed_after(store, count),
+		    clean))
+		say_failure(sweeping, store, "opened as files", 0);
+}
+
+/* All that is asked of the image, each thing unless the same was there before. */
+static void judge_all(struct sweeping *sweeping, uint64_t store, bool always)
+{
+	const struct replay *replay = &sweeping->scene->replay;
+	uint32_t flags = sweeping->operation->record.flags;
+
+	if (hash_set_add(&sweeping->seen, replay->exact) || always)
+		judge(sweeping, store);
+	if ((flags & OPERATION_ALONE) == 0 &&
+		(hash_set_add(&sweeping->seen_by_one, replay_both(replay)) || always))
+		judge_reaping(sweeping, store);
+	if ((flags & OPERATION_IN_FILES) != 0 &&
+		(hash_set_add(&sweeping->seen_by_opener, replay_for_opener(replay)) || always))
+		judge_files(sweeping, store);
+}
+
 static uint64_t place_in_heap(const struct sweeping *sweeping, uint64_t at)
 {
 	const struct store *store = &sweeping->scene->log.stores[at];
 
-	return at < sweeping->logged->end && store->file == FILE_HEAP ? store->where
-								      : STREAK_NO_STORE;
+	return at < sweeping->logged->end && store->file == FILE_HEAP && store->kind == STORE_BYTES
+		? store->where
+		: STREAK_NO_STORE;
 }
 
 /* Whether the image after the store is one in the middle of a long copy. */
@@ -199,8 +233,7 @@ static bool is_passed_by(struct sweeping *sweeping, uint64_t at)
 
 static void look_at_one(struct sweeping *sweeping, uint64_t store)
 {
-	judge(sweeping, store);
-	judge_reaping(sweeping, store);
+	judge_all(sweeping, store, true);
 	if (sweeping->options->keep != NULL && sweeping->tally.bad == 0)
 		keep(sweeping);
 }
@@ -209,12 +242,11 @@ static void look_at(struct sweeping *sweeping, uint64_t store)
 {
 	const struct logged_operation *logged = sweeping->logged;
 	const struct options *options = sweeping->options;
-	const struct replay *replay = &sweeping->scene->replay;
 	uint64_t at = logged->first + store - 1;
 	bool is_last = logged->first + store == logged->end;
 	bool passed_by = store > 0 && is_passed_by(sweeping, at);
 
-	if (store > 0 && sweeping->scene->log.stores[at].file == FILE_HEAP)
+	if (store > 0 && place_in_heap(sweeping, at) != STREAK_NO_STORE)
 		sweeping->tally.stores++;
 	if (options->one_store) {
 		if (store == options->store)
@@ -225,10 +257,7 @@ static void look_at(struct sweeping *sweeping, uint64_t store)
 		sweeping->tally.passed_by++;
 		return;
 	}
-	if (hash_set_add(&sweeping->seen, replay->exact) || is_last)
-		judge(sweeping, store);
-	if (hash_set_add(&sweeping->seen_by_one, replay_both(replay)) || is_last)
-		judge_reaping(sweeping, store);
+	judge_all(sweeping, store, is_last);
 }
 
 static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
@@ -245,6 +274,7 @@ static void sweep_operation(struct sweeping *sweeping, uint64_t *at)
 	}
 	hash_set_clear(&sweeping->seen);
 	hash_set_clear(&sweeping->seen_by_one);
+	hash_set_clear(&sweeping->seen_by_opener);
 	closure_forget(&sweeping->closure);
 	tally_of_kind(name, &sweeping->tally);
 	if (sweeping->options->list)
@@ -267,6 +297,7 @@ void sweep(struct scene *scene, const struct options *options)
 	sweeping->oracle.replay = &scene->replay;
 	closure_init(&sweeping->closure, &sweeping->oracle, options->depth);
 	sweeping->closure.all_images = options->all_images;
+	opener_init(&sweeping->opener, &sweeping->oracle, scene->folder);
 	for (uint32_t i = 0; i < scene->log.operation_count; i++) {
 		sweeping->operation = &scene->expected.operations[i];
 		sweeping->logged = &scene->log.operations[i];
@@ -290,5 +321,6 @@ void sweep(struct scene *scene, const struct options *options)
 			sweeping->closure.recoveries, sweeping->closure.stores,
 			sweeping->closure.deepest, sweeping->closure.cut_off);
 	closure_free(&sweeping->closure);
+	opener_free(&sweeping->opener);
 	free(sweeping);
 }

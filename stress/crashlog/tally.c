@@ -26,6 +26,7 @@ void tally_add(struct tally *to, const struct tally *more)
 	to->stores += more->stores;
 	to->images += more->images;
 	to->reapings += more->reapings;
+	to->openings += more->openings;
 	to->passed_by += more->passed_by;
 	to->recoveries += more->recoveries;
 	to->recovery_images += more->recovery_images;
@@ -53,18 +54,19 @@ void tally_of_kind(const char *operation, const struct tally *more)
 
 static void print_row(const char *name, const struct tally *tally)
 {
-	printf("%-14s %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %9" PRIu64 " %10" PRIu64
-	       " %7" PRIu64 " %5" PRIu64 "\n",
+	printf("%-14s %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %8" PRIu64 " %9" PRIu64
+	       " %10" PRIu64 " %7" PRIu64 " %5" PRIu64 "\n",
 		name, tally->operations, tally->stores, tally->images, tally->reapings,
-		tally->passed_by, tally->recoveries, tally->recovery_images, tally->bad);
+		tally->openings, tally->passed_by, tally->recoveries, tally->recovery_images,
+		tally->bad);
 }
 
 void tally_print_kinds(const char *state)
 {
 	struct tally all = { 0 };
 
-	printf("%-14s %10s %7s %7s %8s %9s %10s %7s %5s\n", state, "operations", "stores", "images",
-		"reapings", "passed by", "recoveries", "images", "bad");
+	printf("%-14s %10s %7s %7s %8s %8s %9s %10s %7s %5s\n", state, "operations", "stores",
+		"images", "reapings", "openings", "passed by", "recoveries", "images", "bad");
 	for (unsigned i = 0; i < kind_count; i++) {
 		print_row(kinds[i].name, &kinds[i].tally);
 		tally_add(&all, &kinds[i].tally);
@@ -81,9 +83,10 @@ static void print_totals(void)
 {
 	const struct totals totals = {
 		.cases = everything.operations,
-		.images = everything.images + everything.reapings + everything.recovery_images,
+		.images = everything.images + everything.reapings + everything.openings +
+			everything.recovery_images,
 		.states = TOTALS_NONE,
-		.deaths = everything.images + everything.reapings,
+		.deaths = everything.images + everything.reapings + everything.openings,
 		.bad = everything.bad,
 	};
 

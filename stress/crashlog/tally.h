@@ -12,6 +12,7 @@ struct tally {
 	uint64_t stores;          /* into the heap file */
 	uint64_t images;          /* distinct ones after these, recovered and judged */
 	uint64_t reapings;        /* distinct ones of both files, reaped by a survivor and judged */
+	uint64_t openings;        /* distinct ones of both files, opened as files and judged */
 	uint64_t passed_by;       /* in the middle of long copies, not judged */
 	uint64_t recoveries;      /* of these, gone through store by store */
 	uint64_t recovery_images; /* distinct ones that those left */

@@ -5,6 +5,7 @@
 
 #include "stress/killk/stepper.h"
 #include "stress/killk/target.h"
+#include "stress/killk/tool.h"
 #include "stress/killk/touch.h"
 #include "stress/killk/work.h"
 
@@ -14,7 +15,7 @@
 #define BLINK_NS UINT64_C(2000000)
 
 const struct operation *acting;
-bool tracing;
+enum acting_way acting_way;
 cpu_set_t actor_elsewhere;
 
 /* --- the victim ---------------------------------------------------------------------------- */
@@ -26,22 +27,45 @@ static void leave(struct sh_heap *heap)
 	EXPECT_EQUAL(sh_close(heap), 0);
 }
 
+/* The tool knows operations by their number, from 1 on. */
+static uint32_t acting_number(void)
+{
+	return (uint32_t)(acting - operations) + 1;
+}
+
+static void begin_operation(void)
+{
+	if (acting_way == ACTING_STEPPED)
+		step_begin_mark();
+	else if (acting_way == ACTING_LOGGED)
+		tool_begin(acting_number());
+	else
+		touch_begin();
+}
+
+static void end_operation(void)
+{
+	step_end_mark();
+	if (acting_way == ACTING_LOGGED)
+		tool_end(acting_number());
+	else if (acting_way == ACTING_ALONE)
+		touch_end();
+}
+
 void actor_victim(void)
 {
-	struct sh_heap *heap = target_open();
+	struct sh_heap *heap;
 
+	if (acting_way == ACTING_LOGGED)
+		tool_start(board->path);
+	heap = target_open();
 	EXPECT_EQUAL(sh_mutex_lock(heap, &field_of(heap)->held), 0);
 	if (acting->prepare != NULL)
 		acting->prepare(heap);
-	if (tracing)
-		step_begin_mark();
-	else
-		touch_begin();
+	begin_operation();
 	board->result = acting->act(heap);
 	atomic_store(&board->returned, 1);
-	step_end_mark();
-	if (!tracing)
-		touch_end();
+	end_operation();
 	leave(heap);
 }
 
@@ -72,7 +96,7 @@ static void settle(struct sh_heap *heap)
 	if (board->survivor == SURVIVOR_IDLE && board->step % 2 == 1) {
 		EXPECT_EQUAL(sh_reap(heap, &report), 0);
 		EXPECT_EQUAL(report.processes, 1);
-		EXPECT_EQUAL(report.threads, 1);
+		EXPECT_EQUAL(report.threads, acting->detached ? 2 : 1);
 	}
 	EXPECT_EQUAL(sh_mutex_lock(heap, held), SH_EOWNERDIED);
 }

@@ -6,8 +6,8 @@
 #ifndef KILLK_BOARD_H
 #define KILLK_BOARD_H
 
-#include "stress/common/chance.h"
 #include "stress/common/expect.h"
+#include "stress/killk/image.h"
 
 #include <spanheap.h>
 #include <stdatomic.h>
@@ -98,10 +98,5 @@ void post(_Atomic uint32_t *word, uint32_t value);
 bool await(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
 
 uint64_t now_ns(void);
-
-static inline uint64_t mix(uint64_t number)
-{
-	return chance_next(&(struct chance){ number });
-}
 
 #endif

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROWS_LIMIT 128u
+#define ROWS_LIMIT 192u
 #define WORKERS_LIMIT 64u
 /* A row with so many bad cases ends; so many of them are told. */
 #define BAD_LIMIT 20u
@@ -67,23 +67,6 @@ const char *survivor_name(enum survivor survivor)
 
 /* --- images -------------------------------------------------------------------------------- */
 
-static int compare_images(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(struct image));
-}
-
-/* Sorts them, keeps one of each, and returns how many are left. */
-static uint64_t distinct(struct image *images, uint64_t count)
-{
-	uint64_t kept = 0;
-
-	qsort(images, count, sizeof(*images), compare_images);
-	for (uint64_t i = 0; i < count; i++)
-		if (i == 0 || !image_equal(images[i], images[kept - 1]))
-			images[kept++] = images[i];
-	return kept;
-}
-
 /* One write(2) for each line: workers share the file. */
 static void write_images(const char *operation, const struct image *images, uint64_t count)
 {
@@ -103,15 +86,10 @@ static void write_images(const char *operation, const struct image *images, uint
 
 static void note_images(struct row *row, const struct trace *trace)
 {
-	uint64_t moments = trace->instructions + 1;
-	struct image *images = calloc(moments, sizeof(*images));
+	struct image *images;
 
-	if (images == NULL)
-		return;
-	for (uint64_t k = 0; k < moments; k++)
-		images[k] = trace->moment[k].image;
-	row->images = distinct(images, moments);
-	if (table->options.images != NULL && row->survivor == SURVIVOR_NONE)
+	row->images = trace_images(trace, &images);
+	if (table->options.images != NULL && row->survivor == SURVIVOR_NONE && images != NULL)
 		write_images(operations[row->operation].name, images, row->images);
 	free(images);
 }
@@ -208,7 +186,7 @@ static void run_chosen(struct row *row, struct target *target, struct trace *tra
 			(unsigned long long)row->strayed, (unsigned long long)row->cases);
 		tell_bad(row, 0);
 	}
-	row->killed_images = row->survivor == SURVIVOR_BUSY ? 0 : distinct(images, kills);
+	row->killed_images = row->survivor == SURVIVOR_BUSY ? 0 : images_distinct(images, kills);
 	free(images);
 }
 
@@ -240,7 +218,7 @@ static void run_row(struct row *row, struct target *target)
 /* --- workers ------------------------------------------------------------------------------- */
 
 /* The victim on the worker's processor: a step then is a switch, and no call to another one. */
-static void settle_down(unsigned worker)
+void campaign_settle_down(unsigned worker)
 {
 	cpu_set_t allowed;
 	cpu_set_t here;
@@ -269,7 +247,7 @@ static void work(unsigned worker)
 		0);
 	if (board == MAP_FAILED)
 		exit(2);
-	settle_down(worker);
+	campaign_settle_down(worker);
 	board->seed = table->options.seed;
 	if (!target_make(&target, table->options.folder)) {
 		fprintf(stderr, "killk: %s\n", board->text);

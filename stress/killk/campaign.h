@@ -25,10 +25,14 @@ struct campaign_options {
 	uint32_t operation; /* index, or ALL */
 	uint32_t survivor;  /* enum survivor, or ALL */
 	uint64_t step;
+	bool only_agreement; /* nobody is killed */
 };
 
 /* Runs it and prints its table. How many rows failed goes to *failed; returns how many passed. */
 unsigned campaign_run(const struct campaign_options *options, unsigned *failed);
+
+/* Binds the worker of that number to a processor, and its victims with it. */
+void campaign_settle_down(unsigned worker);
 
 const char *survivor_name(enum survivor survivor);
 

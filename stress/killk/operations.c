@@ -204,13 +204,23 @@ static void prepare_linked(struct sh_heap *heap)
 	field->word[0] = board->subject;
 }
 
+/* One that ended leaves its slot for the next one. */
+static void prepare_linked_detached(struct sh_heap *heap)
+{
+	struct sh_txn *txn;
+
+	prepare_linked(heap);
+	EXPECT_EQUAL(sh_txn_begin(heap, SH_DETACHED, &txn), 0);
+	sh_txn_abort(txn);
+}
+
 /* Replaces the block that a word names, edits two words beside it and sets a root. */
-static struct sh_txn *transact(struct sh_heap *heap, sh_off *block)
+static struct sh_txn *transact(struct sh_heap *heap, sh_off *block, unsigned flags)
 {
 	static const uint64_t edited[EDITED_WORDS] = { MAGIC, MAGIC + 1 };
 	struct sh_txn *txn;
 
-	EXPECT_EQUAL(sh_txn_begin(heap, 0, &txn), 0);
+	EXPECT_EQUAL(sh_txn_begin(heap, flags, &txn), 0);
 	*block = sh_txn_alloc(txn, LINKED_BYTES, 0);
 	EXPECT(*block != 0);
 	*(uint64_t *)sh_ptr(heap, *block) = MAGIC;
@@ -221,20 +231,38 @@ static struct sh_txn *transact(struct sh_heap *heap, sh_off *block)
 	return txn;
 }
 
-static uint64_t act_commit(struct sh_heap *heap)
+static uint64_t transact_and_commit(struct sh_heap *heap, unsigned flags)
 {
 	sh_off block;
-	struct sh_txn *txn = transact(heap, &block);
+	struct sh_txn *txn = transact(heap, &block, flags);
 
 	EXPECT_EQUAL(sh_txn_commit(txn), 0);
 	return block;
+}
+
+static uint64_t act_commit(struct sh_heap *heap)
+{
+	return transact_and_commit(heap, 0);
+}
+
+static uint64_t act_commit_detached(struct sh_heap *heap)
+{
+	return transact_and_commit(heap, SH_DETACHED);
 }
 
 static uint64_t act_abort(struct sh_heap *heap)
 {
 	sh_off block;
 
-	sh_txn_abort(transact(heap, &block));
+	sh_txn_abort(transact(heap, &block, 0));
+	return 0;
+}
+
+static uint64_t act_abort_detached(struct sh_heap *heap)
+{
+	sh_off block;
+
+	sh_txn_abort(transact(heap, &block, SH_DETACHED));
 	return 0;
 }
 
@@ -355,6 +383,97 @@ static bool judge_shrink_to(struct sh_heap *heap, struct sight *sight)
 	EXPECT_EQUAL(field_of(heap)->word[0], board->subject);
 	EXPECT(bytes == WIDE_BYTES || bytes == LARGE_BYTES);
 	return bytes == LARGE_BYTES;
+}
+
+/* --- sh_realloc() -------------------------------------------------------------------------- */
+
+#define LONGER_BYTES (4 * OWN_BYTES)
+
+/* Leaves no room behind the block. */
+static void prepare_large_before_another(struct sh_heap *heap)
+{
+	prepare_large(heap);
+	known_allocate(heap, LARGE_BYTES);
+}
+
+static uint64_t act_realloc_stays(struct sh_heap *heap)
+{
+	return sh_realloc(heap, board->subject, OWN_BYTES - 1);
+}
+
+static uint64_t act_realloc_moves(struct sh_heap *heap)
+{
+	return sh_realloc(heap, board->subject, LONGER_BYTES);
+}
+
+static uint64_t act_realloc_shrinks(struct sh_heap *heap)
+{
+	return sh_realloc(heap, board->subject, LARGE_BYTES);
+}
+
+static uint64_t act_realloc_grows(struct sh_heap *heap)
+{
+	return sh_realloc(heap, board->subject, LARGE_BYTES + 2 * PAGE_BYTES);
+}
+
+/* The block stays where it is, and has one of both sizes. */
+static bool judge_resized(struct sh_heap *heap, uint64_t before, uint64_t afterwards)
+{
+	uint64_t bytes = sh_usable_size(heap, board->subject);
+
+	EXPECT(bytes == before || bytes == afterwards);
+	if (returned())
+		EXPECT(board->result == board->subject && bytes == afterwards);
+	return bytes == afterwards;
+}
+
+static bool judge_realloc_stays(struct sh_heap *heap, struct sight *sight)
+{
+	(void)sight;
+	return judge_resized(heap, OWN_BYTES, OWN_BYTES);
+}
+
+static bool judge_realloc_shrinks(struct sh_heap *heap, struct sight *sight)
+{
+	(void)sight;
+	return judge_resized(heap, WIDE_BYTES, LARGE_BYTES);
+}
+
+/* The old block, the new one with the content of the old one, or both, the new one with any content. */
+static bool judge_moved(struct sh_heap *heap, struct sight *sight, uint64_t before,
+	uint64_t afterwards)
+{
+	struct sh_block block = { .off = 0 };
+	unsigned count = sight_unknown(sight, &block);
+	bool is_there = sight_shows(sight, board->subject);
+
+	EXPECT(count <= 1 && (count == 1 || is_there));
+	if (count == 1) {
+		EXPECT(block.size >= afterwards);
+		sight_expect_more(sight, block.off);
+	}
+	if (is_there)
+		return false;
+	sight_expect_gone(sight, board->subject);
+	EXPECT(words_agree(sh_ptr(heap, block.off), before, mix(board->subject)));
+	if (returned())
+		EXPECT_EQUAL(block.off, board->result);
+	return true;
+}
+
+static bool judge_realloc_moves(struct sh_heap *heap, struct sight *sight)
+{
+	return judge_moved(heap, sight, OWN_BYTES, LONGER_BYTES);
+}
+
+/* In place, where there were free pages behind it, or not. */
+static bool judge_realloc_grows(struct sh_heap *heap, struct sight *sight)
+{
+	uint64_t bytes = LARGE_BYTES + 2 * PAGE_BYTES;
+
+	if (sh_usable_size(heap, board->subject) == bytes)
+		return judge_resized(heap, LARGE_BYTES, bytes);
+	return judge_moved(heap, sight, LARGE_BYTES, bytes);
 }
 
 /* --- a mutex ------------------------------------------------------------------------------- */
@@ -484,33 +603,42 @@ static bool judge_pages_free(struct sh_heap *heap, struct sight *sight)
 /* --- */
 
 const struct operation operations[] = {
-	{ "alloc", NULL, prepare_own, act_alloc, judge_alloc },
-	{ "alloc-span", NULL, NULL, act_alloc_span, judge_alloc_span },
-	{ "alloc-claim", NULL, NULL, act_alloc_claim, judge_alloc_claim },
-	{ "alloc-large", NULL, NULL, act_alloc_large, judge_alloc_large },
-	{ "alloc-wide", NULL, NULL, act_alloc_wide, judge_alloc_wide },
-	{ "alloc-growth", NULL, NULL, act_alloc_growth, judge_alloc_growth },
-	{ "free-own", NULL, prepare_own, act_free, judge_free },
-	{ "free-other", survive_with_block, prepare_others, act_free, judge_free },
-	{ "free-unowned", survive_searching, prepare_unowned, act_free, judge_free },
-	{ "free-large", NULL, prepare_large, act_free, judge_free },
-	{ "free-wide", NULL, prepare_wide, act_free, judge_free },
-	{ "commit", NULL, prepare_linked, act_commit, judge_commit },
-	{ "abort", NULL, prepare_linked, act_abort, judge_abort },
-	{ "alloc-to", NULL, prepare_word, act_alloc_to, judge_alloc_to },
-	{ "alloc-to-large", NULL, prepare_word, act_alloc_to_large, judge_alloc_to },
-	{ "free-from-large", NULL, prepare_linked_large, act_free_from, judge_free_from },
-	{ "free-from", NULL, prepare_linked, act_free_from, judge_free_from },
-	{ "realloc-to", NULL, prepare_linked, act_realloc_to, judge_realloc_to },
-	{ "shrink-to", NULL, prepare_linked_wide, act_shrink_to, judge_shrink_to },
-	{ "mutex", NULL, prepare_word, act_mutex, judge_mutex },
-	{ "root-set", NULL, NULL, act_root_set, judge_root_set },
-	{ "root-new", NULL, NULL, act_root_new, judge_root_new },
-	{ "deferred-own", NULL, prepare_own, act_free_deferred, judge_free_deferred },
+	{ "alloc", NULL, prepare_own, act_alloc, judge_alloc, false },
+	{ "alloc-span", NULL, NULL, act_alloc_span, judge_alloc_span, false },
+	{ "alloc-claim", NULL, NULL, act_alloc_claim, judge_alloc_claim, false },
+	{ "alloc-large", NULL, NULL, act_alloc_large, judge_alloc_large, false },
+	{ "alloc-wide", NULL, NULL, act_alloc_wide, judge_alloc_wide, false },
+	{ "alloc-growth", NULL, NULL, act_alloc_growth, judge_alloc_growth, false },
+	{ "free-own", NULL, prepare_own, act_free, judge_free, false },
+	{ "free-other", survive_with_block, prepare_others, act_free, judge_free, false },
+	{ "free-unowned", survive_searching, prepare_unowned, act_free, judge_free, false },
+	{ "free-large", NULL, prepare_large, act_free, judge_free, false },
+	{ "free-wide", NULL, prepare_wide, act_free, judge_free, false },
+	{ "commit", NULL, prepare_linked, act_commit, judge_commit, false },
+	{ "abort", NULL, prepare_linked, act_abort, judge_abort, false },
+	{ "commit-detached", NULL, prepare_linked_detached, act_commit_detached, judge_commit,
+		true },
+	{ "abort-detached", NULL, prepare_linked_detached, act_abort_detached, judge_abort, true },
+	{ "alloc-to", NULL, prepare_word, act_alloc_to, judge_alloc_to, false },
+	{ "alloc-to-large", NULL, prepare_word, act_alloc_to_large, judge_alloc_to, false },
+	{ "free-from-large", NULL, prepare_linked_large, act_free_from, judge_free_from, false },
+	{ "free-from", NULL, prepare_linked, act_free_from, judge_free_from, false },
+	{ "realloc-to", NULL, prepare_linked, act_realloc_to, judge_realloc_to, false },
+	{ "shrink-to", NULL, prepare_linked_wide, act_shrink_to, judge_shrink_to, false },
+	{ "realloc", NULL, prepare_own, act_realloc_stays, judge_realloc_stays, false },
+	{ "realloc-move", NULL, prepare_own, act_realloc_moves, judge_realloc_moves, false },
+	{ "realloc-shrink", NULL, prepare_wide, act_realloc_shrinks, judge_realloc_shrinks, false },
+	{ "realloc-grow", NULL, prepare_large, act_realloc_grows, judge_realloc_grows, false },
+	{ "realloc-large", NULL, prepare_large_before_another, act_realloc_grows,
+		judge_realloc_grows, false },
+	{ "mutex", NULL, prepare_word, act_mutex, judge_mutex, false },
+	{ "root-set", NULL, NULL, act_root_set, judge_root_set, false },
+	{ "root-new", NULL, NULL, act_root_new, judge_root_new, false },
+	{ "deferred-own", NULL, prepare_own, act_free_deferred, judge_free_deferred, false },
 	{ "deferred-unowned", survive_searching, prepare_unowned, act_free_deferred,
-		judge_free_deferred },
-	{ "pages-alloc", NULL, NULL, act_pages_alloc, judge_pages_alloc },
-	{ "pages-free", NULL, prepare_run, act_pages_free, judge_pages_free },
+		judge_free_deferred, false },
+	{ "pages-alloc", NULL, NULL, act_pages_alloc, judge_pages_alloc, false },
+	{ "pages-free", NULL, prepare_run, act_pages_free, judge_pages_free, false },
 };
 
 const unsigned operation_count = sizeof(operations) / sizeof(operations[0]);

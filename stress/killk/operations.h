@@ -9,13 +9,15 @@
  * prepare: by the victim, which holds field->held; NULL: nothing.
  * act: what is stepped. Its result is what the call returned.
  * judge: whether it happened; says what must be gone and what there must be more of. Fails when it
- *	happened by half, or did not do what it said. */
+ *	happened by half, or did not do what it said.
+ * detached: it has a thread slot of its own. */
 struct operation {
 	const char *name;
 	void (*survive)(struct sh_heap *heap);
 	void (*prepare)(struct sh_heap *heap);
 	uint64_t (*act)(struct sh_heap *heap);
 	bool (*judge)(struct sh_heap *heap, struct sight *sight);
+	bool detached;
 };
 
 extern const struct operation operations[];

@@ -195,6 +195,20 @@ static bool keep(struct target *target)
 	return true;
 }
 
+static void name_files(struct target *target)
+{
+	snprintf(board->path, PATH_BYTES, "%.480s/heap", target->folder);
+	snprintf(target->control, PATH_BYTES, "%.500s-shm", board->path);
+}
+
+bool target_adopt(struct target *target, const char *folder, const struct known_blocks *known)
+{
+	snprintf(target->folder, PATH_BYTES, "%s", folder);
+	name_files(target);
+	target->known = *known;
+	return keep(target);
+}
+
 bool target_make(struct target *target, const char *parent)
 {
 	snprintf(target->folder, PATH_BYTES, "%s/spanheap-killk-XXXXXX", parent);
@@ -202,8 +216,7 @@ bool target_make(struct target *target, const char *parent)
 		complain("%s: %s", target->folder, strerror(errno));
 		return false;
 	}
-	snprintf(board->path, PATH_BYTES, "%.480s/heap", target->folder);
-	snprintf(target->control, PATH_BYTES, "%.500s-shm", board->path);
+	name_files(target);
 	if (finish(start(build), PATIENCE_MS) != 0) {
 		complain("the heap cannot be made");
 		return false;

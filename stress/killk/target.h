@@ -44,6 +44,8 @@ struct target {
 
 /* Makes it in a new folder below `parent`. False, with a complaint, when that fails. */
 bool target_make(struct target *target, const char *parent);
+/* Takes over one that another process made, and has reset; known: the blocks that it holds. */
+bool target_adopt(struct target *target, const char *folder, const struct known_blocks *known);
 void target_reset(struct target *target);
 void target_remove(struct target *target);
 

@@ -21,21 +21,14 @@
 
 /* --- images -------------------------------------------------------------------------------- */
 
-/* The sum over its words is the same in whatever order they changed. */
 static void add_words(struct image *image, uint64_t offset, const char *page, const char *beginning)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)page;
 	const uint64_t *before = (const uint64_t *)(const void *)beginning;
 
-	for (uint64_t i = 0; i < PAGE_WORDS; i++) {
-		uint64_t mixed;
-
-		if (word[i] == before[i])
-			continue;
-		mixed = mix(mix(offset + i * sizeof(*word)) ^ word[i]);
-		image->half[0] += mixed;
-		image->half[1] += mix(~mixed);
-	}
+	for (uint64_t i = 0; i < PAGE_WORDS; i++)
+		if (word[i] != before[i])
+			image_add_word(image, offset + i * sizeof(*word), word[i], 1);
 }
 
 void trace_begin_image(struct trace *trace, const struct target *target)
@@ -60,7 +53,7 @@ struct image trace_image(const struct trace *trace, const struct target *target)
 static bool find_pages(struct trace *trace, struct target *target,
 	const struct operation *operation, enum survivor survivor)
 {
-	if (!trial_rehearse(target, operation, survivor))
+	if (!trial_play(target, operation, survivor, ACTING_ALONE))
 		return false;
 	for (unsigned i = 0; i < atomic_load(&board->touched_count); i++) {
 		const struct touched *touched = &board->touched[i];
@@ -277,6 +270,18 @@ bool trace_record(struct trace *trace, struct target *target, const struct opera
 	}
 	return find_pages(trace, target, operation, survivor) &&
 		record(trace, target, operation, survivor);
+}
+
+uint64_t trace_images(const struct trace *trace, struct image **images)
+{
+	uint64_t moments = trace->instructions + 1;
+
+	*images = calloc(moments, sizeof(**images));
+	if (*images == NULL)
+		return 0;
+	for (uint64_t k = 0; k < moments; k++)
+		(*images)[k] = trace->moment[k].image;
+	return images_distinct(*images, moments);
 }
 
 void trace_free(struct trace *trace)

@@ -10,16 +10,6 @@
 #define CHANGE_HEAP 1u
 #define CHANGE_CONTROL 2u
 
-/* Identifies a content of the heap file: the words that differ from those at the operation's beginning. */
-struct image {
-	uint64_t half[2];
-};
-
-static inline bool image_equal(struct image a, struct image b)
-{
-	return a.half[0] == b.half[0] && a.half[1] == b.half[1];
-}
-
 /* Worker. After k instructions, for k = 0 to `instructions`.
  *
  * place: of the next instruction, which was executed so often before (visits).
@@ -52,6 +42,9 @@ struct trace {
 bool trace_record(struct trace *trace, struct target *target, const struct operation *operation,
 	enum survivor survivor);
 void trace_free(struct trace *trace);
+
+/* The distinct images that it has. Returns how many; *images is the caller's to free, NULL: no memory. */
+uint64_t trace_images(const struct trace *trace, struct image **images);
 
 /* Takes the heap's content for that of the beginning; the image that it is by now. */
 void trace_begin_image(struct trace *trace, const struct target *target);

@@ -4,7 +4,6 @@
 #include "stress/killk/trial.h"
 
 #include "heap/derived_layout.h"
-#include "stress/killk/actors.h"
 #include "stress/killk/stepper.h"
 
 #include <fcntl.h>
@@ -87,7 +86,7 @@ bool trial_enter(struct cast *cast, struct target *target, const struct operatio
 {
 	bool entered = enter(cast, target, operation, survivor, step_number);
 
-	tracing = true;
+	acting_way = ACTING_STEPPED;
 	if (entered) {
 		cast->victim = start(actor_victim);
 		entered = step_begin(cast->victim);
@@ -101,14 +100,14 @@ bool trial_enter(struct cast *cast, struct target *target, const struct operatio
 	return entered;
 }
 
-bool trial_rehearse(struct target *target, const struct operation *operation,
-	enum survivor survivor)
+bool trial_play(struct target *target, const struct operation *operation, enum survivor survivor,
+	enum acting_way how)
 {
 	struct cast cast;
-	bool rehearsed = enter(&cast, target, operation, survivor, 0);
+	bool played = enter(&cast, target, operation, survivor, 0);
 
-	tracing = false;
-	if (rehearsed) {
+	acting_way = how;
+	if (played) {
 		int status;
 
 		cast.victim = start(actor_victim);
@@ -117,10 +116,10 @@ bool trial_rehearse(struct target *target, const struct operation *operation,
 			cast.victim = 0;
 		if (status != 0)
 			complain("the victim ended with status %d", status);
-		rehearsed = status == 0;
+		played = status == 0;
 	}
 	trial_leave(&cast);
-	return rehearsed;
+	return played;
 }
 
 /* --- going there --------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef KILLK_TRIAL_H
 #define KILLK_TRIAL_H
 
+#include "stress/killk/actors.h"
 #include "stress/killk/trace.h"
 
 /* Worker. The processes of a case; 0: there is none. */
@@ -17,9 +18,9 @@ bool trial_enter(struct cast *cast, struct target *target, const struct operatio
 	enum survivor survivor, uint64_t step);
 void trial_leave(struct cast *cast);
 
-/* Runs the operation to its end and notes in board->touched what it stores to. */
-bool trial_rehearse(struct target *target, const struct operation *operation,
-	enum survivor survivor);
+/* Runs the operation to its end, ACTING_ALONE or ACTING_LOGGED. */
+bool trial_play(struct target *target, const struct operation *operation, enum survivor survivor,
+	enum acting_way how);
 
 /* image: of the heap file at the death. strayed: it is not the one of the trace, or the place is not. */
 struct trial_result {

@@ -211,6 +211,20 @@ static bool newest(const struct image *image, struct superblock *superblock)
 	return has_a || has_b;
 }
 
+/* Whether the superblock is the only copy, of a closed file, with which the control file's run began. */
+static bool only_began(const struct image *image, const struct superblock *superblock,
+	const struct control_header *header)
+{
+	struct superblock a;
+	struct superblock b;
+
+	return superblock->clean == 1 &&
+		memcmp(header->nonce_before, superblock->nonce, sizeof(header->nonce)) == 0 &&
+		!(read_superblock(page_of(image, 0), &a) &&
+			read_superblock(page_of(image, superblock_b_page()), &b) &&
+			a.sequence == b.sequence);
+}
+
 bool image_control_agrees(const struct image *image)
 {
 	struct control_header header;
@@ -223,8 +237,9 @@ bool image_control_agrees(const struct image *image)
 	memcpy(&header, image->control_page, sizeof(header));
 	if (page != NULL)
 		memcpy(&running, page, sizeof(running));
-	return memcmp(header.nonce, superblock.nonce, sizeof(header.nonce)) == 0 &&
-		memcmp(header.boot_id, superblock.boot_id, BOOT_ID_BYTES) == 0 &&
+	if (memcmp(header.nonce, superblock.nonce, sizeof(header.nonce)) != 0)
+		return only_began(image, &superblock, &header) && header.stamp == running.stamp;
+	return memcmp(header.boot_id, superblock.boot_id, BOOT_ID_BYTES) == 0 &&
 		(header.stamp == running.stamp || header.stamp + 1 == running.stamp);
 }
 

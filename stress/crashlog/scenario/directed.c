@@ -19,6 +19,9 @@
 #define HUGE_PAGES 256u
 /* A long log: more entries than stand in a slot. */
 #define MANY_STORES 62u
+#define RANGE_BYTES 4000u
+/* Its content takes more entries of 32 bytes than the first extension has, of 8 pages. */
+#define LONGEST_RANGE_BYTES (8 * PAGE + 2048)
 
 /* Words for others to be stored in, and offsets for the helper's jobs. */
 static sh_off words;
@@ -289,28 +292,47 @@ static void long_log(bool commits)
 	call_free("free: after a long transaction", array);
 }
 
-/* Blocks come from a span of their own, and a range is longer than the log in the slot. */
-static void large_range(bool commits)
+/* A range of the block handed[0] that is longer than the log in the slot; `stores` come behind it. */
+static void large_range(const char *name, size_t bytes, unsigned stores, bool commits)
 {
-	char *edited = sh_ptr(heap, handed[0]);
+	static char content[LONGEST_RANGE_BYTES];
+	sh_off edited = handed[0] + 40;
 	struct sh_txn *txn;
-	size_t bytes = 4000;
-	char content[4000];
 
 	memset(content, 0x5c, bytes);
-	operation_begin(commits ? "transaction: long range, committed"
-				: "transaction: long range, aborted",
-		0);
+	operation_begin(name, 0);
 	MUST(sh_txn_begin(heap, 0, &txn) == 0);
-	MUST(sh_txn_write(txn, edited + 40, content, bytes) == 0);
+	MUST(sh_txn_write(txn, sh_ptr(heap, edited), content, bytes) == 0);
+	for (unsigned i = 0; i < stores; i++)
+		MUST(sh_txn_store(txn, call_word(word(16 + i)), i + 1) == 0);
 	if (commits)
 		MUST(sh_txn_commit(txn) == 0);
 	else
 		sh_txn_abort(txn);
 	operation_end();
 	if (commits)
-		book_write(handed[0] + 40, content, bytes);
+		book_write(edited, content, bytes);
+	for (unsigned i = 0; commits && i < stores; i++)
+		book_store(word(16 + i), i + 1);
 	operation_done();
+}
+
+static void long_ranges(void)
+{
+	handed[0] = call_alloc("alloc: for a long range", 6000, 0, 0);
+	large_range("transaction: long range, aborted", RANGE_BYTES, 0, false);
+	large_range("transaction: long range, committed", RANGE_BYTES, 0, true);
+	call_free("free: after a long range", handed[0]);
+}
+
+void operations_with_longest_log(void)
+{
+	words = new_words(32);
+	handed[0] =
+		call_alloc("alloc: for a range of two extensions", LONGEST_RANGE_BYTES + 40, 0, 0);
+	large_range("transaction: two extensions, aborted", LONGEST_RANGE_BYTES, 3, false);
+	large_range("transaction: two extensions, committed", LONGEST_RANGE_BYTES, 3, true);
+	call_free("free: after two extensions", handed[0]);
 }
 
 static void empty_transactions(void)
@@ -335,10 +357,7 @@ static void transactions(void)
 	all_entries("detached: committed", "detached: aborted", SH_DETACHED);
 	long_log(true);
 	long_log(false);
-	handed[0] = call_alloc("alloc: for a long range", 6000, 0, 0);
-	large_range(false);
-	large_range(true);
-	call_free("free: after a long range", handed[0]);
+	long_ranges();
 }
 
 /* --- mutexes, roots ------------------------------------------------------------------------ */

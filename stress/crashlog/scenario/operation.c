@@ -18,7 +18,7 @@
 struct sh_heap *heap;
 
 /* Process. */
-static char folder_path[PATH_MAX];
+static char folder_path[STORELOG_PATH_BYTES - 64];
 static FILE *model;
 static bool logging;
 static uint32_t number = FIRST_OPERATION - 1;
@@ -40,6 +40,11 @@ static void say(uint64_t mark)
 	VALGRIND_DO_CLIENT_REQUEST_STMT(request(STORELOG_REQUEST_SAY), mark, 0, 0, 0, 0);
 }
 
+static void name_file(const char *path, enum logged_file file)
+{
+	VALGRIND_DO_CLIENT_REQUEST_STMT(request(STORELOG_REQUEST_FILE), path, file, 0, 0, 0);
+}
+
 static void name_range(uint64_t begin, uint64_t end, enum logged_file file, uint64_t offset)
 {
 	unsigned long known = VALGRIND_DO_CLIENT_REQUEST_EXPR(0UL, request(STORELOG_REQUEST_RANGE),
@@ -52,7 +57,7 @@ static void name_range(uint64_t begin, uint64_t end, enum logged_file file, uint
 
 static const char *path_of(const char *name)
 {
-	static char path[PATH_MAX + 64];
+	static char path[STORELOG_PATH_BYTES];
 
 	snprintf(path, sizeof(path), "%s/%s", folder_path, name);
 	return path;
@@ -60,7 +65,8 @@ static const char *path_of(const char *name)
 
 static void copy(const char *from, const char *to)
 {
-	static char bytes[65536];
+	static const char zeros[65536];
+	static char bytes[sizeof(zeros)];
 	int in = open(path_of(from), O_RDONLY | O_CLOEXEC);
 	int out = open(path_of(to), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	off_t length = lseek(in, 0, SEEK_END);
@@ -70,7 +76,10 @@ static void copy(const char *from, const char *to)
 	while ((at = lseek(in, at, SEEK_DATA)) >= 0) {
 		ssize_t got = pread(in, bytes, sizeof(bytes), at);
 
-		MUST(got > 0 && pwrite(out, bytes, (size_t)got, at) == got);
+		MUST(got > 0);
+		/* What was backed, and never written, may count as data. */
+		if (memcmp(bytes, zeros, (size_t)got) != 0)
+			MUST(pwrite(out, bytes, (size_t)got, at) == got);
 		at += got;
 	}
 	MUST(close(in) == 0 && close(out) == 0);
@@ -110,13 +119,19 @@ static void name_mappings(void)
 
 void logging_start(const char *folder)
 {
-	MUST(realpath(folder, folder_path) != NULL);
+	char resolved[PATH_MAX];
+
+	MUST(realpath(folder, resolved) != NULL && strlen(resolved) < sizeof(folder_path));
+	memcpy(folder_path, resolved, strlen(resolved) + 1);
 	model = fopen(path_of(MODEL_FILE), "we");
 	MUST(model != NULL);
 	name_mappings();
 	copy(HEAP_FILE, BASE_FILE);
 	copy(CONTROL_FILE, BASE_CONTROL_FILE);
 	say(MARK_START);
+	name_file(path_of(HEAP_FILE), FILE_HEAP);
+	name_file(path_of(CONTROL_FILE), FILE_CONTROL);
+	name_file(path_of(NEW_CONTROL_FILE), FILE_NEW_CONTROL);
 	logging = true;
 }
 

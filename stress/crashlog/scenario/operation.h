@@ -17,7 +17,7 @@
 /* The heap under test, and the folder of its files. */
 extern struct sh_heap *heap;
 
-/* Names the mappings of both files in `folder` to the tool, copies the files, and lets logging begin. */
+/* Names both files in `folder` and their mappings to the tool, copies the files, and lets logging begin. */
 void logging_start(const char *folder);
 /* Copies the heap file: what the log must lead to. */
 void logging_stop(void);
@@ -35,5 +35,16 @@ void operations_directed(void);
 void operations_random(uint64_t seed, unsigned count);
 /* Content for them to meet: many blocks and runs, some of them freed. */
 void operations_fill_heap(uint64_t seed);
+
+/* A log of two extensions. */
+void operations_with_longest_log(void);
+/* Runs and blocks over several arenas, of a heap of 16 GiB. */
+void operations_over_arenas(void);
+
+/* sh_open() and sh_close(). The heap is closed, killed in the middle of a transaction, in use by another
+ * process; and closed in this one, before as afterwards. */
+void operations_on_closed(void);
+void operations_on_killed(void);
+void operations_beside_another(void);
 
 #endif
