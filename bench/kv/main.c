@@ -27,8 +27,10 @@ static void run_size(const struct settings *settings, const struct subjects *sub
 	struct plan *plan = plan_make(settings, subjects, numbers->entries, value_bytes);
 	double open_ms = NAN;
 
-	plan_run(plan, numbers);
-	report_runs(plan);
+	for (unsigned first = 0, next; first < plan->count; first = next) {
+		next = plan_run(plan, first, numbers);
+		report_runs(plan, first, next);
+	}
 	if (settings_want(settings, "open", ""))
 		open_ms = kill_everybody(settings, subjects, numbers, value_bytes);
 	if (settings_want(settings, "death", ""))

@@ -167,16 +167,17 @@ static enum filling run_once(struct plan *plan, unsigned r, unsigned s,
 	return partly ? SPOILED : run->workload->after;
 }
 
-/* --- all of them ------------------------------------------------------------------------------ */
+/* --- chains of them ------------------------------------------------------------------------------ */
 
 /* Runs that follow each other on one store: a new chain begins with each that needs another store than
- * the one before it. */
+ * the one before it leaves, and with each set. */
 static unsigned chain_end(const struct plan *plan, unsigned first)
 {
 	unsigned r = first + 1;
 
 	while (r < plan->count && plan->runs[r].workload->before != EMPTY &&
-		plan->runs[r].workload->before == plan->runs[r - 1].workload->after)
+		plan->runs[r].workload->before == plan->runs[r - 1].workload->after &&
+		strcmp(plan->runs[r].workload->set, plan->runs[r - 1].workload->set) == 0)
 		r++;
 	return r;
 }
@@ -193,20 +194,18 @@ static void run_chain(struct plan *plan, unsigned first, unsigned s, const struc
 	subject_remove(&plan->subjects->of[s]);
 }
 
-void plan_run(struct plan *plan, const struct numbers *numbers)
+unsigned plan_run(struct plan *plan, unsigned first, const struct numbers *numbers)
 {
 	unsigned subjects = plan->subjects->count;
 
 	/* One more for those whose rate is measured without a clock. */
 	for (unsigned repetition = 0; repetition <= plan->settings->repetitions; repetition++) {
-		for (unsigned first = 0; first < plan->count; first = chain_end(plan, first)) {
-			fprintf(stderr, "repetition %u: %s and what follows on the same store\n",
-				repetition + 1, plan->runs[first].name);
-			for (unsigned i = 0; i < subjects; i++)
-				run_chain(plan, first, repetition % 2 == 0 ? i : subjects - 1 - i,
-					numbers, repetition);
-		}
+		fprintf(stderr, "%s, repetition %u\n", plan->runs[first].name, repetition + 1);
+		for (unsigned i = 0; i < subjects; i++)
+			run_chain(plan, first, repetition % 2 == 0 ? i : subjects - 1 - i, numbers,
+				repetition);
 	}
+	return chain_end(plan, first);
 }
 
 /* --- medians ---------------------------------------------------------------------------------- */

@@ -43,8 +43,9 @@ struct plan *plan_make(const struct settings *settings, const struct subjects *s
 	uint64_t entries, uint64_t value_bytes);
 void plan_release(struct plan *plan);
 
-/* Runs it all. Subjects take turns; their order is turned round with each repetition. */
-void plan_run(struct plan *plan, const struct numbers *numbers);
+/* Runs the run number `first` and those that follow it on the same store. Subjects take turns; their order
+ * is turned round with each repetition. Returns the number of the next run. */
+unsigned plan_run(struct plan *plan, unsigned first, const struct numbers *numbers);
 
 /* Makes the subject's store anew, holding all entries. */
 void plan_fill(const struct subject *subject, const struct numbers *numbers, uint64_t value_bytes,

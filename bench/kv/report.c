@@ -129,11 +129,11 @@ static void row(struct table *table, const struct plan *plan, unsigned r, unsign
 	number(table, outcome_disk(outcome) / outcome_disk(reference));
 }
 
-void report_runs(const struct plan *plan)
+void report_runs(const struct plan *plan, unsigned first, unsigned end)
 {
 	unsigned reference = subjects_reference(plan->subjects);
 
-	for (unsigned r = 0; r < plan->count; r++) {
+	for (unsigned r = first; r < end; r++) {
 		struct table table = begin(plan, &plan->runs[r]);
 
 		for (unsigned s = 0; s < plan->subjects->count; s++)

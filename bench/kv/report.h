@@ -8,7 +8,7 @@
 /* Which engines there are and what each promises at which crash. */
 void report_promises(const struct subjects *subjects);
 
-/* A table for each run. */
-void report_runs(const struct plan *plan);
+/* A table for each of the runs `first` to `end - 1`. */
+void report_runs(const struct plan *plan, unsigned first, unsigned end);
 
 #endif
