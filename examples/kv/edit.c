@@ -570,25 +570,104 @@ static int raise_swaps(struct edit *edit, unsigned level, size_t first)
 	return 0;
 }
 
+/* --- from leaf to leaf --------------------------------------------------------------------- */
+
+/* How many leaves ahead of the work the tree is searched, so that what it will touch is in the cache by then:
+ * first the leaf, then the entries. */
+#define LEAVES_AHEAD 8u
+#define ENTRIES_AHEAD 4u
+
+/* Changes that go to one leaf, as it was when the tree was searched. */
+struct group {
+	struct range range;
+	struct change *changes;
+	size_t count;
+};
+
+/* The groups of a list of changes; a ring of those that are next. Stack. */
+struct groups {
+	struct change *changes; /* in no group yet */
+	size_t count;
+	unsigned first;
+	unsigned end;
+	struct group ring[LEAVES_AHEAD];
+};
+
+static void next_group(struct groups *groups, const struct kv_table *table)
+{
+	struct group *group = &groups->ring[groups->end++ % LEAVES_AHEAD];
+
+	*group = (struct group){ tree_range(table, groups->changes->key), groups->changes, 1 };
+	if (group->range.leaf != NULL)
+		tree_prefetch_leaf(group->range.leaf);
+	while (group->count < groups->count &&
+		(group->range.high.data == NULL ||
+			bytes_compare(group->changes[group->count].key, group->range.high) < 0))
+		group->count++;
+	groups->changes += group->count;
+	groups->count -= group->count;
+}
+
+static void prefetch_entries(const struct groups *groups, const char *base)
+{
+	const struct group *group = &groups->ring[(groups->first + ENTRIES_AHEAD) % LEAVES_AHEAD];
+
+	if (groups->end - groups->first > ENTRIES_AHEAD && group->range.leaf != NULL)
+		leaf_prefetch(group->range.leaf, group->changes->key, base);
+}
+
+/* Keys of this group that are not in the leaf which is locked now go to the next one. */
+static void shorten(struct groups *groups, struct group *group)
+{
+	size_t count = 0;
+
+	while (count < group->count &&
+		(group->range.high.data == NULL ||
+			bytes_compare(group->changes[count].key, group->range.high) < 0))
+		count++;
+	if (count == group->count)
+		return;
+	/* What was searched ahead is searched again. */
+	groups->count += (size_t)(groups->changes - (group->changes + count));
+	groups->changes = group->changes + count;
+	groups->end = groups->first + 1;
+	group->count = count;
+}
+
+static int apply_group(struct edit *edit, struct groups *groups, struct group *group)
+{
+	int error;
+
+	if (group->range.leaf == NULL)
+		return KV_EDROPPED;
+	error = locks_take(&edit->locks, &group->range.leaf->mutex);
+	if (error == 0 && (leaf_load(group->range.leaf) & LEAF_RETIRED) != 0) {
+		locks_drop(&edit->locks);
+		error = tree_lock_leaf(edit->table, &edit->locks, group->changes->key,
+			&group->range);
+		if (error == 0)
+			shorten(groups, group);
+	}
+	return error != 0 ? error
+			  : apply_to_leaf(edit, &group->range, group->changes, group->count);
+}
+
 int edit_apply(struct edit *edit, struct kv_table *table, struct change *changes, size_t count)
 {
-	size_t first_swap = edit->swap_count, done;
+	struct groups groups = { .changes = changes, .count = count };
+	size_t first_swap = edit->swap_count;
 
 	edit->table = table;
-	for (; count > 0; changes += done, count -= done) {
-		struct range range;
-		int error = tree_lock_leaf(table, &edit->locks, changes->key, &range);
+	while (groups.count > 0 || groups.first != groups.end) {
+		int error;
 
+		while (groups.count > 0 && groups.end - groups.first < LEAVES_AHEAD)
+			next_group(&groups, table);
+		prefetch_entries(&groups, table->base);
+		error = apply_group(edit, &groups, &groups.ring[groups.first % LEAVES_AHEAD]);
 		if (error != 0)
 			return error;
-		done = 1;
-		while (done < count &&
-			(range.high.data == NULL ||
-				bytes_compare(changes[done].key, range.high) < 0))
-			done++;
-		error = apply_to_leaf(edit, &range, changes, done);
-		if (error != 0)
-			return error;
+		groups.first++;
 	}
 	return raise_swaps(edit, 1, first_swap);
 }

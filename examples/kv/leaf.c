@@ -72,6 +72,15 @@ const struct record *leaf_get(const struct leaf *leaf, struct kv_bytes key, cons
 	return record;
 }
 
+void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *base)
+{
+	uint64_t live = __atomic_load_n(&leaf_view(leaf, leaf_load(leaf))->live, __ATOMIC_RELAXED);
+	uint64_t slots = slots_with_tag(leaf, bytes_tag(key)) & live;
+
+	if (slots != 0)
+		__builtin_prefetch(leaf_record(leaf, (unsigned)__builtin_ctzll(slots), base));
+}
+
 static void copy_entry(const struct leaf *leaf, unsigned slot, const char *base,
 	struct leaf_copy *copy, unsigned place)
 {

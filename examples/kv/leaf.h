@@ -89,6 +89,9 @@ static inline const struct record *leaf_record(const struct leaf *leaf, unsigned
 /* Looks a key up without the mutex; NULL: it is not there. */
 const struct record *leaf_get(const struct leaf *leaf, struct kv_bytes key, const char *base);
 
+/* Asks for the record that the key may have. Whether it is that, and one at all, nobody knows. */
+void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *base);
+
 /* The entries at one moment, in order. */
 struct leaf_copy {
 	unsigned count;

@@ -309,20 +309,30 @@ static int empty_first_leaf(struct kv_table *table, bool *more)
 	return error;
 }
 
+/* Whether the locked leaf is all that the tree has, and has nothing: somebody who came before the table was dropped
+ * may still have put something. */
+static bool is_empty(const struct range *range)
+{
+	return range->high.data == NULL && leaf_count(leaf_load(range->leaf)) == 0;
+}
+
 /* Frees an empty tree and its block, the first of the list. */
 static int free_tree(struct catalog_change *change, sh_off off)
 {
 	struct store_block *store = change->store->block;
 	struct kv_table table = emptied_table(change->store, off);
 	struct range range;
-	sh_off root = table.block->root;
+	sh_off root;
 	int error;
 
 	if (store->emptied != off)
 		return 0;
 	error = tree_lock_leaf(&table, &change->edit.locks, (struct kv_bytes){ NULL, 0 }, &range);
-	if (error == 0)
-		error = leaf_retire(range.leaf, change->txn);
+	if (error != 0 || !is_empty(&range))
+		return error;
+	/* Nobody replaces the root without the lock of a leaf below it. */
+	root = table.block->root;
+	error = leaf_retire(range.leaf, change->txn);
 	if (error == 0)
 		error = sh_txn_store(change->txn, &table.block->root, 0);
 	if (error == 0)

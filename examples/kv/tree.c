@@ -7,9 +7,9 @@
 
 /* --- going down ---------------------------------------------------------------------------- */
 
-/* Asks for the lines that leaf_get() looks at first: which view counts it does not know yet. */
-static void prefetch_leaf(const struct leaf *leaf)
+void tree_prefetch_leaf(const struct leaf *leaf)
 {
+	__builtin_prefetch(leaf);
 	__builtin_prefetch(&leaf->views[0]);
 	__builtin_prefetch(&leaf->views[1]);
 	__builtin_prefetch(leaf->tags);
@@ -29,7 +29,7 @@ struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key)
 		if (inner->level == 1) {
 			struct leaf *leaf = tree_node(table, child);
 
-			prefetch_leaf(leaf);
+			tree_prefetch_leaf(leaf);
 			return leaf;
 		}
 		inner = tree_node(table, child);

@@ -51,6 +51,9 @@ static inline struct inner *tree_root(const struct kv_table *table)
 /* The leaf whose range has the key; NULL: the table was dropped. */
 struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key);
 
+/* Asks for the lines of a leaf that are looked at first: which view counts is not known yet. */
+void tree_prefetch_leaf(const struct leaf *leaf);
+
 /* A leaf with its range: from `low` on, below `high`; data NULL: without end. They are in inner nodes, or
  * in records, and readable until the section ends. */
 struct range {
