@@ -12,7 +12,7 @@
 
 #include "stress/crashlog/hash_set.h"
 #include "stress/crashlog/oracle.h"
-#include "stress/crashlog/stepper.h"
+#include "stress/common/stepper.h"
 
 /* Deaths in a row that are told. */
 #define CLOSURE_DEATHS 64u

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/crashlog/scene.h"
 
-#include "stress/crashlog/stepper.h"
+#include "stress/common/stepper.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
  * The memory is write-protected while the function runs. A store faults, is let through with the
  * processor's trap flag set, and what it changed is noted before the next instruction. So the code
  * that runs is the code that is installed, and it is as slow as 20 microseconds a store. x86-64 only. */
-#ifndef CRASHLOG_STEPPER_H
-#define CRASHLOG_STEPPER_H
+#ifndef STRESS_STEPPER_H
+#define STRESS_STEPPER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,12 +29,13 @@ struct step_area {
 	uint64_t bytes;
 	const uint64_t *open; /* offsets of pages */
 	unsigned open_count;
+	uint64_t kill_at; /* SIGKILL behind so many stores; 0: never */
 };
 
 #define STEP_PAGE_BYTES UINT64_C(4096)
 
-/* Runs function(argument), and notes up to `limit` stores that change something. Returns how many there
- * were. */
+/* Runs function(argument), and notes up to `limit` stores that change something; `steps` NULL: only counts them.
+ * Returns how many there were. */
 uint64_t stepper_run(const struct step_area *area, void (*function)(void *argument), void *argument,
 	struct step *steps, uint64_t limit);
 

@@ -1,7 +1,7 @@
 /* stepper.c -- every store of a function into a piece of memory, one after the other
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "stress/crashlog/stepper.h"
+#include "stress/common/stepper.h"
 
 #ifdef __x86_64__
 
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define TRAP_FLAG 0x100
 /* An instruction stores into two pages at most. */
@@ -27,6 +28,7 @@ static struct {
 	uint64_t bytes;
 	struct step *steps;
 	uint64_t limit;
+	uint64_t kill_at;
 	uint64_t count;
 	struct open_page open[OPEN_PAGES];
 	unsigned open_count;
@@ -45,9 +47,13 @@ static void note(const struct open_page *open)
 		return;
 	while (open->page[last - 1] == open->before[last - 1])
 		last--;
-	if (run.count == run.limit || last - first > STEP_BYTES)
+	if (++run.count == run.kill_at)
+		kill(getpid(), SIGKILL);
+	if (run.steps == NULL)
+		return;
+	if (run.count > run.limit || last - first > STEP_BYTES)
 		abort();
-	step = &run.steps[run.count++];
+	step = &run.steps[run.count - 1];
 	step->where = (uint64_t)(open->page - run.memory) + first;
 	step->code = run.code;
 	step->bytes = (uint16_t)(last - first);
@@ -106,6 +112,7 @@ uint64_t stepper_run(const struct step_area *area, void (*function)(void *argume
 	run.bytes = area->bytes;
 	run.steps = steps;
 	run.limit = limit;
+	run.kill_at = area->kill_at;
 	run.count = 0;
 	run.open_count = 0;
 	sigaction(SIGSEGV, &fault, &old_fault);
