@@ -45,8 +45,11 @@ if(kv_test_sources AND TARGET spankv)
 		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 	target_include_directories(kv_tests PRIVATE ${PROJECT_SOURCE_DIR})
 	target_link_libraries(kv_tests PRIVATE spankv spanheap_flags PkgConfig::CUNIT)
-	add_test(NAME kv_tests
-		COMMAND kv_tests $<$<STREQUAL:${SPANHEAP_SANITIZE},thread>:threads>)
+	set(kv_test_names "")
+	if(SPANHEAP_SANITIZE STREQUAL "thread")
+		set(kv_test_names threads)
+	endif()
+	add_test(NAME kv_tests COMMAND kv_tests ${kv_test_names})
 	add_test(NAME kv_command
 		COMMAND ${PROJECT_SOURCE_DIR}/tests/kv/test_command.sh $<TARGET_FILE:example_kv>)
 	set_tests_properties(kv_tests kv_command PROPERTIES ENVIRONMENT

@@ -257,7 +257,7 @@ uint64_t span_create(struct thread *thread, unsigned span_class, int *error)
 			.span_class = (uint8_t)span_class,
 			.purpose = SPAN_OBJECTS,
 		});
-	span_write_table(heap, head, head, size_class->pages);
+	span_write_table(heap, head, head + 1, size_class->pages - 1u);
 	atomic_store_explicit(span_table_entry(heap, head), TABLE_OBJECTS | size_class->pages,
 		memory_order_relaxed);
 	write_bits(heap, head, size_class->words);

@@ -15,7 +15,7 @@ struct logged {
 	char *begin;    /* the heap file where the operation begins */
 	char *now;
 	/* --- the operation's to the heap file */
-	const struct store **stores;
+	uint64_t *stores; /* their numbers in the log */
 	uint64_t count;
 };
 
@@ -96,7 +96,7 @@ bool logged_find(struct logged *logged, uint32_t number, const char *content, ui
 		if (!is_of_heap(store))
 			continue;
 		if (i >= operation->first)
-			logged->stores[logged->count++] = store;
+			logged->stores[logged->count++] = i;
 		else
 			memcpy(logged->begin + store->where, store->content, store->bytes);
 	}
@@ -107,6 +107,11 @@ bool logged_find(struct logged *logged, uint32_t number, const char *content, ui
 uint64_t logged_stores(const struct logged *logged)
 {
 	return logged->count;
+}
+
+static const struct store *store_at(const struct logged *logged, uint64_t which)
+{
+	return &logged->log.stores[logged->stores[which]];
 }
 
 /* --- contents ------------------------------------------------------------------------------ */
@@ -135,9 +140,11 @@ static void make_store(struct logged *logged, struct image *image, const struct 
 
 static void take_back_all(struct logged *logged)
 {
-	for (uint64_t i = 0; i < logged->count; i++)
-		memcpy(logged->now + logged->stores[i]->where,
-			logged->begin + logged->stores[i]->where, logged->stores[i]->bytes);
+	for (uint64_t i = 0; i < logged->count; i++) {
+		const struct store *store = store_at(logged, i);
+
+		memcpy(logged->now + store->where, logged->begin + store->where, store->bytes);
+	}
 }
 
 uint64_t logged_images(struct logged *logged, uint64_t dropped, struct image **images)
@@ -150,7 +157,7 @@ uint64_t logged_images(struct logged *logged, uint64_t dropped, struct image **i
 		return 0;
 	for (uint64_t i = 0; i < logged->count; i++)
 		if (i != dropped) {
-			make_store(logged, &image, logged->stores[i]);
+			make_store(logged, &image, store_at(logged, i));
 			(*images)[count++] = image;
 		}
 	take_back_all(logged);
@@ -159,12 +166,12 @@ uint64_t logged_images(struct logged *logged, uint64_t dropped, struct image **i
 
 bool logged_changes_nothing(struct logged *logged, uint64_t which)
 {
-	const struct store *store = logged->stores[which];
+	const struct store *store = store_at(logged, which);
 	struct image image = { { 0, 0 } };
 	bool equal;
 
 	for (uint64_t i = 0; i < which; i++)
-		make_store(logged, &image, logged->stores[i]);
+		make_store(logged, &image, store_at(logged, i));
 	equal = memcmp(logged->now + store->where, store->content, store->bytes) == 0;
 	take_back_all(logged);
 	return equal;
