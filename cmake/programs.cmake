@@ -20,6 +20,9 @@ file(GLOB common_sources CONFIGURE_DEPENDS stress/common/*.c)
 add_library(stress_common STATIC ${common_sources})
 target_link_libraries(stress_common PRIVATE spanheap_internals)
 
+# Built always: it has tests.
+include(cmake/kv.cmake)
+
 file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
@@ -28,7 +31,13 @@ foreach(source IN LISTS stress_sources)
 	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
-	target_link_libraries(stress_${name} PRIVATE spanheap_core stress_common)
+	# Those of the store use the library as it is installed, as the store does.
+	if(name MATCHES "^kv_")
+		target_include_directories(stress_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+		target_link_libraries(stress_${name} PRIVATE stress_common spankv spanheap_flags)
+	else()
+		target_link_libraries(stress_${name} PRIVATE spanheap_core stress_common)
+	endif()
 endforeach()
 if(TARGET stress_killk)
 	target_sources(stress_killk PRIVATE stress/crashlog/log.c stress/crashlog/read_file.c)
@@ -58,9 +67,6 @@ endif()
 if(TARGET stress_crashlog)
 	include(cmake/crashlog.cmake)
 endif()
-
-# Built always: it has tests.
-include(cmake/kv.cmake)
 
 if(NOT SPANHEAP_PROGRAMS)
 	return()

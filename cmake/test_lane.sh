@@ -134,6 +134,7 @@ kill_lane()
 	run_counted build/gcc/stress/crashlog --quick
 	run_counted build/gcc/stress/torn --quick
 	run_counted build/gcc/stress/faults --quick
+	run_counted build/gcc/stress/kv_death --quick
 }
 
 run_lane()

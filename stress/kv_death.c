@@ -1,0 +1,102 @@
+/* kv_death.c -- calls of examples/kv that die behind every store, really
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The code as it is installed; the heap file is write-protected while the call runs, each store faults and is let through
+ * by one step of the processor (stress/common/stepper.h), and behind the k-th the process kills itself. */
+#include "stress/common/stepper.h"
+#include "stress/common/totals.h"
+#include "stress/common/verdict.h"
+#include "stress/kv_death/trial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUICK_DEATHS 24u
+#define DEATHS 400u
+
+static const char usage[] =
+	"usage: kv_death [--call NAME] [--survivor none|idle] [--store N] [--deaths N] [--quick]\n"
+	"                [--folder PATH]\n"
+	"  --deaths N   of each call at most, spread over its stores (400; with --quick 24)\n"
+	"  --store N    only behind this store\n";
+
+/* Stack. */
+struct wish {
+	const char *call;
+	int survivor; /* -1: both */
+	uint64_t deaths;
+	uint64_t store;
+};
+
+static struct totals totals = { .images = TOTALS_NONE, .states = TOTALS_NONE };
+
+static void run_call(const struct wish *wish, const struct call *call, enum survivor survivor)
+{
+	struct outcome outcome = trial_run(call, survivor, wish->deaths, wish->store);
+
+	verdict(outcome.bad == 0 && outcome.deaths > 0 &&
+			outcome.before + outcome.after == outcome.deaths,
+		"%-32s %s: %llu stores, %llu deaths, %llu as before, %llu as afterwards",
+		call->name, survivor == SURVIVOR_NONE ? "nobody left" : "a survivor ",
+		(unsigned long long)outcome.stores, (unsigned long long)outcome.deaths,
+		(unsigned long long)outcome.before, (unsigned long long)outcome.after);
+	fflush(stdout);
+	totals.cases += outcome.deaths;
+	totals.deaths += outcome.deaths;
+	totals.bad += outcome.bad;
+}
+
+static void run_all(const struct wish *wish)
+{
+	for (unsigned i = 0; i < call_count; i++)
+		for (int survivor = SURVIVOR_NONE; survivor <= SURVIVOR_IDLE; survivor++)
+			if ((wish->call == NULL || strcmp(wish->call, calls[i].name) == 0) &&
+				(wish->survivor < 0 || wish->survivor == survivor))
+				run_call(wish, &calls[i], (enum survivor)survivor);
+}
+
+static int usage_error(void)
+{
+	fputs(usage, stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct wish wish = { .survivor = -1, .deaths = DEATHS };
+	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = argv[i + 1];
+
+		if (strcmp(argv[i], "--quick") == 0) {
+			wish.deaths = QUICK_DEATHS;
+			continue;
+		}
+		if (value == NULL)
+			return usage_error();
+		if (strcmp(argv[i], "--call") == 0)
+			wish.call = value;
+		else if (strcmp(argv[i], "--survivor") == 0)
+			wish.survivor = strcmp(value, "idle") == 0 ? SURVIVOR_IDLE : SURVIVOR_NONE;
+		else if (strcmp(argv[i], "--store") == 0)
+			wish.store = strtoull(value, NULL, 0);
+		else if (strcmp(argv[i], "--deaths") == 0)
+			wish.deaths = strtoull(value, NULL, 0);
+		else if (strcmp(argv[i], "--folder") == 0)
+			folder = value;
+		else
+			return usage_error();
+		i++;
+	}
+	if (!stepper_works()) {
+		verdict_skip("store by store: this needs x86-64");
+		return verdict_print() == 0 ? 0 : 1;
+	}
+	trial_folder(folder);
+	run_all(&wish);
+	totals_print(&totals);
+	return verdict_print() == 0 ? 0 : 1;
+}
