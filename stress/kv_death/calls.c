@@ -125,6 +125,12 @@ static void begin_full_node(struct kv *store)
 	fill(store, calls_table(store), LEAF_ENTRIES * NODE_CHILDREN, 2);
 }
 
+/* Two nodes below the root. */
+static void begin_two_nodes(struct kv *store)
+{
+	fill(store, calls_table(store), LEAF_ENTRIES * (NODE_CHILDREN + 1), 2);
+}
+
 static void act_split(struct kv *store)
 {
 	put(store, 51, "new");
@@ -236,6 +242,12 @@ static void act_make_table(struct kv *store)
 	EXPECT_EQUAL(kv_table_open(store, string("new"), KV_CREATE, &table), 0);
 }
 
+static void begin_small_table(struct kv *store)
+{
+	fill(store, calls_table(store), 30, 2);
+	fill(store, other_table(store), 3, 2);
+}
+
 static void act_drop_table(struct kv *store)
 {
 	EXPECT_EQUAL(kv_table_drop(store, string("other")), 0);
@@ -247,6 +259,7 @@ const struct call calls[] = {
 	{ "put, a long value", begin_some, act_large },
 	{ "put, KV_INSERT in vain", begin_some, act_insert_in_vain },
 	{ "put that splits a leaf", begin_full_leaf, act_split },
+	{ "put that splits a leaf far below", begin_two_nodes, act_split },
 	{ "put that splits up to the root", begin_full_node, act_split },
 	{ "delete", begin_some, act_delete },
 	{ "delete that joins leaves", begin_few, act_join },
@@ -255,7 +268,7 @@ const struct call calls[] = {
 	{ "batch that makes leaves", begin_two_tables, act_batch_split },
 	{ "batch that empties leaves", begin_two_tables, act_batch_empty },
 	{ "making a table", begin_two_tables, act_make_table },
-	{ "dropping a table", begin_two_tables, act_drop_table },
+	{ "dropping a table", begin_small_table, act_drop_table },
 };
 
 const unsigned call_count = sizeof(calls) / sizeof(calls[0]);
