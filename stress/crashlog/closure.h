@@ -10,9 +10,9 @@
 #ifndef CRASHLOG_CLOSURE_H
 #define CRASHLOG_CLOSURE_H
 
+#include "stress/common/stepper.h"
 #include "stress/crashlog/hash_set.h"
 #include "stress/crashlog/oracle.h"
-#include "stress/common/stepper.h"
 
 /* Deaths in a row that are told. */
 #define CLOSURE_DEATHS 64u
