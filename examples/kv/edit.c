@@ -502,8 +502,9 @@ static int join_inner(struct edit *edit, const struct inner *above, struct swap 
 	if (own->count > 0 && own->count + sibling->count + 2u > INNER_JOINED)
 		return 0;
 	error = locks_try(&edit->locks, &sibling->mutex);
+	/* EDEADLK: this edit has changed the neighbour, too, which only the commit stores there. */
 	if (error != 0)
-		return error == EBUSY ? 0 : error;
+		return error == EBUSY || error == EDEADLK ? 0 : error;
 	return join_inner_with(edit, above, swap, neighbour_of(above, swap->index));
 }
 

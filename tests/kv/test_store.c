@@ -110,6 +110,68 @@ static void test_batch_abort(void)
 	scene_end(&scene);
 }
 
+#define LEAF 56u /* keys of a full leaf */
+
+/* The key of a number with some room in front of the next one's. */
+static struct kv_bytes spaced_key(uint64_t number, uint64_t between)
+{
+	return scene_key(KEYS_DECIMAL, number * 100 + between);
+}
+
+static void put_spaced(struct scene *scene, struct model *model, uint64_t number, uint64_t between)
+{
+	CU_ASSERT_EQUAL(kv_put(scene->table, spaced_key(number, between), model_value(number), 0),
+		0);
+	model_put(model, spaced_key(number, between), number);
+}
+
+/* Deletes all but one key of each of these leaves. From the end: each is joined with its right neighbour, if with
+ * any. */
+static void thin_out(struct scene *scene, struct model *model, uint64_t from_leaf,
+	uint64_t end_leaf)
+{
+	for (uint64_t number = end_leaf * LEAF - 1; number >= from_leaf * LEAF; number--) {
+		if (number % LEAF == 0)
+			continue;
+		CU_ASSERT_EQUAL(kv_delete(scene->table, spaced_key(number, 0)), 0);
+		model_delete(model, spaced_key(number, 0));
+	}
+}
+
+/* Two nodes above the leaves: the first of 64 leaves and then more, the second of some that are then few. They are
+ * not joined while both are large, and could be afterwards. */
+static void make_two_nodes(struct scene *scene, struct model *model)
+{
+	for (uint64_t number = 0; number < 140 * LEAF; number++)
+		put_spaced(scene, model, number, 0);
+	for (uint64_t leaf = 10; leaf < 50; leaf++)
+		put_spaced(scene, model, leaf * LEAF + 3, 1);
+	thin_out(scene, model, 80, 140);
+	thin_out(scene, model, 10, 30);
+}
+
+/* A batch replaces a leaf under the first node, one for one, and one by two under the second, which then looks for a
+ * neighbour to be joined with. */
+static void test_batch_of_neighbours(void)
+{
+	struct model model = { 0 };
+	struct kv_batch *batch;
+	struct scene scene;
+
+	scene_begin(&scene);
+	make_two_nodes(&scene, &model);
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+	for (uint64_t i = 0; i < 20; i++)
+		batch_delete(batch, scene.table, &model, spaced_key(2 * LEAF + i, 0));
+	for (uint64_t i = 0; i < 10; i++)
+		batch_put(batch, scene.table, &model, spaced_key(2 * LEAF + 20, i + 1), i);
+	batch_put(batch, scene.table, &model, spaced_key(70 * LEAF + 20, 1), 1);
+	CU_ASSERT_EQUAL_FATAL(kv_batch_commit(batch), 0);
+	model_expect(&model, scene.table);
+	model_free(&model);
+	scene_end(&scene);
+}
+
 /* --- tables -------------------------------------------------------------------------------- */
 
 static int count_name(struct kv_bytes name, void *argument)
@@ -229,6 +291,7 @@ int test_store_register(void)
 		{ "batches", test_batches },
 		{ "batches in order", test_batch_in_order },
 		{ "a batch that is given up", test_batch_abort },
+		{ "a batch that changes neighbours", test_batch_of_neighbours },
 		{ "many tables", test_tables },
 		{ "dropping tables", test_drop },
 		{ "opening", test_open },
