@@ -236,6 +236,29 @@ static void test_drop(void)
 	scene_end(&scene);
 }
 
+/* Handles of a dropped table and of the one that has its block now do not go together. */
+static void test_batch_of_dropped(void)
+{
+	struct kv_table *old, *new;
+	struct kv_batch *batch;
+	struct kv_bytes value;
+	struct scene scene;
+
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("x"), KV_CREATE, &old), 0);
+	CU_ASSERT_EQUAL(kv_table_drop(scene.store, text("x")), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("y"), KV_CREATE, &new), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene.store, &batch), 0);
+		CU_ASSERT_EQUAL(kv_batch_put(batch, i == 0 ? old : new, text("b"), text("")), 0);
+		CU_ASSERT_EQUAL(kv_batch_put(batch, i == 0 ? new : old, text("a"), text("")), 0);
+		CU_ASSERT_EQUAL(kv_batch_commit(batch), KV_EDROPPED);
+	}
+	CU_ASSERT_EQUAL(kv_get(new, text("a"), &value), KV_ENOTFOUND);
+	CU_ASSERT_EQUAL(kv_get(new, text("b"), &value), KV_ENOTFOUND);
+	scene_end(&scene);
+}
+
 /* --- opening ------------------------------------------------------------------------------- */
 
 static void test_open(void)
@@ -294,6 +317,7 @@ int test_store_register(void)
 		{ "a batch that changes neighbours", test_batch_of_neighbours },
 		{ "many tables", test_tables },
 		{ "dropping tables", test_drop },
+		{ "a batch with handles of a dropped table", test_batch_of_dropped },
 		{ "opening", test_open },
 		{ "reading only", test_read_only },
 		CU_TEST_INFO_NULL,
