@@ -3,9 +3,11 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void batch_put(struct kv_batch *batch, struct kv_table *table, struct model *model,
 	struct kv_bytes key, uint64_t number)
@@ -236,6 +238,68 @@ static void test_drop(void)
 	scene_end(&scene);
 }
 
+#define LATE_KEYS 4000u
+
+/* A batch that has locked the one leaf of a table, and works on another for a while. Thread. */
+struct late {
+	struct scene *scene;
+	struct kv_table *table;
+	pthread_barrier_t begun;
+};
+
+static void *put_late(void *argument)
+{
+	struct late *late = argument;
+	struct kv_batch *batch;
+	int error;
+
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(late->scene->store, &batch), 0);
+	CU_ASSERT_EQUAL(kv_batch_put(batch, late->table, text("late"), text("")), 0);
+	for (uint64_t i = 0; i < LATE_KEYS; i++)
+		CU_ASSERT_EQUAL(kv_batch_put(batch, late->scene->table, scene_key(KEYS_DECIMAL, i),
+					text("")),
+			0);
+	pthread_barrier_wait(&late->begun);
+	error = kv_batch_commit(batch);
+	CU_ASSERT(error == 0 || error == KV_EDROPPED);
+	return NULL;
+}
+
+/* Drops a table somewhen in the batch. */
+static void drop_under(struct late *late, unsigned delay_us)
+{
+	const struct timespec delay = { 0, (long)delay_us * 1000 };
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(late->scene->store, text("dropped"), KV_CREATE,
+				      &late->table),
+		0);
+	CU_ASSERT_EQUAL_FATAL(pthread_barrier_init(&late->begun, NULL, 2), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, put_late, late), 0);
+	pthread_barrier_wait(&late->begun);
+	nanosleep(&delay, NULL);
+	CU_ASSERT_EQUAL(kv_table_drop(late->scene->store, text("dropped")), 0);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&late->begun);
+}
+
+/* Who is late puts into a tree that nothing leads to any more: that is given back, too. The batch goes first to the
+ * table that was made first. */
+static void test_drop_late(void)
+{
+	struct scene scene;
+	struct late late = { .scene = &scene };
+
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("dropped"), KV_CREATE, &late.table),
+		0);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("other"), KV_CREATE, &scene.table),
+		0);
+	for (unsigned i = 0; i < 60; i++)
+		drop_under(&late, i * 50);
+	scene_end(&scene);
+}
+
 /* Handles of a dropped table and of the one that has its block now do not go together. */
 static void test_batch_of_dropped(void)
 {
@@ -317,6 +381,7 @@ int test_store_register(void)
 		{ "a batch that changes neighbours", test_batch_of_neighbours },
 		{ "many tables", test_tables },
 		{ "dropping tables", test_drop },
+		{ "dropping a table that is filled late", test_drop_late },
 		{ "a batch with handles of a dropped table", test_batch_of_dropped },
 		{ "opening", test_open },
 		{ "reading only", test_read_only },
