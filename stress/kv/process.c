@@ -46,13 +46,25 @@ static int open_store(const struct crew *crew, struct kv **store)
 	return error;
 }
 
+/* Read sections are to be had: the supervisor has the store open. */
+static int open_read_only(const struct crew *crew, struct kv **store)
+{
+	int error = kv_close(crew->store);
+
+	return error != 0 ? error : kv_open(crew->path, KV_RDONLY, NULL, store);
+}
+
 static _Noreturn void work(const struct crew *crew, unsigned seat)
 {
-	uint64_t seed = crew->seed + shared->seats[seat].generation * WORKERS;
+	uint64_t generation = shared->seats[seat].generation;
+	uint64_t seed = crew->seed + generation * WORKERS;
+	bool read_only = crew->store != NULL && seat >= WRITERS && generation % 2 == 1;
 	struct kv *store;
+	int error;
 
 	process_follow();
-	if (expect_ok(open_store(crew, &store), "opening the store") == 0) {
+	error = read_only ? open_read_only(crew, &store) : open_store(crew, &store);
+	if (expect_ok(error, "opening the store") == 0) {
 		if (seat < WRITERS)
 			writer_run(store, seat, seed);
 		else
