@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GETS 40u
+#define GETS 500u
 #define HOT_KEYS (32u * WRITERS)
 #define STRETCH 160u /* keys that a cursor passes, if all are there */
 #define HELD 4u      /* values that a section holds */
@@ -43,7 +43,9 @@ static void hold_some(struct desk *desk, struct chance *random)
 	if (expect_ok(kv_read_begin(desk->store), "kv_read_begin") != 0)
 		return;
 	for (unsigned i = 0; i < HELD * 4 && held < HELD; i++) {
-		uint32_t place = any_place(random);
+		/* Such as are replaced soon. */
+		uint32_t place = (uint32_t)chance_below(random, HOT_KEYS) +
+			(chance_once_in(random, 2) ? BOTH_KEYS : 0);
 
 		if (kv_get(desk->tables[table_of_place(place)], key_of_place(text, place),
 			    &values[held]) == 0 &&
@@ -166,9 +168,9 @@ static void act(struct desk *desk, struct chance *random)
 {
 	switch (chance_below(random, 8)) {
 	case 0:
+	case 1:
 		hold_some(desk, random);
 		break;
-	case 1:
 	case 2:
 		read_stretch(desk, random);
 		break;

@@ -5,10 +5,6 @@
 #include "stress/kv/content.h"
 #include "stress/kv/tally.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #define NUMBERS 300u
 #define STAYING 2u  /* of each number */
 #define KEYS_OF 40u /* with those that come and go */
@@ -142,23 +138,34 @@ struct scan {
 	struct kv_bytes value;
 };
 
-/* The place of what was shown; NUMBERS * KEYS_OF: of none. */
+/* The number in so many digits; UINT32_MAX: there are others. */
+static unsigned digits(const char *text, unsigned count)
+{
+	unsigned number = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return UINT32_MAX;
+		number = number * 10 + (unsigned)(text[i] - '0');
+	}
+	return number;
+}
+
+/* The place of what was shown; NUMBERS * KEYS_OF: of none. As key_at() made it. */
 static unsigned place_shown(const struct scan *scan)
 {
-	char text[KEY_BYTES] = { 0 }, again[KEY_BYTES];
+	const char *text = scan->key.data;
+	unsigned number, i, place;
 	uint64_t version;
-	unsigned number, i;
 
-	if (scan->key.size >= sizeof(text))
+	if (scan->key.size != 8 || text[5] != '/')
 		return NUMBERS * KEYS_OF;
-	memcpy(text, scan->key.data, scan->key.size);
-	if (sscanf(text, "%u/%u", &number, &i) != 2 || number >= NUMBERS || i >= KEYS_OF)
+	number = digits(text, 5);
+	i = digits(text + 6, 2);
+	if (number >= NUMBERS || i >= KEYS_OF)
 		return NUMBERS * KEYS_OF;
-	number = number * KEYS_OF + i;
-	if (key_at(again, number).size != scan->key.size || strcmp(again, text) != 0 ||
-		!value_read(scan->value, ID_SCAN + number, &version))
-		return NUMBERS * KEYS_OF;
-	return number;
+	place = number * KEYS_OF + i;
+	return value_read(scan->value, ID_SCAN + place, &version) ? place : NUMBERS * KEYS_OF;
 }
 
 /* What comes between two keys that were shown one after the other, upwards, does not stay there. */

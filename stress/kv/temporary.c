@@ -52,20 +52,35 @@ static void put_one(struct writer *writer, struct kv_table *table, unsigned name
 			0, "kv_put in a temporary table");
 }
 
-static int put_stretch(struct writer *writer, struct kv_table *table, unsigned name)
+static int add_stretch(struct writer *writer, struct kv_batch *batch, unsigned place)
 {
 	uint64_t first = chance_below(&writer->random, KEYS);
-	uint64_t count = 1 + chance_below(&writer->random, BATCH_KEYS);
+	uint64_t limit = chance_once_in(&writer->random, 2) ? 3 : BATCH_KEYS;
+	uint64_t count = 1 + chance_below(&writer->random, limit);
+	struct kv_table *table = writer->handles[place].table;
+	unsigned name = writer->handles[place].name;
 	unsigned char bytes[VALUE_BYTES];
 	char text[KEY_BYTES];
+	int error = 0;
+
+	for (uint64_t i = first; i < first + count && i < KEYS && error == 0; i++)
+		error = kv_batch_put(batch, table, key_in(text, name, i),
+			value_of(bytes, id_in(name, i), 1));
+	return error;
+}
+
+/* Into one table, or two: while it works on the second the first may be dropped. */
+static int put_stretches(struct writer *writer, unsigned place)
+{
+	unsigned other = (unsigned)chance_below(&writer->random, HANDLES);
 	struct kv_batch *batch;
 	int error = kv_batch_begin(writer->desk.store, &batch);
 
 	if (error != 0)
 		return error;
-	for (uint64_t i = first; i < first + count && i < KEYS && error == 0; i++)
-		error = kv_batch_put(batch, table, key_in(text, name, i),
-			value_of(bytes, id_in(name, i), 1));
+	error = add_stretch(writer, batch, place);
+	if (error == 0 && writer->handles[other].table != NULL)
+		error = add_stretch(writer, batch, other);
 	if (error == 0)
 		return kv_batch_commit(batch);
 	kv_batch_abort(batch);
@@ -106,12 +121,10 @@ void temporary_any(struct writer *writer)
 	call_begin(writer);
 	if (writer->handles[place].table == NULL || percent < 15)
 		open_one(writer, place);
-	else if (percent < 60)
+	else if (percent < 40)
 		put_one(writer, writer->handles[place].table, writer->handles[place].name);
-	else if (percent < 90)
-		expect(put_stretch(writer, writer->handles[place].table,
-			       writer->handles[place].name),
-			0, "kv_batch_commit in a temporary table");
+	else if (percent < 85)
+		expect(put_stretches(writer, place), 0, "kv_batch_commit in temporary tables");
 	else
 		drop_one(writer);
 	call_end(writer);

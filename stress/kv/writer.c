@@ -45,7 +45,7 @@ static void act(struct writer *writer)
 	change_mood(writer);
 	if (percent < 50)
 		own_any(writer);
-	else if (percent < 75)
+	else if (percent < 70)
 		scan_disturb(writer);
 	else if (percent < 85)
 		temporary_any(writer);
