@@ -9,6 +9,7 @@
 #define STAYING 2u  /* of each number */
 #define KEYS_OF 40u /* with those that come and go */
 #define STRETCH 24u /* numbers, at most */
+#define HOT 12u     /* numbers that many are at */
 #define PAUSE_ODDS 40u
 #define TURN_ODDS 200u
 
@@ -29,6 +30,16 @@ static unsigned staying_below(unsigned place)
 	unsigned of_its_own = place % KEYS_OF;
 
 	return place / KEYS_OF * STAYING + (of_its_own < STAYING ? of_its_own : STAYING);
+}
+
+/* In half of the cases one that many are at. */
+static unsigned any_place(struct chance *random)
+{
+	unsigned hot = atomic_load(&shared->hot) % (NUMBERS - HOT) * KEYS_OF;
+
+	if (chance_once_in(random, 2))
+		return hot + (unsigned)chance_below(random, HOT * KEYS_OF);
+	return (unsigned)chance_below(random, NUMBERS * KEYS_OF);
 }
 
 /* --- writing ------------------------------------------------------------------------------- */
@@ -53,7 +64,7 @@ void scan_prepare(struct desk *desk)
 static int disturb_one(struct writer *writer)
 {
 	struct chance *random = &writer->random;
-	unsigned place = (unsigned)chance_below(random, NUMBERS * KEYS_OF);
+	unsigned place = any_place(random);
 	char text[KEY_BYTES];
 
 	if (place % KEYS_OF == 0)
@@ -85,7 +96,7 @@ static int add_stretch(struct writer *writer, struct kv_batch *batch, unsigned f
 static int disturb_stretch(struct writer *writer)
 {
 	struct chance *random = &writer->random;
-	unsigned first = (unsigned)chance_below(random, NUMBERS);
+	unsigned first = any_place(random) / KEYS_OF;
 	unsigned end = first + chance_between(random, 1, STRETCH);
 	struct kv_batch *batch;
 	int error = kv_batch_begin(writer->desk.store, &batch);
@@ -240,7 +251,7 @@ static int begin_at_end(struct scan *scan)
 /* From a place on, there or not. */
 static int begin_inside(struct scan *scan, struct chance *random)
 {
-	unsigned place = (unsigned)chance_below(random, NUMBERS * KEYS_OF);
+	unsigned place = any_place(random);
 	char text[KEY_BYTES];
 	int error = kv_cursor_seek(scan->cursor, key_at(text, place), &scan->key, &scan->value);
 
@@ -271,7 +282,7 @@ static int go_on(struct scan *scan, struct chance *random, bool turns, uint64_t 
 
 static void scan_once(struct desk *desk, struct chance *random, bool whole)
 {
-	bool inside = !whole && chance_once_in(random, 2);
+	bool inside = !whole && !chance_once_in(random, 4);
 	struct scan scan = { .forward = chance_once_in(random, 2) };
 	uint64_t limit =
 		whole || chance_once_in(random, 2) ? UINT64_MAX : chance_below(random, 1000);

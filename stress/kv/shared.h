@@ -131,8 +131,8 @@ struct shared {
 	enum fault fault;
 	_Atomic unsigned stop;
 	_Atomic unsigned failures;
-	_Atomic uint64_t clock; /* of stamps */
-	_Atomic uint64_t batch_numbers;
+	_Atomic uint64_t clock;              /* of stamps */
+	_Atomic unsigned hot;                /* the number of the scanned table that many are at */
 	_Atomic unsigned lock_holder[LOCKS]; /* 1 + seat */
 	struct counts counts;
 	struct seat seats[WORKERS];

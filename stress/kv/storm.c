@@ -146,6 +146,7 @@ static void round_run(struct storm *storm)
 	};
 	bool deadly = !chance_once_in(&storm->random, 4);
 
+	atomic_store(&shared->hot, (unsigned)chance_next(&storm->random));
 	if (chance_once_in(&storm->random, 3) &&
 		expect_ok(kv_open(storm->path, KV_CREATE, NULL, &crew.store), "kv_open") != 0)
 		return;

@@ -8,7 +8,7 @@
 #include "stress/kv/tally.h"
 #include "stress/kv/writer.h"
 
-#define TABLES 3u
+#define TABLES 2u
 #define KEYS 400u
 #define BATCH_KEYS 80u
 
@@ -113,6 +113,15 @@ static void drop_one(struct writer *writer)
 		atomic_fetch_add(&shared->counts.tables_dropped, 1);
 }
 
+/* A batch into a table that is new, or is not there any more by the time. */
+static void fill_new(struct writer *writer, unsigned place)
+{
+	drop_one(writer);
+	open_one(writer, place);
+	if (writer->handles[place].table != NULL)
+		expect(put_stretches(writer, place), 0, "kv_batch_commit in new tables");
+}
+
 void temporary_any(struct writer *writer)
 {
 	unsigned place = (unsigned)chance_below(&writer->random, HANDLES);
@@ -123,6 +132,8 @@ void temporary_any(struct writer *writer)
 		open_one(writer, place);
 	else if (percent < 40)
 		put_one(writer, writer->handles[place].table, writer->handles[place].name);
+	else if (percent < 60)
+		fill_new(writer, place);
 	else if (percent < 85)
 		expect(put_stretches(writer, place), 0, "kv_batch_commit in temporary tables");
 	else
