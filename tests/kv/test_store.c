@@ -300,6 +300,72 @@ static void test_drop_late(void)
 	scene_end(&scene);
 }
 
+/* A batch that takes most of the first leaf's keys, and then works on another table for a while. Afterwards the leaf is
+ * joined with the second. Thread. */
+static void *thin_late(void *argument)
+{
+	struct late *late = argument;
+	struct kv_batch *batch;
+
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(late->scene->store, &batch), 0);
+	for (uint64_t i = 1; i < LEAF - 5; i++)
+		CU_ASSERT_EQUAL(kv_batch_delete(batch, late->scene->table, spaced_key(i, 0)), 0);
+	for (uint64_t i = 0; i < LATE_KEYS; i++)
+		CU_ASSERT_EQUAL(kv_batch_put(batch, late->table, scene_key(KEYS_DECIMAL, i),
+					text("")),
+			0);
+	pthread_barrier_wait(&late->begun);
+	CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+	return NULL;
+}
+
+/* Two leaves, the first one full, the second with few keys. */
+static void make_two_leaves(struct scene *scene)
+{
+	struct kv_batch *batch;
+
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(scene->store, &batch), 0);
+	for (uint64_t i = 0; i < 2 * LEAF; i++)
+		CU_ASSERT_EQUAL(kv_batch_delete(batch, scene->table, spaced_key(i, 0)), 0);
+	CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+	for (uint64_t i = 0; i < LEAF + 10; i++)
+		CU_ASSERT_EQUAL(kv_put(scene->table, spaced_key(i, 0), text(""), 0), 0);
+}
+
+/* Puts into both while the first is locked. */
+static void put_under(struct late *late, unsigned delay_us)
+{
+	const struct timespec delay = { 0, (long)delay_us * 1000 };
+	struct kv_batch *batch;
+	pthread_t thread;
+
+	make_two_leaves(late->scene);
+	CU_ASSERT_EQUAL_FATAL(pthread_barrier_init(&late->begun, NULL, 2), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, thin_late, late), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_batch_begin(late->scene->store, &batch), 0);
+	CU_ASSERT_EQUAL(kv_batch_put(batch, late->scene->table, spaced_key(0, 0), text("a")), 0);
+	CU_ASSERT_EQUAL(kv_batch_put(batch, late->scene->table, spaced_key(LEAF + 2, 0), text("b")),
+		0);
+	pthread_barrier_wait(&late->begun);
+	nanosleep(&delay, NULL);
+	CU_ASSERT_EQUAL(kv_batch_commit(batch), 0);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&late->begun);
+}
+
+/* Two leaves that a batch was about to lock are one when it has waited for the first. */
+static void test_batch_of_joined(void)
+{
+	struct scene scene;
+	struct late late = { .scene = &scene };
+
+	scene_begin(&scene);
+	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene.store, text("other"), KV_CREATE, &late.table), 0);
+	for (unsigned i = 0; i < 60; i++)
+		put_under(&late, i * 50);
+	scene_end(&scene);
+}
+
 /* Handles of a dropped table and of the one that has its block now do not go together. */
 static void test_batch_of_dropped(void)
 {
@@ -382,6 +448,7 @@ int test_store_register(void)
 		{ "many tables", test_tables },
 		{ "dropping tables", test_drop },
 		{ "dropping a table that is filled late", test_drop_late },
+		{ "a batch whose leaves are joined meanwhile", test_batch_of_joined },
 		{ "a batch with handles of a dropped table", test_batch_of_dropped },
 		{ "opening", test_open },
 		{ "reading only", test_read_only },
