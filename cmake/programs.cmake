@@ -27,8 +27,9 @@ file(GLOB stress_sources CONFIGURE_DEPENDS stress/*.c)
 foreach(source IN LISTS stress_sources)
 	cmake_path(GET source STEM name)
 	# kill_stress.c goes with the files of stress/kill/, rcu_torture.c with those of stress/rcu/,
-	# fuzz_replay.c with those of stress/fuzz/, and the others with those of a folder of their name.
-	string(REGEX REPLACE "_(stress|torture|replay)$" "" folder ${name})
+	# fuzz_replay.c with those of stress/fuzz/, kv_storm.c with those of stress/kv/, and the others with
+	# those of a folder of their name.
+	string(REGEX REPLACE "_(stress|torture|replay|storm)$" "" folder ${name})
 	file(GLOB parts CONFIGURE_DEPENDS stress/${folder}/*.c)
 	spanheap_program(stress_${name} stress ${name} ${source} ${parts})
 	# Those of the store use the library as it is installed, as the store does.

@@ -130,6 +130,7 @@ kill_lane()
 	run_counted build/gcc/examples/readmostly --seconds 8
 	# The control: wrong values must be found when writers do not wait for readers.
 	run_counted build/gcc/examples/readmostly --seconds 8 --careless
+	run_counted build/gcc/stress/kv_storm --seconds 10
 	run_counted build/gcc/stress/killk --quick
 	run_counted build/gcc/stress/crashlog --quick
 	run_counted build/gcc/stress/torn --quick

@@ -233,8 +233,10 @@ static int apply(struct edit *edit, struct change *changes, size_t count)
 
 	for (; count > 0; changes += done, count -= done) {
 		done = 1;
-		while (done < count && changes[done].table->block == changes->table->block)
-			done++;
+		for (; done < count && changes[done].table->block == changes->table->block; done++)
+			/* One of them is a handle of a table that had the block before. */
+			if (changes[done].table->generation != changes->table->generation)
+				return KV_EDROPPED;
 		int error = edit_apply(edit, changes->table, changes, done);
 
 		if (error != 0)

@@ -137,19 +137,32 @@ static void prefetch_last(const struct kv_cursor *cursor)
 		prefetch(cursor, cursor->copy.count - 1 - i);
 }
 
+static bool begins_at(const struct range *range, struct kv_bytes key)
+{
+	return range->low.data != NULL && bytes_equal(range->low, key);
+}
+
+static bool ends_at(const struct range *range, struct kv_bytes key)
+{
+	return range->high.data != NULL && bytes_equal(range->high, key);
+}
+
 /* To the first entry at or behind `place` of the leaf, or of those that follow. */
 static int settle_forward(struct kv_cursor *cursor, unsigned place)
 {
 	while (place >= cursor->copy.count) {
-		if (cursor->high.data == NULL)
+		struct kv_bytes end = cursor->high;
+
+		if (end.data == NULL)
 			return KV_ENOTFOUND;
-		struct range range = tree_range(cursor->table, cursor->high);
+		struct range range = tree_range(cursor->table, end);
 		int error = read_leaf(cursor, &range);
 
 		if (error != 0)
 			return error;
 		prefetch_first(cursor);
-		place = 0;
+		/* A leaf that took the place of both also has what was shown. */
+		place = begins_at(&range, end) ? 0 : leaf_copy_rank(&cursor->copy, end);
 	}
 	cursor->place = place;
 	return 0;
@@ -159,15 +172,18 @@ static int settle_forward(struct kv_cursor *cursor, unsigned place)
 static int settle_backward(struct kv_cursor *cursor, unsigned end)
 {
 	while (end == 0) {
-		if (cursor->low.data == NULL)
+		struct kv_bytes begin = cursor->low;
+
+		if (begin.data == NULL)
 			return KV_ENOTFOUND;
-		struct range range = tree_range_below(cursor->table, cursor->low);
+		struct range range = tree_range_below(cursor->table, begin);
 		int error = read_leaf(cursor, &range);
 
 		if (error != 0)
 			return error;
 		prefetch_last(cursor);
-		end = cursor->copy.count;
+		end = ends_at(&range, begin) ? cursor->copy.count
+					     : leaf_copy_rank(&cursor->copy, begin);
 	}
 	cursor->place = end - 1;
 	return 0;

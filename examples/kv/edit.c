@@ -502,8 +502,9 @@ static int join_inner(struct edit *edit, const struct inner *above, struct swap 
 	if (own->count > 0 && own->count + sibling->count + 2u > INNER_JOINED)
 		return 0;
 	error = locks_try(&edit->locks, &sibling->mutex);
+	/* EDEADLK: this edit has changed the neighbour, too, which only the commit stores there. */
 	if (error != 0)
-		return error == EBUSY ? 0 : error;
+		return error == EBUSY || error == EDEADLK ? 0 : error;
 	return join_inner_with(edit, above, swap, neighbour_of(above, swap->index));
 }
 
@@ -616,22 +617,20 @@ static void prefetch_entries(const struct groups *groups, const char *base)
 		leaf_prefetch(group->range.leaf, group->changes->key, base);
 }
 
-/* Keys of this group that are not in the leaf which is locked now go to the next one. */
-static void shorten(struct groups *groups, struct group *group)
+/* The leaf of this group was replaced: by some with fewer keys, or by one that has a neighbour's, too. What belongs to
+ * the one that is locked now is the group, and what was searched ahead is searched again. */
+static void group_again(struct groups *groups, struct group *group)
 {
-	size_t count = 0;
+	size_t left = (size_t)(groups->changes - group->changes) + groups->count, count = 1;
 
-	while (count < group->count &&
+	while (count < left &&
 		(group->range.high.data == NULL ||
 			bytes_compare(group->changes[count].key, group->range.high) < 0))
 		count++;
-	if (count == group->count)
-		return;
-	/* What was searched ahead is searched again. */
-	groups->count += (size_t)(groups->changes - (group->changes + count));
-	groups->changes = group->changes + count;
-	groups->end = groups->first + 1;
 	group->count = count;
+	groups->changes = group->changes + count;
+	groups->count = left - count;
+	groups->end = groups->first + 1;
 }
 
 static int apply_group(struct edit *edit, struct groups *groups, struct group *group)
@@ -646,7 +645,7 @@ static int apply_group(struct edit *edit, struct groups *groups, struct group *g
 		error = tree_lock_leaf(edit->table, &edit->locks, group->changes->key,
 			&group->range);
 		if (error == 0)
-			shorten(groups, group);
+			group_again(groups, group);
 	}
 	return error != 0 ? error
 			  : apply_to_leaf(edit, &group->range, group->changes, group->count);

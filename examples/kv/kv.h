@@ -19,9 +19,10 @@
  * Everything happens in a read section, and what is found there stays readable, where it is and unchanged,
  * until the section ends. There are no snapshots:
  * - kv_get() gives the value that is the newest at some moment of the call;
- * - a cursor reads leaf by leaf, each as it is at one moment. Keys that are there all along are shown,
- *   once each and in order; a key that comes or goes meanwhile is shown or not;
- * - the changes of a batch become visible one leaf after the other. Nobody ever sees a half of one stay.
+ * - a cursor reads leaf by leaf: the keys that are there at one moment, each with a value that it has while the leaf
+ *   is read. Keys that are there all along are shown, once each and in order; a key that comes or goes meanwhile
+ *   is shown or not;
+ * - the changes of a batch become visible one after the other. Nobody ever sees a half of one stay.
  * Long sections keep freed space from being used again: see kv_cursor_pause().
  *
  * CONVENTIONS

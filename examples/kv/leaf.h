@@ -92,7 +92,7 @@ const struct record *leaf_get(const struct leaf *leaf, struct kv_bytes key, cons
 /* Asks for the record that the key may have. Whether it is that, and one at all, nobody knows. */
 void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *base);
 
-/* The entries at one moment, in order. */
+/* The entries at one moment, in order; values that are replaced meanwhile may be of a later one. */
 struct leaf_copy {
 	unsigned count;
 	uint64_t prefix_bytes;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SEED_ENVIRONMENT "SH_SEED"
 
@@ -218,6 +219,49 @@ static void test_pause(void)
 	scene_end(&scene);
 }
 
+/* A leaf that the cursor has passed is joined with the one that it comes to next: what it showed it does not show
+ * again. */
+static void pass_joined_leaves(bool forward)
+{
+	struct model model = { 0 };
+	struct kv_cursor *cursor;
+	struct kv_bytes key, last;
+	struct scene scene;
+	unsigned shown = 1;
+	int error;
+
+	scene_begin(&scene);
+	for (uint64_t i = 0; i < 1000; i++)
+		put(&scene, &model, scene_key(KEYS_DECIMAL, i), i);
+	CU_ASSERT_EQUAL_FATAL(kv_cursor_open(scene.table, &cursor), 0);
+	error = forward ? kv_cursor_first(cursor, &last, NULL)
+			: kv_cursor_last(cursor, &last, NULL);
+	CU_ASSERT_EQUAL_FATAL(error, 0);
+	for (uint64_t i = 0; i < 1000; i++)
+		if (i % 8 != 0)
+			delete (&scene, &model, scene_key(KEYS_DECIMAL, i));
+	while ((error = forward ? kv_cursor_next(cursor, &key, NULL)
+				: kv_cursor_previous(cursor, &key, NULL)) == 0) {
+		int order = memcmp(key.data, last.data, 16);
+
+		CU_ASSERT(forward ? order > 0 : order < 0);
+		shown += model_has(&model, key);
+		last = key;
+	}
+	CU_ASSERT_EQUAL(error, KV_ENOTFOUND);
+	/* Of the first leaf it also shows what has been deleted since: its last key is such a one. */
+	CU_ASSERT_EQUAL(shown, forward ? 125 : 126);
+	kv_cursor_close(cursor);
+	model_free(&model);
+	scene_end(&scene);
+}
+
+static void test_joined_leaves(void)
+{
+	pass_joined_leaves(true);
+	pass_joined_leaves(false);
+}
+
 /* Keys and values of megabytes. */
 static void test_large(void)
 {
@@ -260,6 +304,7 @@ int test_table_register(void)
 		{ "random steps, keys that begin with each other", test_random_nested },
 		{ "seeks", test_seeks },
 		{ "a cursor that pauses", test_pause },
+		{ "a cursor that passes joined leaves", test_joined_leaves },
 		{ "large keys and values", test_large },
 		CU_TEST_INFO_NULL,
 	};

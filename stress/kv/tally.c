@@ -1,0 +1,109 @@
+/* tally.c -- named checks: how often each was made, and whether it always held
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include "stress/kv/tally.h"
+
+#include "stress/common/verdict.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_BYTES 512
+
+struct shared *shared;
+
+static const char *const names[CHECKS] = {
+	[CHECK_CALLS] = "calls gave what they must",
+	[CHECK_ACKNOWLEDGED] = "keys held what was acknowledged, or was in flight at a death",
+	[CHECK_READERS] = "lookups, and keys shown, while others wrote were of their time",
+	[CHECK_TAKEN_OVER] = "operations of the dead were whole or had not been",
+	[CHECK_BATCHES] = "of these were batches",
+	[CHECK_DROPS] = "of these dropped a table",
+	[CHECK_GROUP] = "times all keys of the group were of one batch, the last",
+	[CHECK_LOCKS] = "keys were had by the one who inserted them",
+	[CHECK_TEMPORARY] = "tables that all drop held their own keys only",
+	[CHECK_SCANS] = "scans showed all that was there all along, in order, once",
+	[CHECK_HISTORIES] = "histories of a key were linearizable",
+	[CHECK_STORE] = "times kv_check() and sh_check() found nothing",
+	[CHECK_REOPENED] = "times the store was opened after the death of all",
+	[CHECK_PROGRESS] = "times nobody hung",
+};
+
+/* One write(2), so that lines of several processes do not mix. */
+static void print(const char *before, const char *format, va_list arguments)
+{
+	char line[LINE_BYTES];
+	int length = snprintf(line, sizeof(line), "%s", before);
+
+	length += vsnprintf(line + length, sizeof(line) - (size_t)length - 1, format, arguments);
+	if (length > (int)sizeof(line) - 2)
+		length = sizeof(line) - 2;
+	line[length++] = '\n';
+	if (write(STDOUT_FILENO, line, (size_t)length) < 0)
+		return; /* nobody listens */
+}
+
+void say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print("", format, arguments);
+	va_end(arguments);
+}
+
+void fail(enum check check, const char *format, ...)
+{
+	va_list arguments;
+
+	/* Of one fault come many failures: the first ones tell. */
+	if (atomic_fetch_add(&shared->failures, 1) < 8) {
+		va_start(arguments, format);
+		print(shared->fault == FAULT_NONE ? "FAILED: " : "  as it must: ", format,
+			arguments);
+		va_end(arguments);
+	}
+	atomic_fetch_add(&shared->counts.failed[check], 1);
+	atomic_store(&shared->stop, 1);
+}
+
+int expect_ok(int error, const char *call)
+{
+	if (error != 0)
+		fail(CHECK_CALLS, "%s: %s", call, kv_strerror(error));
+	return error;
+}
+
+void tally_verdicts(void)
+{
+	for (unsigned check = 0; check < CHECKS; check++) {
+		uint64_t made = atomic_load(&shared->counts.made[check]);
+		uint64_t wrong = atomic_load(&shared->counts.failed[check]);
+
+		/* What did not come up before a failure is no other one. */
+		if (made == 0 && wrong == 0 && failed())
+			continue;
+		verdict(made > 0 && wrong == 0, "%10llu %s%s", (unsigned long long)made,
+			names[check], wrong == 0 ? "" : ": NOT ALWAYS");
+	}
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void sleep_us(uint64_t us)
+{
+	struct timespec time = {
+		.tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000 * 1000),
+	};
+
+	nanosleep(&time, NULL);
+}
