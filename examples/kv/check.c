@@ -173,6 +173,18 @@ static void check_separators(struct check *check, sh_off off, const struct inner
 	}
 }
 
+static void check_guides(struct check *check, sh_off off, const struct inner *inner)
+{
+	for (unsigned j = 0; j < INNER_GUIDES; j++) {
+		unsigned last = INNER_GROUP * j + INNER_GROUP - 1;
+
+		if (inner->guides[j] !=
+			(last < inner->count ? inner_heads(inner)[last] : UINT64_MAX))
+			problem(check, "inner node at %#llx has a wrong guide %u",
+				(unsigned long long)off, j);
+	}
+}
+
 static void check_inner(struct check *check, sh_off off, unsigned level, const struct range *range)
 {
 	const struct inner *inner = (const struct inner *)(const void *)(check->store->base + off);
@@ -186,6 +198,7 @@ static void check_inner(struct check *check, sh_off off, unsigned level, const s
 		return;
 	}
 	check_separators(check, off, inner, range);
+	check_guides(check, off, inner);
 	check_children(check, inner, range);
 }
 

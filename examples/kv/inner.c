@@ -18,12 +18,19 @@ struct kv_bytes inner_separator(const struct inner *inner, unsigned i)
 }
 
 /* How many of the heads are below `head`. Without branches that nobody can predict. */
-static unsigned heads_below(const uint64_t *heads, unsigned count, uint64_t head)
+static unsigned heads_below(const struct inner *inner, uint64_t head)
 {
-	const uint64_t *at = heads;
+	const uint64_t *heads = inner_heads(inner), *at;
+	unsigned group = 0, count;
 
+	for (unsigned j = 0; j < INNER_GUIDES; j++)
+		group += inner->guides[j] < head;
+	at = heads + INNER_GROUP * (size_t)group;
+	count = inner->count - INNER_GROUP * group;
+	if (count > INNER_GROUP)
+		count = INNER_GROUP;
 	if (count == 0)
-		return 0;
+		return inner->count;
 	while (count > 1) {
 		unsigned half = count / 2;
 
@@ -31,6 +38,18 @@ static unsigned heads_below(const uint64_t *heads, unsigned count, uint64_t head
 		count -= half;
 	}
 	return (unsigned)(at - heads) + (*at < head);
+}
+
+/* Whether the key begins with what all separators begin with. */
+static inline bool shares_prefix(const struct inner *inner, struct kv_bytes key)
+{
+	size_t prefix = inner->prefix_bytes;
+
+	if (key.size < prefix)
+		return false;
+	return prefix <= INNER_PREFIX
+		? bytes_same(inner->prefix, key.data, prefix)
+		: bytes_same(inner_separator(inner, 0).data, key.data, prefix);
 }
 
 /* Of the separators from `first` on that have this head: the end of those that compare below the key, or, with
@@ -56,16 +75,15 @@ static unsigned search_ties(const struct inner *inner, unsigned first, uint64_t 
 
 static inline unsigned search(const struct inner *inner, struct kv_bytes key, bool equal)
 {
-	size_t prefix = inner->prefix_bytes;
 	uint64_t head;
 	unsigned at;
 
 	if (inner->count == 0)
 		return 0;
-	if (key.size < prefix || !bytes_same(inner_separator(inner, 0).data, key.data, prefix))
+	if (!shares_prefix(inner, key))
 		return bytes_compare(inner_separator(inner, 0), key) < 0 ? inner->count : 0;
-	head = bytes_head(key, prefix);
-	at = heads_below(inner_heads(inner), inner->count, head);
+	head = bytes_head(key, inner->prefix_bytes);
+	at = heads_below(inner, head);
 	if (at == inner->count || inner_heads(inner)[at] != head)
 		return at;
 	return search_ties(inner, at, head, key, equal);
@@ -105,6 +123,15 @@ static size_t shared_prefix(const struct piece *pieces, unsigned children)
 	return children < 2 ? 0 : bytes_common(pieces[1].low, pieces[children - 1].low);
 }
 
+static void fill_guides(struct inner *inner)
+{
+	for (unsigned j = 0; j <= INNER_GUIDES; j++) {
+		unsigned last = INNER_GROUP * j + INNER_GROUP - 1;
+
+		inner->guides[j] = last < inner->count ? inner_heads(inner)[last] : UINT64_MAX;
+	}
+}
+
 void inner_fill(struct inner *inner, unsigned level, const struct piece *pieces, unsigned children)
 {
 	size_t prefix = shared_prefix(pieces, children);
@@ -128,4 +155,7 @@ void inner_fill(struct inner *inner, unsigned level, const struct piece *pieces,
 		memcpy(text + end[i], separator.data, separator.size);
 		end[i + 1] = end[i] + separator.size;
 	}
+	fill_guides(inner);
+	if (count > 0)
+		memcpy(inner->prefix, text, prefix < INNER_PREFIX ? prefix : INNER_PREFIX);
 }

@@ -9,7 +9,10 @@
  *
  *   separators[0] < separators[1] < ...       count <= INNER_SEPARATORS
  *   heads[i] = bytes_head(separator i, prefix_bytes)
- *   the first prefix_bytes of all separators are the same */
+ *   guides[j] = heads[16 j + 15], or UINT64_MAX where there is none
+ *   the first prefix_bytes of all separators are the same, and `prefix` has the first of these
+ *
+ * A search looks at four or five lines of 64 bytes: the node's first two, two with heads, one with the child. */
 #ifndef KV_INNER_H
 #define KV_INNER_H
 
@@ -22,6 +25,11 @@
 #define INNER_FEW 32u
 #define INNER_JOINED 96u
 
+/* Heads between two guides. */
+#define INNER_GROUP 16u
+#define INNER_GUIDES (INNER_SEPARATORS / INNER_GROUP)
+#define INNER_PREFIX 32u
+
 /* Heap file. What follows it in its block: heads, children, ends, text. */
 struct inner {
 	struct sh_mutex mutex; /* of who replaces a child, or this node */
@@ -30,6 +38,8 @@ struct inner {
 	uint16_t level;
 	uint16_t count; /* separators */
 	uint32_t prefix_bytes;
+	char prefix[INNER_PREFIX];
+	uint64_t guides[INNER_GUIDES + 1];
 	uint64_t words[]; /* count heads, count + 1 children, count + 1 ends in text, text */
 };
 
@@ -38,6 +48,8 @@ struct piece {
 	sh_off node;
 	struct kv_bytes low;
 };
+
+_Static_assert(offsetof(struct inner, words) == 128, "two lines");
 
 static inline const uint64_t *inner_heads(const struct inner *inner)
 {
