@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* How far ahead records are asked for. */
-#define AHEAD 6u
+/* So many entries before they are shown, records are asked for; and so many before the end of a leaf the next one
+ * is looked for. */
+#define AHEAD 10u
+#define LEAF_AHEAD 24u
 
 /* Process. */
 struct kv_cursor {
@@ -20,6 +22,8 @@ struct kv_cursor {
 	unsigned place;
 	struct kv_bytes low; /* the leaf's range; data NULL: without end */
 	struct kv_bytes high;
+	struct range ahead; /* the leaf that comes next; leaf NULL: not looked for */
+	bool ahead_forward;
 	struct leaf_copy copy;
 	char *key; /* while it is paused */
 	size_t key_bytes;
@@ -70,6 +74,7 @@ static void section_begin(struct kv_cursor *cursor)
 	if (cursor->reader != NULL)
 		sh_reader_lock(cursor->reader);
 	cursor->placed = true;
+	cursor->ahead.leaf = NULL;
 }
 
 void kv_cursor_close(struct kv_cursor *cursor)
@@ -137,6 +142,50 @@ static void prefetch_last(const struct kv_cursor *cursor)
 		prefetch(cursor, cursor->copy.count - 1 - i);
 }
 
+/* --- the next leaf ------------------------------------------------------------------------- */
+
+static struct range next_range(const struct kv_cursor *cursor, bool forward)
+{
+	return forward ? tree_range(cursor->table, cursor->high)
+		       : tree_range_below(cursor->table, cursor->low);
+}
+
+/* Looks for the next leaf, so that it is in the cache when it is needed. */
+static void look_ahead(struct kv_cursor *cursor, bool forward)
+{
+	if ((forward ? cursor->high : cursor->low).data == NULL)
+		return;
+	cursor->ahead = next_range(cursor, forward);
+	cursor->ahead_forward = forward;
+	if (cursor->ahead.leaf != NULL)
+		leaf_prefetch_all(cursor->ahead.leaf);
+}
+
+/* With `left` entries before the end of the leaf, asks for what will be needed. */
+static void ask_ahead(struct kv_cursor *cursor, unsigned left, bool forward)
+{
+	unsigned last = cursor->copy.count < LEAF_AHEAD ? cursor->copy.count : LEAF_AHEAD;
+
+	if (left > AHEAD)
+		prefetch(cursor, forward ? cursor->place + AHEAD : cursor->place - AHEAD);
+	if (left == last)
+		look_ahead(cursor, forward);
+	else if (left == AHEAD && cursor->ahead.leaf != NULL)
+		leaf_prefetch_records(cursor->ahead.leaf, cursor->table->base, AHEAD, forward);
+}
+
+/* Reads the next leaf: the one that was looked for, unless others have its place by now. */
+static int read_next_leaf(struct kv_cursor *cursor, bool forward, struct range *range)
+{
+	if (cursor->ahead.leaf != NULL && cursor->ahead_forward == forward &&
+		(leaf_load(cursor->ahead.leaf) & LEAF_RETIRED) == 0)
+		*range = cursor->ahead;
+	else
+		*range = next_range(cursor, forward);
+	cursor->ahead.leaf = NULL;
+	return read_leaf(cursor, range);
+}
+
 static bool begins_at(const struct range *range, struct kv_bytes key)
 {
 	return range->low.data != NULL && bytes_equal(range->low, key);
@@ -155,8 +204,8 @@ static int settle_forward(struct kv_cursor *cursor, unsigned place)
 
 		if (end.data == NULL)
 			return KV_ENOTFOUND;
-		struct range range = tree_range(cursor->table, end);
-		int error = read_leaf(cursor, &range);
+		struct range range;
+		int error = read_next_leaf(cursor, true, &range);
 
 		if (error != 0)
 			return error;
@@ -176,8 +225,8 @@ static int settle_backward(struct kv_cursor *cursor, unsigned end)
 
 		if (begin.data == NULL)
 			return KV_ENOTFOUND;
-		struct range range = tree_range_below(cursor->table, begin);
-		int error = read_leaf(cursor, &range);
+		struct range range;
+		int error = read_next_leaf(cursor, false, &range);
 
 		if (error != 0)
 			return error;
@@ -282,8 +331,7 @@ int kv_cursor_next(struct kv_cursor *cursor, struct kv_bytes *key, struct kv_byt
 		return show(cursor, resume(cursor, true), key, value);
 	if (!cursor->placed)
 		return KV_ENOTFOUND;
-	if (cursor->place + AHEAD < cursor->copy.count)
-		prefetch(cursor, cursor->place + AHEAD);
+	ask_ahead(cursor, cursor->copy.count - cursor->place, true);
 	return show(cursor, settle_forward(cursor, cursor->place + 1), key, value);
 }
 
@@ -293,7 +341,6 @@ int kv_cursor_previous(struct kv_cursor *cursor, struct kv_bytes *key, struct kv
 		return show(cursor, resume(cursor, false), key, value);
 	if (!cursor->placed)
 		return KV_ENOTFOUND;
-	if (cursor->place >= AHEAD)
-		prefetch(cursor, cursor->place - AHEAD);
+	ask_ahead(cursor, cursor->place + 1, false);
 	return show(cursor, settle_backward(cursor, cursor->place), key, value);
 }

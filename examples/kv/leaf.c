@@ -81,6 +81,27 @@ void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *bas
 		__builtin_prefetch(leaf_record(leaf, (unsigned)__builtin_ctzll(slots), base));
 }
 
+void leaf_prefetch_all(const struct leaf *leaf)
+{
+	for (size_t at = 0; at < sizeof(*leaf); at += 64)
+		__builtin_prefetch((const char *)leaf + at);
+}
+
+void leaf_prefetch_records(const struct leaf *leaf, const char *base, unsigned count, bool first)
+{
+	uint64_t state = leaf_load(leaf);
+	const struct leaf_view *view = leaf_view(leaf, state);
+	unsigned entries = leaf_count(state);
+
+	for (unsigned i = 0; i < count && i < entries; i++) {
+		unsigned slot = slot_at(view, first ? i : entries - 1 - i);
+		const char *record = (const char *)leaf_record(leaf, slot, base);
+
+		__builtin_prefetch(record);
+		__builtin_prefetch(record + 64);
+	}
+}
+
 static void copy_entry(const struct leaf *leaf, unsigned slot, const char *base,
 	struct leaf_copy *copy, unsigned place)
 {

@@ -89,6 +89,10 @@ static inline const struct record *leaf_record(const struct leaf *leaf, unsigned
 /* Looks a key up without the mutex; NULL: it is not there. */
 const struct record *leaf_get(const struct leaf *leaf, struct kv_bytes key, const char *base);
 
+/* Asks for all lines of the leaf; for the records of its first entries, or its last ones. */
+void leaf_prefetch_all(const struct leaf *leaf);
+void leaf_prefetch_records(const struct leaf *leaf, const char *base, unsigned count, bool first);
+
 /* Asks for the record that the key may have. Whether it is that, and one at all, nobody knows. */
 void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *base);
 

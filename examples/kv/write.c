@@ -51,11 +51,10 @@ static int delete_in_leaf(struct sh_txn *txn, struct leaf *leaf, const struct ch
 	return leaf_edit_publish(&edit, txn);
 }
 
-/* The leaf of the key, locked. */
+/* The leaf of the key, locked. *leaf: where it was a moment ago. */
 static int lock_leaf(const struct kv_table *table, struct kv_bytes key, struct leaf **leaf)
 {
-	for (;;) {
-		*leaf = tree_leaf(table, key);
+	for (;; *leaf = tree_leaf(table, key)) {
 		if (*leaf == NULL)
 			return KV_EDROPPED;
 		int error = sh_mutex_lock(table->heap, &(*leaf)->mutex);
@@ -90,10 +89,9 @@ static int put_in_new_leaves(struct sh_txn *txn, struct change *change)
 	return error;
 }
 
-static int put_record(struct sh_txn *txn, struct change *change)
+static int put_record(struct sh_txn *txn, struct change *change, struct leaf *leaf)
 {
 	struct kv_table *table = change->table;
-	struct leaf *leaf;
 	int error = lock_leaf(table, change->key, &leaf);
 
 	if (error != 0)
@@ -123,13 +121,19 @@ static int put(struct kv_table *table, struct kv_bytes key, struct kv_bytes valu
 		.key = key,
 		.must_be_new = (flags & KV_INSERT) != 0,
 	};
+	/* Looked for before the record is made: it comes into the cache meanwhile. */
+	struct leaf *leaf = tree_leaf(table, key);
 	struct sh_txn *txn;
 	int error = sh_txn_begin(table->heap, 0, &txn);
 
 	if (error != 0)
 		return error;
 	change.record = write_record(txn, table->base, key, value);
-	return change.record == 0 ? end(txn, errno) : put_record(txn, &change);
+	if (change.record == 0)
+		return end(txn, errno);
+	if (leaf != NULL)
+		leaf_prefetch(leaf, key, table->base);
+	return put_record(txn, &change, leaf);
 }
 
 int kv_put(struct kv_table *table, struct kv_bytes key, struct kv_bytes value, unsigned flags)
@@ -165,8 +169,8 @@ void write_join(struct kv_table *table, struct kv_bytes key)
 static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
 {
 	const struct change change = { .table = table, .key = key };
+	struct leaf *leaf = tree_leaf(table, key);
 	struct sh_txn *txn;
-	struct leaf *leaf;
 	int error = sh_txn_begin(table->heap, 0, &txn);
 
 	if (error != 0)
