@@ -10,7 +10,6 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -364,11 +363,10 @@ static void judge_key(unsigned key, const struct event **events)
 
 static void judge(void)
 {
-	const struct event **events = malloc(HISTORY_LIVES * HISTORY_EVENTS * sizeof(*events));
+	static const struct event *events[HISTORY_LIVES * HISTORY_EVENTS];
 
-	for (unsigned key = 0; key < HISTORY_KEYS && events != NULL && !failed(); key++)
+	for (unsigned key = 0; key < HISTORY_KEYS && !failed(); key++)
 		judge_key(key, events);
-	free(events);
 }
 
 void history_run(const char *path, uint64_t seed)

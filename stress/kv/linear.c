@@ -46,6 +46,12 @@ struct decision {
 
 /* --- sets of worlds ------------------------------------------------------------------------ */
 
+static void worlds_free(struct worlds *worlds)
+{
+	free(worlds->list);
+	free(worlds->table);
+}
+
 static bool worlds_make(struct worlds *worlds, uint32_t capacity)
 {
 	*worlds = (struct worlds){
@@ -53,13 +59,11 @@ static bool worlds_make(struct worlds *worlds, uint32_t capacity)
 		.table = calloc(capacity, sizeof(*worlds->table)),
 		.capacity = capacity,
 	};
-	return worlds->list != NULL && worlds->table != NULL;
-}
-
-static void worlds_free(struct worlds *worlds)
-{
-	free(worlds->list);
-	free(worlds->table);
+	if (worlds->list != NULL && worlds->table != NULL)
+		return true;
+	worlds_free(worlds);
+	*worlds = (struct worlds){ 0 };
+	return false;
 }
 
 static uint32_t *place_of(struct worlds *worlds, struct world world)
@@ -183,7 +187,7 @@ static bool call_begins(struct decision *decision, uint32_t event)
 /* The call has happened by now: all worlds in which it has, and in these it is not under way any more. */
 static void call_ends(struct decision *decision, uint32_t event)
 {
-	struct worlds swapped = decision->worlds;
+	struct worlds swapped;
 	uint64_t bit = 1;
 
 	while ((decision->under_way & bit) == 0 || decision->calls[__builtin_ctzll(bit)] != event)

@@ -119,9 +119,7 @@ static void one_key(struct writer *writer)
 	bool there = is_put(acknowledged(place));
 	bool to_put = wants_put(writer);
 
-	if (!there && !to_put)
-		change_refused(writer, place);
-	else if (there && to_put && chance_once_in(&writer->random, 4))
+	if (there == to_put && (!there || chance_once_in(&writer->random, 4)))
 		change_refused(writer, place);
 	else
 		change_one(writer, place, to_put);

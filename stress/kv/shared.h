@@ -78,12 +78,12 @@ struct group_note {
 
 /* Of one worker. */
 struct seat {
-	_Alignas(64) _Atomic unsigned inside; /* 1: in a call that writes */
-	_Atomic uint64_t call_ns;             /* when that began; 0: in none */
-	_Atomic unsigned ready;               /* it works: what it took over is settled */
-	_Atomic uint64_t done;                /* operations */
-	pid_t pid;                            /* the supervisor's; 0: nobody */
-	uint64_t generation;                  /* the supervisor's */
+	_Atomic unsigned inside;  /* 1: in a call that writes */
+	_Atomic uint64_t call_ns; /* when that began; 0: in none */
+	_Atomic unsigned ready;   /* it works: what it took over is settled */
+	_Atomic uint64_t done;    /* operations */
+	pid_t pid;                /* the supervisor's; 0: nobody */
+	uint64_t generation;      /* the supervisor's */
 	struct journal journal;
 	struct group_note group;
 };
@@ -127,6 +127,7 @@ struct counts {
 };
 
 struct shared {
+	struct seat seats[WORKERS];
 	uint64_t seed;
 	enum fault fault;
 	_Atomic unsigned stop;
@@ -135,7 +136,6 @@ struct shared {
 	_Atomic unsigned hot;                /* the number of the scanned table that many are at */
 	_Atomic unsigned lock_holder[LOCKS]; /* 1 + seat */
 	struct counts counts;
-	struct seat seats[WORKERS];
 	struct standing standing[PLACES];
 	struct history history;
 };

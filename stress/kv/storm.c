@@ -152,10 +152,10 @@ static void round_run(struct storm *storm)
 		return;
 	work(storm, &crew, deadly);
 	end_work(storm, &crew, deadly);
-	if (failed() || open_again(storm, &crew) != 0)
-		return;
-	judge_store(crew.store);
-	if (!failed())
+	if (!failed() && open_again(storm, &crew) == 0)
+		judge_store(crew.store);
+	/* After a failure it stays as it was found. */
+	if (!failed() || shared->fault != FAULT_NONE)
 		expect_ok(kv_close(crew.store), "kv_close");
 }
 

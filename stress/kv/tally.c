@@ -36,8 +36,9 @@ static void print(const char *before, const char *format, va_list arguments)
 {
 	char line[LINE_BYTES];
 	int length = snprintf(line, sizeof(line), "%s", before);
+	int more = vsnprintf(line + length, sizeof(line) - (size_t)length - 1, format, arguments);
 
-	length += vsnprintf(line + length, sizeof(line) - (size_t)length - 1, format, arguments);
+	length += more;
 	if (length > (int)sizeof(line) - 2)
 		length = sizeof(line) - 2;
 	line[length++] = '\n';
@@ -58,13 +59,12 @@ void fail(enum check check, const char *format, ...)
 {
 	va_list arguments;
 
+	va_start(arguments, format);
 	/* Of one fault come many failures: the first ones tell. */
-	if (atomic_fetch_add(&shared->failures, 1) < 8) {
-		va_start(arguments, format);
+	if (atomic_fetch_add(&shared->failures, 1) < 8)
 		print(shared->fault == FAULT_NONE ? "FAILED: " : "  as it must: ", format,
 			arguments);
-		va_end(arguments);
-	}
+	va_end(arguments);
 	atomic_fetch_add(&shared->counts.failed[check], 1);
 	atomic_store(&shared->stop, 1);
 }
