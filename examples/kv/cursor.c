@@ -10,8 +10,8 @@
 
 /* So many entries before they are shown, records are asked for; and so many before the end of a leaf the next one
  * is looked for. */
-#define AHEAD 10u
-#define LEAF_AHEAD 24u
+#define AHEAD 16u
+#define LEAF_AHEAD 30u
 
 /* Process. */
 struct kv_cursor {
