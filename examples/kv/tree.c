@@ -111,8 +111,8 @@ void locks_begin(struct locks *locks, struct sh_heap *heap)
 static int make_room(struct locks *locks)
 {
 	size_t capacity = locks->capacity * 2;
-	struct sh_mutex **held =
-		realloc(locks->held == locks->first ? NULL : locks->held, capacity * sizeof(*held));
+	struct sh_mutex **held = realloc(locks->held == locks->first ? NULL : locks->held,
+		capacity * sizeof(struct sh_mutex *));
 
 	if (held == NULL)
 		return ENOMEM;

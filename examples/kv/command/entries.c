@@ -132,6 +132,11 @@ enum status verb_del(const struct command *command)
 
 typedef int move_fn(struct kv_cursor *cursor, struct kv_bytes *key, struct kv_bytes *value);
 
+static bool same(struct kv_bytes a, struct kv_bytes b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
 /* Backward: to the last key that is not above `from`. */
 static int seek(const struct command *command, struct kv_cursor *cursor, const struct text *from,
 	struct kv_bytes *key, struct kv_bytes *value)
@@ -146,8 +151,7 @@ static int seek(const struct command *command, struct kv_cursor *cursor, const s
 		return error;
 	if (error == KV_ENOTFOUND)
 		return kv_cursor_last(cursor, key, value);
-	if (error == 0 &&
-		(key->size != from->size || memcmp(key->data, from->bytes, key->size) != 0))
+	if (error == 0 && !same(*key, text_bytes(from)))
 		return kv_cursor_previous(cursor, key, value);
 	return error;
 }
