@@ -14,3 +14,8 @@ target_link_libraries(spankv PUBLIC spanheap PRIVATE spanheap_flags)
 
 spanheap_program(example_kv examples kv ${kv_command_sources})
 target_link_libraries(example_kv PRIVATE spankv spanheap_flags)
+
+install(TARGETS spankv example_kv)
+install(FILES examples/kv/kv.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES examples/kv/kv.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES examples/kv/spankv.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
