@@ -205,6 +205,15 @@ static bool is_deferred_large(const struct heap *heap, uint64_t head,
 	return record->purpose == SPAN_LARGE && !span_large_is_live(heap, head);
 }
 
+/* Of a large block's word one bit means something; a drain would take others for its free. */
+static void forget_stray_bits(const struct heap *heap, uint64_t head,
+	const struct span_record *record)
+{
+	if (record->purpose == SPAN_LARGE &&
+		atomic_load_explicit(span_limbo(heap, head, 0), memory_order_relaxed) != 0)
+		atomic_store_explicit(span_limbo(heap, head, 0), 0, memory_order_relaxed);
+}
+
 /* A log that named one of its blocks was settled before the spans table was mended. */
 static void forget_quarantine(const struct heap *heap, struct span *span)
 {
@@ -236,6 +245,7 @@ static void count_span(struct heap *heap, uint64_t head, uint64_t next, bool nex
 		recovery->spans++;
 		mend_table(heap, head, record.pages, record.purpose == SPAN_OBJECTS);
 		forget_quarantine(heap, span);
+		forget_stray_bits(heap, head, &record);
 		clear_free_range(heap, head, record.pages);
 		return;
 	}
