@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MAX_BYTES (UINT64_C(1) << 32)
 #define VALUE_BYTES_MAX (64u << 10)
 
 static int show(const char *text, void *argument)
@@ -19,7 +20,11 @@ static int show(const char *text, void *argument)
 
 static void open_table(struct scene *scene)
 {
-	CU_ASSERT_EQUAL_FATAL(kv_open(scene->path, KV_CREATE, NULL, &scene->store), 0);
+	struct sh_options options = SH_OPTIONS_INIT;
+
+	/* The thread sanitizer does not leave room for the usual TiB everywhere. */
+	options.max_size = MAX_BYTES;
+	CU_ASSERT_EQUAL_FATAL(kv_open(scene->path, KV_CREATE, &options, &scene->store), 0);
 	CU_ASSERT_EQUAL_FATAL(kv_table_open(scene->store, text("table"), KV_CREATE, &scene->table),
 		0);
 }
