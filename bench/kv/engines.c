@@ -8,9 +8,7 @@ static const struct engine *const libraries[] = {
 #ifdef KV_LMDB
 	lmdb_engines,
 #endif
-#ifdef KV_SPANKV
 	spankv_engines,
-#endif
 #ifdef KV_SQLITE
 	sqlite_engines,
 #endif
@@ -34,9 +32,6 @@ void engines_note_missing(void)
 #ifndef KV_LMDB
 	note("SKIPPED: LMDB was not built, and nothing is compared with it; ./dev deps installs "
 	     "liblmdb-dev");
-#endif
-#ifndef KV_SPANKV
-	note("SKIPPED: spankv was not built; it comes with examples/kv");
 #endif
 #ifndef KV_SQLITE
 	note("SKIPPED: SQLite was not built; ./dev deps installs libsqlite3-dev");

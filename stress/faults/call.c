@@ -4,6 +4,7 @@
 #include "stress/faults/call.h"
 
 #include "shm/byte_lock.h"
+#include "stress/common/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,14 +148,6 @@ void fault_disarm(void)
 long calls_allocated(void)
 {
 	return atomic_load(&allocated);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* Whether a condition that began then is there still. */

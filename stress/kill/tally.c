@@ -4,11 +4,6 @@
 #include "stress/kill/tally.h"
 
 #include <stdarg.h>
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
-
-#define LINE_BYTES 512
 
 struct shared *shared;
 
@@ -38,36 +33,12 @@ static const char *const names[CHECKS] = {
 
 /* --- output -------------------------------------------------------------------------------- */
 
-/* One write(2), so that lines of several processes do not mix. */
-static void print(const char *before, const char *format, va_list arguments)
-{
-	char line[LINE_BYTES];
-	int length = snprintf(line, sizeof(line), "%s", before);
-	int more = vsnprintf(line + length, sizeof(line) - (size_t)length - 1, format, arguments);
-
-	length += more;
-	if (length > (int)sizeof(line) - 2)
-		length = sizeof(line) - 2;
-	line[length++] = '\n';
-	if (write(STDOUT_FILENO, line, (size_t)length) < 0)
-		return; /* nobody listens */
-}
-
-void say(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	print("", format, arguments);
-	va_end(arguments);
-}
-
 void fail(enum check check, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	print("FAILED: ", format, arguments);
+	say_list("FAILED: ", format, arguments);
 	va_end(arguments);
 	atomic_fetch_add(&shared->failed[check], 1);
 	atomic_fetch_add(&shared->failures, 1);
@@ -113,14 +84,6 @@ unsigned tally_print(void)
 }
 
 /* --- time and chance ----------------------------------------------------------------------- */
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 uint64_t seed_of(uint64_t number)
 {

@@ -4,6 +4,8 @@
 #define KILL_TALLY_H
 
 #include "stress/common/chance.h"
+#include "stress/common/clock.h"
+#include "stress/common/say.h"
 #include "stress/kill/shared.h"
 
 /* The check was made once and held. From any process. */
@@ -11,9 +13,6 @@ void tally(enum check check);
 
 /* The check did not hold: prints why, and has everybody stop. From any process. */
 __attribute__((format(printf, 2, 3))) void fail(enum check check, const char *format, ...);
-
-/* Prints a line on standard output, in one piece. */
-__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
 static inline bool failed(void)
 {
@@ -25,8 +24,6 @@ void tally_report(const struct sh_reap_report *report, uint64_t deaths);
 
 /* Prints a line for each check, and the line that counts them. Returns how many failed. */
 unsigned tally_print(void);
-
-uint64_t now_ns(void);
 
 /* The seed of one of the many sequences of a run. */
 uint64_t seed_of(uint64_t number);

@@ -109,11 +109,3 @@ bool await(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
 	}
 	return true;
 }
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}

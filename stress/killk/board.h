@@ -6,6 +6,7 @@
 #ifndef KILLK_BOARD_H
 #define KILLK_BOARD_H
 
+#include "stress/common/clock.h"
 #include "stress/common/expect.h"
 #include "stress/killk/image.h"
 
@@ -96,7 +97,5 @@ int finish(pid_t child, int milliseconds);
  * long. */
 void post(_Atomic uint32_t *word, uint32_t value);
 bool await(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
-
-uint64_t now_ns(void);
 
 #endif

@@ -6,11 +6,7 @@
 #include "stress/common/verdict.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
-
-#define LINE_BYTES 512
 
 struct shared *shared;
 
@@ -31,30 +27,6 @@ static const char *const names[CHECKS] = {
 	[CHECK_PROGRESS] = "times nobody hung",
 };
 
-/* One write(2), so that lines of several processes do not mix. */
-static void print(const char *before, const char *format, va_list arguments)
-{
-	char line[LINE_BYTES];
-	int length = snprintf(line, sizeof(line), "%s", before);
-	int more = vsnprintf(line + length, sizeof(line) - (size_t)length - 1, format, arguments);
-
-	length += more;
-	if (length > (int)sizeof(line) - 2)
-		length = sizeof(line) - 2;
-	line[length++] = '\n';
-	if (write(STDOUT_FILENO, line, (size_t)length) < 0)
-		return; /* nobody listens */
-}
-
-void say(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	print("", format, arguments);
-	va_end(arguments);
-}
-
 void fail(enum check check, const char *format, ...)
 {
 	va_list arguments;
@@ -62,7 +34,7 @@ void fail(enum check check, const char *format, ...)
 	va_start(arguments, format);
 	/* Of one fault come many failures: the first ones tell. */
 	if (atomic_fetch_add(&shared->failures, 1) < 8)
-		print(shared->fault == FAULT_NONE ? "FAILED: " : "  as it must: ", format,
+		say_list(shared->fault == FAULT_NONE ? "FAILED: " : "  as it must: ", format,
 			arguments);
 	va_end(arguments);
 	atomic_fetch_add(&shared->counts.failed[check], 1);
@@ -88,14 +60,6 @@ void tally_verdicts(void)
 		verdict(made > 0 && wrong == 0, "%10llu %s%s", (unsigned long long)made,
 			names[check], wrong == 0 ? "" : ": NOT ALWAYS");
 	}
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 void sleep_us(uint64_t us)

@@ -3,10 +3,9 @@
 #ifndef KV_STRESS_TALLY_H
 #define KV_STRESS_TALLY_H
 
+#include "stress/common/clock.h"
+#include "stress/common/say.h"
 #include "stress/kv/shared.h"
-
-/* Prints a line, at once and as a whole. */
-__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
 /* Says what is wrong, unless that is a control run's purpose, counts it, and ends the run. */
 __attribute__((format(printf, 2, 3))) void fail(enum check check, const char *format, ...);
@@ -27,7 +26,6 @@ int expect_ok(int error, const char *call);
 /* A verdict on each check: made at all, and never failed. */
 void tally_verdicts(void);
 
-uint64_t now_ns(void);
 void sleep_us(uint64_t us);
 
 #endif

@@ -4,16 +4,7 @@
 #include "stress/rcu/delay.h"
 
 #include <sched.h>
-#include <time.h>
 #include <unistd.h>
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 void spin_ns(uint64_t ns)
 {

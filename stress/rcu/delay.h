@@ -4,8 +4,8 @@
 #define RCU_DELAY_H
 
 #include "stress/common/chance.h"
+#include "stress/common/clock.h"
 
-uint64_t now_ns(void);
 void spin_ns(uint64_t ns);
 
 /* At a point where somebody else must not come in between: mostly no delay at all, now and then one of
