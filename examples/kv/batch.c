@@ -1,9 +1,7 @@
 /* batch.c -- changes that are made together
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "list.h"
 #include "store.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 /* A change as it was asked for. Its key and value lie one after the other in the batch's text. */
 struct request {
@@ -45,34 +43,22 @@ void kv_batch_abort(struct kv_batch *batch)
 
 /* --- gathering ----------------------------------------------------------------------------- */
 
-/* Room for `more` items after `count` of them. */
-static int make_room(void **list, size_t count, size_t more, size_t *capacity, size_t item_bytes)
-{
-	size_t wanted = *capacity == 0 ? 64 : *capacity;
-	void *bigger;
-
-	if (count + more <= *capacity)
-		return 0;
-	while (wanted < count + more)
-		wanted *= 2;
-	bigger = realloc(*list, wanted * item_bytes);
-	if (bigger == NULL)
-		return ENOMEM;
-	*list = bigger;
-	*capacity = wanted;
-	return 0;
-}
-
 static int reserve(struct kv_batch *batch, size_t text_bytes)
 {
-	void *requests = batch->requests, *text = batch->text;
-	int error = make_room(&requests, batch->count, 1, &batch->capacity, sizeof(struct request));
+	struct request *requests = list_with_room(batch->requests, batch->count, 1,
+		&batch->capacity, sizeof(*requests));
+	char *text;
 
-	if (error == 0)
-		error = make_room(&text, batch->text_bytes, text_bytes, &batch->text_capacity, 1);
+	if (requests == NULL)
+		return ENOMEM;
 	batch->requests = requests;
+	/* One more: of changes without any text, too. */
+	text = list_with_room(batch->text, batch->text_bytes, text_bytes + 1, &batch->text_capacity,
+		1);
+	if (text == NULL)
+		return ENOMEM;
 	batch->text = text;
-	return error;
+	return 0;
 }
 
 static void append_text(struct kv_batch *batch, struct kv_bytes bytes)
@@ -256,12 +242,7 @@ static int commit(struct kv_batch *batch, struct sh_txn *txn, const struct place
 	edit_begin(&edit, batch->store->heap, txn);
 	if (error == 0)
 		error = apply(&edit, changes, count);
-	if (error == 0)
-		error = sh_txn_commit(txn);
-	else
-		sh_txn_abort(txn);
-	edit_end(&edit);
-	return error;
+	return edit_end(&edit, error);
 }
 
 /* Joins leaves that have lost much. */

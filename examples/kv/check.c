@@ -3,9 +3,9 @@
  *
  * Goes through all nodes, and notes each block that it meets. The heap's own list of its blocks must then be the
  * same. Nobody else writes meanwhile. */
+#include "list.h"
 #include "store.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,18 +41,14 @@ __attribute__((format(printf, 2, 3))) static void problem(struct check *check, c
 
 static void note(struct check *check, sh_off off)
 {
-	size_t wanted = check->capacity == 0 ? 1024 : check->capacity * 2;
-	sh_off *bigger;
+	sh_off *blocks =
+		list_with_room(check->blocks, check->count, 1, &check->capacity, sizeof(*blocks));
 
-	if (check->count == check->capacity) {
-		bigger = realloc(check->blocks, wanted * sizeof(*bigger));
-		if (bigger == NULL) {
-			check->error = ENOMEM;
-			return;
-		}
-		check->blocks = bigger;
-		check->capacity = wanted;
+	if (blocks == NULL) {
+		check->error = ENOMEM;
+		return;
 	}
+	check->blocks = blocks;
 	check->blocks[check->count++] = off;
 }
 

@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "edit.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include "list.h"
 
 /* Entries of a leaf that is made when one does not do. */
 #define LEAF_FILL 44u
@@ -17,52 +16,47 @@ void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn)
 	locks_begin(&edit->locks, heap);
 }
 
-void edit_end(struct edit *edit)
+int edit_end_txn(struct sh_txn *txn, int error)
 {
+	if (error == 0)
+		return sh_txn_commit(txn);
+	sh_txn_abort(txn);
+	return error;
+}
+
+int edit_end(struct edit *edit, int error)
+{
+	error = edit_end_txn(edit->txn, error);
 	locks_end(&edit->locks);
 	free(edit->pieces);
 	free(edit->swaps);
+	return error;
 }
 
 /* --- lists --------------------------------------------------------------------------------- */
 
-/* Room for one more in a list. */
-static int make_room(void **list, size_t count, size_t *capacity, size_t item_bytes)
-{
-	size_t wanted = *capacity == 0 ? 8 : *capacity * 2;
-	void *bigger;
-
-	if (count < *capacity)
-		return 0;
-	bigger = realloc(*list, wanted * item_bytes);
-	if (bigger == NULL)
-		return ENOMEM;
-	*list = bigger;
-	*capacity = wanted;
-	return 0;
-}
-
 static int add_piece(struct edit *edit, sh_off node, struct kv_bytes low)
 {
-	void *list = edit->pieces;
-	int error =
-		make_room(&list, edit->piece_count, &edit->piece_capacity, sizeof(struct piece));
+	struct piece *pieces = list_with_room(edit->pieces, edit->piece_count, 1,
+		&edit->piece_capacity, sizeof(*pieces));
 
-	edit->pieces = list;
-	if (error == 0)
-		edit->pieces[edit->piece_count++] = (struct piece){ node, low };
-	return error;
+	if (pieces == NULL)
+		return ENOMEM;
+	edit->pieces = pieces;
+	edit->pieces[edit->piece_count++] = (struct piece){ node, low };
+	return 0;
 }
 
 static int add_swap(struct edit *edit, struct swap swap)
 {
-	void *list = edit->swaps;
-	int error = make_room(&list, edit->swap_count, &edit->swap_capacity, sizeof(struct swap));
+	struct swap *swaps = list_with_room(edit->swaps, edit->swap_count, 1, &edit->swap_capacity,
+		sizeof(*swaps));
 
-	edit->swaps = list;
-	if (error == 0)
-		edit->swaps[edit->swap_count++] = swap;
-	return error;
+	if (swaps == NULL)
+		return ENOMEM;
+	edit->swaps = swaps;
+	edit->swaps[edit->swap_count++] = swap;
+	return 0;
 }
 
 /* Into how many, none larger than `limit`, so many are divided: one if they fit, else about `fill` each. */

@@ -44,11 +44,14 @@ struct edit {
 	size_t swap_capacity;
 };
 
-/* Begins an edit of the heap in this transaction. Both stay the caller's to end: the transaction first. */
+/* Ends a transaction by what `error` says: 0 commits it. Returns `error`. */
+int edit_end_txn(struct sh_txn *txn, int error);
+
+/* Begins an edit of the heap in this transaction, which is the edit's to end from here on. */
 void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn);
 
-/* After the transaction's end: gives the locks back. */
-void edit_end(struct edit *edit);
+/* Ends the transaction as edit_end_txn() does, then gives the locks back. */
+int edit_end(struct edit *edit, int error);
 
 /* Makes changes to one table, in order of their keys, no two to one key. After an error the transaction
  * must be aborted. */

@@ -47,11 +47,7 @@ static int make_store(struct sh_heap *heap)
 	if (error != 0)
 		return error;
 	off = sh_txn_alloc(txn, sizeof(struct store_block), SH_ZERO);
-	error = off == 0 ? errno : fill_store(txn, sh_base(heap), off);
-	if (error == 0)
-		return sh_txn_commit(txn);
-	sh_txn_abort(txn);
-	return error;
+	return edit_end_txn(txn, off == 0 ? errno : fill_store(txn, sh_base(heap), off));
 }
 
 /* Makes the store unless somebody else has: under a lock of the file, which ends with its holder. */

@@ -52,14 +52,7 @@ static int change_begin(struct catalog_change *change, struct kv *store, struct 
 /* Ends the transaction by what `error` says, which it returns. */
 static int change_end(struct catalog_change *change, int error)
 {
-	if (change->txn == NULL)
-		return error;
-	if (error == 0)
-		error = sh_txn_commit(change->txn);
-	else
-		sh_txn_abort(change->txn);
-	edit_end(&change->edit);
-	return error;
+	return change->txn == NULL ? error : edit_end(&change->edit, error);
 }
 
 /* The name stands for this from now on. */

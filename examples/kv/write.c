@@ -67,26 +67,14 @@ static int lock_leaf(const struct kv_table *table, struct kv_bytes key, struct l
 	}
 }
 
-/* Ends the transaction by what `error` says, which it returns. */
-static int end(struct sh_txn *txn, int error)
-{
-	if (error == 0)
-		return sh_txn_commit(txn);
-	sh_txn_abort(txn);
-	return error;
-}
-
 /* --- put ----------------------------------------------------------------------------------- */
 
 static int put_in_new_leaves(struct sh_txn *txn, struct change *change)
 {
 	struct edit edit;
-	int error;
 
 	edit_begin(&edit, change->table->heap, txn);
-	error = end(txn, edit_apply(&edit, change->table, change, 1));
-	edit_end(&edit);
-	return error;
+	return edit_end(&edit, edit_apply(&edit, change->table, change, 1));
 }
 
 static int put_record(struct sh_txn *txn, struct change *change, struct leaf *leaf)
@@ -95,10 +83,10 @@ static int put_record(struct sh_txn *txn, struct change *change, struct leaf *le
 	int error = lock_leaf(table, change->key, &leaf);
 
 	if (error != 0)
-		return end(txn, error);
+		return edit_end_txn(txn, error);
 	error = put_in_leaf(txn, leaf, change);
 	if (error != NO_ROOM)
-		error = end(txn, error);
+		error = edit_end_txn(txn, error);
 	sh_mutex_unlock(table->heap, &leaf->mutex);
 	return error == NO_ROOM ? put_in_new_leaves(txn, change) : error;
 }
@@ -130,7 +118,7 @@ static int put(struct kv_table *table, struct kv_bytes key, struct kv_bytes valu
 		return error;
 	change.record = write_record(txn, table->base, key, value);
 	if (change.record == 0)
-		return end(txn, errno);
+		return edit_end_txn(txn, errno);
 	if (leaf != NULL)
 		leaf_prefetch(leaf, key, table->base);
 	return put_record(txn, &change, leaf);
@@ -162,8 +150,7 @@ void write_join(struct kv_table *table, struct kv_bytes key)
 	if (sh_txn_begin(table->heap, 0, &txn) != 0)
 		return;
 	edit_begin(&edit, table->heap, txn);
-	end(txn, edit_join(&edit, table, key));
-	edit_end(&edit);
+	edit_end(&edit, edit_join(&edit, table, key));
 }
 
 static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
@@ -177,8 +164,8 @@ static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
 		return error;
 	error = lock_leaf(table, key, &leaf);
 	if (error != 0)
-		return end(txn, error);
-	error = end(txn, delete_in_leaf(txn, leaf, &change, few));
+		return edit_end_txn(txn, error);
+	error = edit_end_txn(txn, delete_in_leaf(txn, leaf, &change, few));
 	sh_mutex_unlock(table->heap, &leaf->mutex);
 	return error;
 }

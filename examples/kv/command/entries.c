@@ -1,5 +1,6 @@
 /* entries.c -- put, get, del, scan
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "bytes.h"
 #include "command.h"
 #include "text.h"
 
@@ -132,11 +133,6 @@ enum status verb_del(const struct command *command)
 
 typedef int move_fn(struct kv_cursor *cursor, struct kv_bytes *key, struct kv_bytes *value);
 
-static bool same(struct kv_bytes a, struct kv_bytes b)
-{
-	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
 /* Backward: to the last key that is not above `from`. */
 static int seek(const struct command *command, struct kv_cursor *cursor, const struct text *from,
 	struct kv_bytes *key, struct kv_bytes *value)
@@ -151,7 +147,7 @@ static int seek(const struct command *command, struct kv_cursor *cursor, const s
 		return error;
 	if (error == KV_ENOTFOUND)
 		return kv_cursor_last(cursor, key, value);
-	if (error == 0 && !same(*key, text_bytes(from)))
+	if (error == 0 && !bytes_equal(*key, text_bytes(from)))
 		return kv_cursor_previous(cursor, key, value);
 	return error;
 }
