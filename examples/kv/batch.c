@@ -239,7 +239,7 @@ static int commit(struct kv_batch *batch, struct sh_txn *txn, const struct place
 
 	for (size_t i = 0; i < count && error == 0; i++)
 		error = make_change(batch, txn, &places[i], &changes[i]);
-	edit_begin(&edit, batch->store->heap, txn);
+	edit_begin(&edit, batch->store->head.heap, txn);
 	if (error == 0)
 		error = apply(&edit, changes, count);
 	return edit_end(&edit, error);
@@ -270,7 +270,7 @@ static int commit_sorted(struct kv_batch *batch, struct place *places, struct ch
 
 	if (error != 0)
 		return error;
-	error = sh_txn_begin(batch->store->heap, 0, &txn);
+	error = sh_txn_begin(batch->store->head.heap, 0, &txn);
 	if (error == 0)
 		error = commit(batch, txn, places, changes, count);
 	if (error == 0)

@@ -55,7 +55,7 @@ static void note(struct check *check, sh_off off)
 /* Whether a live block of so many bytes is there, which is then noted. */
 static bool met(struct check *check, sh_off off, size_t bytes, const char *what)
 {
-	if (sh_usable_size(check->store->heap, off) >= bytes) {
+	if (sh_usable_size(check->store->head.heap, off) >= bytes) {
 		note(check, off);
 		return check->error == 0;
 	}
@@ -83,7 +83,7 @@ static void check_entry(struct check *check, sh_off leaf_off, const struct leaf 
 	if (!met(check, off, sizeof(*record), "record"))
 		return;
 	key = record_key(record);
-	if (sh_usable_size(check->store->heap, off) <
+	if (sh_usable_size(check->store->head.heap, off) <
 		record_bytes(key.size, record_value(record).size))
 		problem(check, "record at %#llx is longer than its block", (unsigned long long)off);
 	else if (!in_range(key, range->low, range->high))
@@ -212,7 +212,8 @@ static void check_tree(struct check *check, const struct table_block *table)
 	const struct inner *root =
 		(const struct inner *)(const void *)(check->store->base + table->root);
 
-	if (sh_usable_size(check->store->heap, table->root) < sizeof(*root) || root->level == 0)
+	if (sh_usable_size(check->store->head.heap, table->root) < sizeof(*root) ||
+		root->level == 0)
 		problem(check, "a table's root at %#llx is no inner node",
 			(unsigned long long)table->root);
 	else
@@ -232,7 +233,7 @@ static int check_table(struct kv_bytes name, void *argument)
 			kv_strerror(error));
 		return 0;
 	}
-	note(check, sh_offset(check->store->heap, table->block));
+	note(check, sh_offset(check->store->head.heap, table->block));
 	check_tree(check, table->block);
 	return check->error;
 }
@@ -280,7 +281,7 @@ static int match_blocks(struct check *check)
 	int error;
 
 	qsort(check->blocks, check->count, sizeof(*check->blocks), compare);
-	error = sh_walk(check->store->heap, match, check);
+	error = sh_walk(check->store->head.heap, match, check);
 	for (; error == 0 && check->next < check->count; check->next++)
 		problem(check, "block at %#llx is in the store, but not in the heap, or twice",
 			(unsigned long long)check->blocks[check->next]);
@@ -292,7 +293,7 @@ static int check_store(struct check *check)
 	const struct store_block *block = check->store->block;
 	int error;
 
-	note(check, sh_offset(check->store->heap, block));
+	note(check, sh_offset(check->store->head.heap, block));
 	check_tree(check, &block->catalog);
 	error = check->error != 0 ? check->error : kv_tables(check->store, check_table, check);
 	if (error == 0)

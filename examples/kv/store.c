@@ -78,21 +78,21 @@ static bool sound(const struct store_block *block)
 static int find_store(struct kv *store, const char *path, unsigned flags)
 {
 	sh_off off;
-	int error = sh_root_get(store->heap, STORE_ROOT, &off);
+	int error = sh_root_get(store->head.heap, STORE_ROOT, &off);
 
 	if (error == SH_ENOTFOUND && (flags & KV_CREATE) != 0) {
-		error = make_store_once(store->heap, path);
+		error = make_store_once(store->head.heap, path);
 		if (error == 0)
-			error = sh_root_get(store->heap, STORE_ROOT, &off);
+			error = sh_root_get(store->head.heap, STORE_ROOT, &off);
 	}
 	if (error != 0)
 		return error == SH_ENOTFOUND ? KV_EBADSTORE : error;
-	if (sh_usable_size(store->heap, off) < sizeof(struct store_block))
+	if (sh_usable_size(store->head.heap, off) < sizeof(struct store_block))
 		return KV_EBADSTORE;
-	store->base = sh_base(store->heap);
-	store->block = sh_ptr(store->heap, off);
+	store->base = sh_base(store->head.heap);
+	store->block = sh_ptr(store->head.heap, off);
 	store->catalog = (struct kv_table){
-		.heap = store->heap,
+		.heap = store->head.heap,
 		.base = store->base,
 		.block = &store->block->catalog,
 		.store = store,
@@ -122,16 +122,15 @@ int kv_open(const char *path, unsigned flags, const struct sh_options *options, 
 	opened = calloc(1, sizeof(*opened));
 	if (opened == NULL)
 		return ENOMEM;
-	error = sh_open(path, heap_flags, options, &opened->heap);
+	error = sh_open(path, heap_flags, options, &opened->head.heap);
 	if (error != 0) {
 		free(opened);
 		return error;
 	}
-	opened->head = (struct kv_head){ opened->heap, has_sections(opened->heap) };
+	opened->head.sections = has_sections(opened->head.heap);
 	pthread_mutex_init(&opened->lock, NULL);
-	opened->read_only = (flags & KV_RDONLY) != 0;
 	error = find_store(opened, path, flags);
-	if (error == 0 && !opened->read_only)
+	if (error == 0 && (flags & KV_RDONLY) == 0)
 		error = tables_empty_dropped(opened);
 	if (error == 0)
 		*store = opened;
@@ -156,7 +155,7 @@ int kv_close(struct kv *store)
 
 	if (store == NULL)
 		return 0;
-	error = sh_close(store->heap);
+	error = sh_close(store->head.heap);
 	if (error == EBUSY)
 		return error;
 	free_tables(store);
@@ -167,5 +166,5 @@ int kv_close(struct kv *store)
 
 struct sh_heap *kv_heap(const struct kv *store)
 {
-	return store->heap;
+	return store->head.heap;
 }

@@ -27,13 +27,11 @@ struct store_block {
 /* Process. */
 struct kv {
 	struct kv_head head; /* ABI */
-	struct sh_heap *heap;
 	char *base;
 	struct store_block *block;
 	struct kv_table catalog;
 	pthread_mutex_t lock;    /* of `tables` */
 	struct kv_table *tables; /* opened; until the store is closed */
-	bool read_only;
 };
 
 /* Allocates and fills a record; 0 and errno on failure. */

@@ -42,10 +42,10 @@ static int change_begin(struct catalog_change *change, struct kv *store, struct 
 	int error;
 
 	*change = (struct catalog_change){ .store = store, .name = name };
-	error = sh_txn_begin(store->heap, 0, &change->txn);
+	error = sh_txn_begin(store->head.heap, 0, &change->txn);
 	if (error != 0)
 		return error;
-	edit_begin(&change->edit, store->heap, change->txn);
+	edit_begin(&change->edit, store->head.heap, change->txn);
 	return locks_take(&change->edit.locks, &store->block->mutex);
 }
 
@@ -129,7 +129,7 @@ static struct kv_table *make_handle(struct kv *store, struct entry entry, struct
 	if (table == NULL)
 		return NULL;
 	*table = (struct kv_table){
-		.heap = store->heap,
+		.heap = store->head.heap,
 		.base = store->base,
 		.block = block_at(store, entry.block),
 		.generation = entry.generation,
@@ -266,7 +266,7 @@ int kv_table_drop(struct kv *store, struct kv_bytes name)
 static struct kv_table emptied_table(struct kv *store, sh_off off)
 {
 	return (struct kv_table){
-		.heap = store->heap,
+		.heap = store->head.heap,
 		.base = store->base,
 		.block = block_at(store, off),
 		.store = store,
