@@ -25,6 +25,11 @@ file(GLOB toy_sources CONFIGURE_DEPENDS stress/model/toy_*.c)
 file(GLOB operation_sources CONFIGURE_DEPENDS stress/model/operations.c)
 list(REMOVE_ITEM model_sources ${explorer_test_sources} ${toy_sources} ${operation_sources})
 
+# Between the checker's own files only: what a hook sees is as it was.
+include(CheckIPOSupported)
+check_ipo_supported(RESULT model_optimizes_between_files OUTPUT model_why_not LANGUAGES C)
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${model_optimizes_between_files})
+
 # Declares BUILD/stress/`name` from objects without hooks and, in `hooked`, sources with them.
 function(spanheap_model_program name hooked)
 	add_executable(${name} ${ARGN})
@@ -37,6 +42,7 @@ function(spanheap_model_program name hooked)
 		add_library(${name}_hooked OBJECT ${hooked})
 		target_compile_options(${name}_hooked PRIVATE ${SPANHEAP_HOOK_FLAGS})
 		target_link_libraries(${name}_hooked PRIVATE spanheap_internals)
+		set_target_properties(${name}_hooked PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
 		target_link_libraries(${name} PRIVATE ${name}_hooked)
 	endif()
 	add_test(NAME ${name} COMMAND ${name})

@@ -1,4 +1,4 @@
-/* fingerprint.c -- 128-bit fingerprints of states, and sets of them
+/* fingerprint.c -- fingerprints of states, and sets of them
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include "stress/model/fingerprint.h"
@@ -79,27 +79,33 @@ static void *zeroed_pages(size_t bytes)
 static void allocate(struct fingerprint_set *set, size_t capacity)
 {
 	set->slots = zeroed_pages(capacity * sizeof *set->slots);
-	set->numbers = zeroed_pages(capacity * sizeof *set->numbers);
 	set->capacity = capacity;
 }
 
 static void release(struct fingerprint_set *set)
 {
-	if (set->capacity == 0)
-		return;
-	munmap(set->slots, set->capacity * sizeof *set->slots);
-	munmap(set->numbers, set->capacity * sizeof *set->numbers);
+	if (set->capacity != 0)
+		munmap(set->slots, set->capacity * sizeof *set->slots);
+}
+
+static bool is_free(const struct fingerprint_slot *slot)
+{
+	return (slot->low | slot->high) == 0;
 }
 
 /* The slot that holds the fingerprint, or the free slot where it belongs. */
-static size_t slot_of(const struct fingerprint_set *set, struct fingerprint fingerprint)
+static struct fingerprint_slot *slot_of(const struct fingerprint_set *set,
+	const struct fingerprint_slot *wanted)
 {
-	size_t slot = (size_t)fingerprint.high & (set->capacity - 1);
+	size_t index = (size_t)wanted->low & (set->capacity - 1);
 
-	while ((set->slots[slot].low | set->slots[slot].high) != 0 &&
-		!fingerprint_equal(set->slots[slot], fingerprint))
-		slot = (slot + 1) & (set->capacity - 1);
-	return slot;
+	for (;;) {
+		struct fingerprint_slot *slot = &set->slots[index];
+
+		if (is_free(slot) || (slot->low == wanted->low && slot->high == wanted->high))
+			return slot;
+		index = (index + 1) & (set->capacity - 1);
+	}
 }
 
 static void grow(struct fingerprint_set *set)
@@ -107,32 +113,33 @@ static void grow(struct fingerprint_set *set)
 	struct fingerprint_set old = *set;
 
 	allocate(set, old.capacity == 0 ? SMALLEST_CAPACITY : old.capacity * 2);
-	for (size_t i = 0; i < old.capacity; i++) {
-		if ((old.slots[i].low | old.slots[i].high) == 0)
-			continue;
-		size_t slot = slot_of(set, old.slots[i]);
-		set->slots[slot] = old.slots[i];
-		set->numbers[slot] = old.numbers[i];
-	}
+	for (size_t i = 0; i < old.capacity; i++)
+		if (!is_free(&old.slots[i]))
+			*slot_of(set, &old.slots[i]) = old.slots[i];
 	release(&old);
 }
 
 bool fingerprint_set_insert(struct fingerprint_set *set, struct fingerprint fingerprint,
 	uint32_t *number)
 {
-	if ((fingerprint.low | fingerprint.high) == 0)
-		fingerprint.low = 1;
+	struct fingerprint_slot wanted = {
+		.low = fingerprint.low,
+		.high = (uint32_t)fingerprint.high,
+		.number = *number,
+	};
+
+	if (is_free(&wanted))
+		wanted.low = 1;
 	if (set->count >= set->capacity / 4 * 3)
 		grow(set);
 
-	size_t slot = slot_of(set, fingerprint);
+	struct fingerprint_slot *slot = slot_of(set, &wanted);
 
-	if ((set->slots[slot].low | set->slots[slot].high) != 0) {
-		*number = set->numbers[slot];
+	if (!is_free(slot)) {
+		*number = slot->number;
 		return false;
 	}
-	set->slots[slot] = fingerprint;
-	set->numbers[slot] = *number;
+	*slot = wanted;
 	set->count++;
 	return true;
 }
