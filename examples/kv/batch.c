@@ -206,11 +206,13 @@ static int make_change(const struct kv_batch *batch, struct sh_txn *txn, const s
 	struct kv_bytes value = { batch->text + request->text + request->key_bytes,
 		request->value_bytes };
 
-	*change = (struct change){ .table = request->table, .key = place->key };
-	if (request->removes)
-		return 0;
-	change->record = write_record(txn, batch->store->base, place->key, value);
-	return change->record == 0 ? errno : 0;
+	*change = (struct change){
+		.table = request->table,
+		.key = place->key,
+		.value = value,
+		.removes = request->removes,
+	};
+	return edit_make_record(txn, change);
 }
 
 static int apply(struct edit *edit, struct change *changes, size_t count)
@@ -253,10 +255,10 @@ static void join(const struct change *changes, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const struct leaf *leaf;
 
-		if (changes[i].record != 0)
+		if (!changes[i].removes)
 			continue;
 		leaf = tree_leaf(changes[i].table, changes[i].key);
-		if (leaf != NULL && leaf != last && leaf_count(leaf_load(leaf)) < LEAF_FEW)
+		if (leaf != NULL && leaf != last && leaf_is_few(leaf, leaf_count(leaf_load(leaf))))
 			write_join(changes[i].table, changes[i].key);
 		last = leaf;
 	}

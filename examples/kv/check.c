@@ -72,24 +72,44 @@ static bool in_range(struct kv_bytes key, struct kv_bytes low, struct kv_bytes h
 		(high.data == NULL || bytes_compare(key, high) < 0);
 }
 
+/* Whether a record is at `off`, whole, in the leaf's text or as a block, which is then noted. */
+static bool check_record(struct check *check, const struct leaf *leaf, sh_off off)
+{
+	const char *at = check->store->base + off;
+	const struct record *record = (const struct record *)(const void *)at;
+	size_t bytes = (size_t)(leaf_text(leaf) + leaf->text_used - at);
+
+	if (!leaf_has_inside(leaf, check->store->base, off)) {
+		if (!met(check, off, sizeof(*record), "record"))
+			return false;
+		bytes = sh_usable_size(check->store->head.heap, off);
+	} else if (off % sizeof(uint64_t) != 0 ||
+		at + sizeof(*record) > leaf_text(leaf) + leaf->text_used) {
+		problem(check, "record at %#llx is not in what is used of its leaf's text",
+			(unsigned long long)off);
+		return false;
+	}
+	if (bytes < record_bytes(record_key(record).size, record_value(record).size)) {
+		problem(check, "record at %#llx is longer than its block, or its leaf's text",
+			(unsigned long long)off);
+		return false;
+	}
+	return true;
+}
+
 static void check_entry(struct check *check, sh_off leaf_off, const struct leaf *leaf,
 	unsigned slot, const struct range *range)
 {
-	sh_off off = leaf->records[slot];
-	const struct record *record =
-		(const struct record *)(const void *)(check->store->base + off);
+	sh_off off = leaf->words[slot];
 	struct kv_bytes key;
 
-	if (!met(check, off, sizeof(*record), "record"))
+	if (!check_record(check, leaf, off))
 		return;
-	key = record_key(record);
-	if (sh_usable_size(check->store->head.heap, off) <
-		record_bytes(key.size, record_value(record).size))
-		problem(check, "record at %#llx is longer than its block", (unsigned long long)off);
-	else if (!in_range(key, range->low, range->high))
+	key = record_key((const struct record *)(const void *)(check->store->base + off));
+	if (!in_range(key, range->low, range->high))
 		problem(check, "record at %#llx is outside of its leaf's range",
 			(unsigned long long)off);
-	else if (leaf->heads[slot] != bytes_head(key, leaf->prefix_bytes) ||
+	else if (leaf_heads(leaf)[slot] != bytes_head(key, leaf->prefix_bytes) ||
 		((const unsigned char *)leaf->tags)[slot] != bytes_tag(key))
 		problem(check, "leaf at %#llx has a wrong head or tag in slot %u",
 			(unsigned long long)leaf_off, slot);
@@ -117,15 +137,23 @@ static void check_leaf(struct check *check, sh_off off, const struct range *rang
 	if (!met(check, off, sizeof(*leaf), "leaf"))
 		return;
 	view = leaf_view(leaf, leaf->state);
-	if (count > LEAF_SLOTS || (leaf->state & LEAF_RETIRED) != 0) {
+	if (count > leaf->slots || (leaf->state & LEAF_RETIRED) != 0) {
 		problem(check, "leaf at %#llx has state %#llx", (unsigned long long)off,
 			(unsigned long long)leaf->state);
+		return;
+	}
+	if (leaf->slots > LEAF_SLOTS || leaf->text_used > leaf->text_bytes ||
+		leaf->text_bytes + 2 * sizeof(uint64_t) * leaf->slots >
+			sh_usable_size(check->store->head.heap, off) - sizeof(*leaf)) {
+		problem(check, "leaf at %#llx uses %llu bytes of a text of %llu",
+			(unsigned long long)off, (unsigned long long)leaf->text_used,
+			(unsigned long long)leaf->text_bytes);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
 		unsigned slot = ((const unsigned char *)view->order)[i];
 
-		if (slot < LEAF_SLOTS) {
+		if (slot < leaf->slots) {
 			live |= UINT64_C(1) << slot;
 			check_entry(check, off, leaf, slot, range);
 		}

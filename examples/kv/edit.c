@@ -4,8 +4,9 @@
 
 #include "list.h"
 
-/* Entries of a leaf that is made when one does not do. */
+/* Entries of a leaf that is made when one does not do, at most, and what they take of its 7,936 bytes. */
 #define LEAF_FILL 44u
+#define LEAF_FILL_BYTES ((size_t)5952)
 
 /* Children of an inner node that is made when one does not do. */
 #define INNER_FILL 96u
@@ -78,11 +79,6 @@ static sh_off offset_of(const struct edit *edit, const void *address)
 	return (sh_off)((const char *)address - edit->table->base);
 }
 
-static struct kv_bytes key_of(const struct edit *edit, sh_off record)
-{
-	return record_key(tree_node(edit->table, record));
-}
-
 /* What is at the front of both ends of a range is in front of all its keys. */
 static size_t range_prefix(struct kv_bytes low, struct kv_bytes high)
 {
@@ -95,41 +91,86 @@ static struct kv_bytes separator_between(struct kv_bytes below, struct kv_bytes 
 	return (struct kv_bytes){ first.data, bytes_common(below, first) + 1 };
 }
 
-static int make_leaf(struct edit *edit, struct kv_bytes low, struct kv_bytes high,
-	const sh_off *records, size_t count)
+sh_off edit_make_leaf(struct sh_txn *txn, struct sh_heap *heap, size_t prefix_bytes,
+	const struct leaf_item *items, size_t count)
 {
-	sh_off node = sh_txn_alloc(edit->txn, sizeof(struct leaf), 0);
+	struct leaf_layout layout = leaf_layout(items, count);
+	sh_off node = sh_txn_alloc(txn, layout.bytes, 0);
 
-	if (node == 0)
-		return errno;
-	leaf_fill(tree_node(edit->table, node), range_prefix(low, high), records, (unsigned)count,
-		edit->table->base);
-	return add_piece(edit, node, low);
+	if (node != 0)
+		leaf_fill(sh_ptr(heap, node), layout, prefix_bytes, items, count, sh_base(heap));
+	return node;
 }
 
-/* Makes leaves of these records, in place of the range's. A table that grows at its end gets full
- * leaves. */
-static int make_leaves(struct edit *edit, const struct range *range, const sh_off *records,
-	size_t count, bool at_end)
+static int make_leaf(struct edit *edit, struct kv_bytes low, struct kv_bytes high,
+	const struct leaf_item *items, size_t count)
 {
-	size_t fill = at_end && range->high.data == NULL ? LEAF_SLOTS : LEAF_FILL;
-	size_t parts = parts_of(count, LEAF_SLOTS, fill);
+	sh_off node =
+		edit_make_leaf(edit->txn, edit->table->heap, range_prefix(low, high), items, count);
+
+	return node == 0 ? errno : add_piece(edit, node, low);
+}
+
+/* Entries that leaves are made of, in order. Process. */
+struct items {
+	size_t count;
+	size_t bytes; /* that they take of leaves */
+	bool at_end;  /* the first that is new comes after all that were there */
+	struct leaf_item *list;
+};
+
+static void append_item(struct items *items, struct leaf_item item)
+{
+	items->bytes += leaf_item_bytes(&item);
+	items->list[items->count++] = item;
+}
+
+/* What each leaf of these is to be filled with, at least but for the last. A table that grows at its end gets full
+ * leaves. */
+static size_t fill_of(const struct items *items, const struct range *range)
+{
+	size_t parts = (items->bytes + LEAF_FILL_BYTES - 1) / LEAF_FILL_BYTES,
+	       by_count = parts_of(items->count, LEAF_SLOTS, LEAF_FILL);
+
+	if (leaf_fits_well(items->count, items->bytes) ||
+		(items->at_end && range->high.data == NULL))
+		return SIZE_MAX;
+	if (parts < by_count)
+		parts = by_count;
+	return (items->bytes + parts - 1) / parts;
+}
+
+/* The end of the leaf that begins with this entry. */
+static size_t leaf_end(const struct items *items, size_t begin, size_t fill)
+{
+	size_t end = begin, bytes = 0;
+
+	while (end < items->count && bytes < fill) {
+		bytes += leaf_item_bytes(&items->list[end]);
+		if (!leaf_fits(end + 1 - begin, bytes))
+			break;
+		end++;
+	}
+	return end;
+}
+
+/* Makes leaves of these entries, in place of the range's. */
+static int make_leaves(struct edit *edit, const struct range *range, const struct items *items)
+{
+	size_t fill = fill_of(items, range), begin = 0;
 	struct kv_bytes low = range->low;
 	int error = 0;
 
-	for (size_t i = 0; i < parts && error == 0; i++) {
-		bool last = i + 1 == parts;
-		size_t begin = fill == LEAF_SLOTS ? i * fill : part_begin(count, parts, i);
-		size_t end = last            ? count
-			: fill == LEAF_SLOTS ? begin + fill
-					     : part_begin(count, parts, i + 1);
-		struct kv_bytes high = last ? range->high
-					    : separator_between(key_of(edit, records[end - 1]),
-						      key_of(edit, records[end]));
+	do {
+		size_t end = leaf_end(items, begin, fill);
+		struct kv_bytes high = end == items->count
+			? range->high
+			: separator_between(items->list[end - 1].key, items->list[end].key);
 
-		error = make_leaf(edit, low, high, records + begin, end - begin);
+		error = make_leaf(edit, low, high, items->list + begin, end - begin);
 		low = high;
-	}
+		begin = end;
+	} while (begin < items->count && error == 0);
 	return error;
 }
 
@@ -140,14 +181,14 @@ static int retire_leaf(struct edit *edit, struct leaf *leaf)
 	return error != 0 ? error : sh_txn_free(edit->txn, offset_of(edit, leaf), SH_DEFERRED);
 }
 
-static int replace_leaf(struct edit *edit, const struct range *range, const sh_off *records,
-	size_t count, bool at_end, struct kv_bytes key)
+static int replace_leaf(struct edit *edit, const struct range *range, const struct items *items,
+	struct kv_bytes key)
 {
 	struct swap swap = { .key = key,
 		.old = offset_of(edit, range->leaf),
 		.removed = 1,
 		.first_piece = edit->piece_count };
-	int error = make_leaves(edit, range, records, count, at_end);
+	int error = make_leaves(edit, range, items);
 
 	swap.pieces = edit->piece_count - swap.first_piece;
 	if (error == 0)
@@ -157,43 +198,59 @@ static int replace_leaf(struct edit *edit, const struct range *range, const sh_o
 
 /* --- changes to a leaf --------------------------------------------------------------------- */
 
-/* Finds the changes' keys in the leaf. How many of them add to it. */
-static int find_keys(const struct leaf_edit *leaf, struct change *changes, size_t count,
-	size_t *added)
+int edit_make_record(struct sh_txn *txn, struct change *change)
 {
-	*added = 0;
+	struct kv_bytes key = change->key, value = change->value;
+
+	if (change->removes || leaf_inline_bytes(key.size, value.size) != 0)
+		return 0;
+	change->record = sh_txn_alloc(txn, record_bytes(key.size, value.size), 0);
+	if (change->record == 0)
+		return errno;
+	record_fill(tree_node(change->table, change->record), key, value);
+	return 0;
+}
+
+/* What changes need of a leaf. */
+struct need {
+	size_t slots;
+	size_t text_bytes;
+};
+
+/* Finds the changes' keys in the leaf, and what they need of it. */
+static int find_keys(const struct leaf_edit *leaf, struct change *changes, size_t count,
+	struct need *need)
+{
+	*need = (struct need){ 0, 0 };
 	for (size_t i = 0; i < count; i++) {
 		struct change *change = &changes[i];
 
 		change->slot = leaf_edit_find(leaf, change->key);
 		if (change->slot == LEAF_SLOTS ? change->must_be_there : change->must_be_new)
 			return change->must_be_new ? KV_EEXIST : KV_ENOTFOUND;
-		if (change->slot == LEAF_SLOTS && change->record != 0)
-			(*added)++;
+		if (change->removes)
+			continue;
+		need->slots += change->slot == LEAF_SLOTS;
+		need->text_bytes += change->record != 0
+			? 0
+			: leaf_inline_bytes(change->key.size, change->value.size);
 	}
 	return 0;
 }
 
-static int free_record(struct edit *edit, const struct leaf *leaf, unsigned slot)
-{
-	return sh_txn_free(edit->txn, leaf->records[slot], SH_DEFERRED);
-}
-
 static int change_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *change)
 {
-	int error;
+	sh_off record = change->record;
 
-	if (change->slot == LEAF_SLOTS) {
-		if (change->record != 0)
-			leaf_edit_insert(leaf, change->record);
-		return 0;
-	}
-	error = free_record(edit, leaf->leaf, change->slot);
-	if (error == 0 && change->record != 0)
-		return sh_txn_store(edit->txn, &leaf->leaf->records[change->slot], change->record);
-	if (error == 0)
-		leaf_edit_remove(leaf, change->slot);
-	return error;
+	if (change->removes)
+		return change->slot == LEAF_SLOTS ? 0
+						  : leaf_edit_remove(leaf, change->slot, edit->txn);
+	if (record == 0)
+		record = leaf_write(leaf->leaf, edit->table->base, change->key, change->value);
+	if (change->slot != LEAF_SLOTS)
+		return leaf_edit_replace(leaf, change->slot, record, edit->txn);
+	leaf_edit_insert(leaf, record);
+	return 0;
 }
 
 static int apply_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *changes,
@@ -209,30 +266,44 @@ static int apply_in_place(struct edit *edit, struct leaf_edit *leaf, const struc
 	return error;
 }
 
-/* The leaf's records and the changes', in order; returns how many. */
-static size_t merge(const struct edit *edit, const struct leaf_edit *leaf,
-	const struct change *changes, size_t count, sh_off *merged)
+static void append_change(struct items *items, const struct change *change)
+{
+	if (!change->removes)
+		append_item(items,
+			(struct leaf_item){ change->key, change->value, change->record });
+}
+
+/* A record of a leaf: it stays where it is, or is copied from the leaf's text. */
+static void append_record(struct items *items, const struct edit *edit, const struct leaf *leaf,
+	sh_off off)
+{
+	const struct record *record = tree_node(edit->table, off);
+
+	append_item(items,
+		(struct leaf_item){ record_key(record), record_value(record),
+			leaf_has_inside(leaf, edit->table->base, off) ? 0 : off });
+}
+
+/* The leaf's entries and the changes', in order. */
+static void merge(const struct edit *edit, const struct leaf_edit *leaf,
+	const struct change *changes, size_t count, struct items *merged)
 {
 	const unsigned char *order = (const unsigned char *)leaf->view.order;
-	size_t total = 0, next = 0;
+	size_t next = 0;
 
 	for (unsigned place = 0; place < leaf->count; place++) {
-		sh_off record = leaf->leaf->records[order[place]];
+		sh_off off = leaf->leaf->words[order[place]];
+		struct kv_bytes key = record_key(tree_node(edit->table, off));
 
-		while (next < count && bytes_compare(changes[next].key, key_of(edit, record)) < 0) {
-			if (changes[next].record != 0)
-				merged[total++] = changes[next].record;
-			next++;
-		}
+		for (; next < count && bytes_compare(changes[next].key, key) < 0; next++)
+			append_change(merged, &changes[next]);
 		if (next < count && changes[next].slot == order[place])
-			record = changes[next++].record;
-		if (record != 0)
-			merged[total++] = record;
+			append_change(merged, &changes[next++]);
+		else
+			append_record(merged, edit, leaf->leaf, off);
 	}
 	for (; next < count; next++)
-		if (changes[next].record != 0)
-			merged[total++] = changes[next].record;
-	return total;
+		append_change(merged, &changes[next]);
 }
 
 /* Whether the first change that adds comes after all that is there. */
@@ -242,27 +313,37 @@ static bool adds_at_end(const struct edit *edit, const struct leaf_edit *leaf,
 	const unsigned char *order = (const unsigned char *)leaf->view.order;
 
 	return leaf->count == 0 ||
-		bytes_compare(key_of(edit, leaf->leaf->records[order[leaf->count - 1]]),
+		bytes_compare(record_key(tree_node(edit->table,
+				      leaf->leaf->words[order[leaf->count - 1]])),
 			changes[0].key) < 0;
+}
+
+/* Blocks that the changes replace or remove. */
+static int free_blocks(struct edit *edit, const struct leaf_edit *leaf,
+	const struct change *changes, size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && error == 0; i++)
+		if (changes[i].slot != LEAF_SLOTS)
+			error = leaf_edit_free(leaf, changes[i].slot, edit->txn);
+	return error;
 }
 
 static int apply_in_new_leaves(struct edit *edit, const struct range *range, struct leaf_edit *leaf,
 	const struct change *changes, size_t count)
 {
-	sh_off *merged = malloc((leaf->count + count) * sizeof(*merged));
-	size_t total;
-	int error = 0;
+	struct items merged = { .at_end = adds_at_end(edit, leaf, changes) };
+	int error;
 
-	if (merged == NULL)
+	merged.list = malloc((leaf->count + count) * sizeof(*merged.list));
+	if (merged.list == NULL)
 		return ENOMEM;
-	for (size_t i = 0; i < count && error == 0; i++)
-		if (changes[i].slot != LEAF_SLOTS)
-			error = free_record(edit, leaf->leaf, changes[i].slot);
-	total = merge(edit, leaf, changes, count, merged);
+	error = free_blocks(edit, leaf, changes, count);
+	merge(edit, leaf, changes, count, &merged);
 	if (error == 0)
-		error = replace_leaf(edit, range, merged, total, adds_at_end(edit, leaf, changes),
-			changes[0].key);
-	free(merged);
+		error = replace_leaf(edit, range, &merged, changes[0].key);
+	free(merged.list);
 	return error;
 }
 
@@ -270,14 +351,14 @@ static int apply_to_leaf(struct edit *edit, const struct range *range, struct ch
 	size_t count)
 {
 	struct leaf_edit leaf;
-	size_t added;
+	struct need need;
 	int error;
 
 	leaf_edit_begin(&leaf, range->leaf, edit->table->base);
-	error = find_keys(&leaf, changes, count, &added);
+	error = find_keys(&leaf, changes, count, &need);
 	if (error != 0)
 		return error;
-	if (added <= leaf_edit_room(&leaf))
+	if (need.slots <= leaf_edit_room(&leaf) && need.text_bytes <= leaf_text_left(range->leaf))
 		return apply_in_place(edit, &leaf, changes, count);
 	return apply_in_new_leaves(edit, range, &leaf, changes, count);
 }
@@ -607,8 +688,10 @@ static void prefetch_entries(const struct groups *groups, const char *base)
 {
 	const struct group *group = &groups->ring[(groups->first + ENTRIES_AHEAD) % LEAVES_AHEAD];
 
-	if (groups->end - groups->first > ENTRIES_AHEAD && group->range.leaf != NULL)
-		leaf_prefetch(group->range.leaf, group->changes->key, base);
+	if (groups->end - groups->first <= ENTRIES_AHEAD || group->range.leaf == NULL)
+		return;
+	leaf_prefetch(group->range.leaf, group->changes->key, base);
+	leaf_prefetch_text(group->range.leaf);
 }
 
 /* The leaf of this group was replaced: by some with fewer keys, or by one that has a neighbour's, too. What belongs to
@@ -667,35 +750,44 @@ int edit_apply(struct edit *edit, struct kv_table *table, struct change *changes
 
 /* --- joining leaves ------------------------------------------------------------------------ */
 
-/* The records of a locked leaf, in order, behind those that are there. */
-static size_t append_records(const struct edit *edit, const struct leaf *leaf, sh_off *records,
-	size_t count)
+/* The entries of a locked leaf, in order, behind those that are there. */
+static void append_all(struct items *items, const struct edit *edit, const struct leaf *leaf)
 {
 	struct leaf_copy copy;
 
 	leaf_read(leaf, edit->table->base, &copy);
 	for (unsigned i = 0; i < copy.count; i++)
-		records[count++] = offset_of(edit, copy.records[i]);
-	return count;
+		append_record(items, edit, leaf, offset_of(edit, copy.records[i]));
+}
+
+/* Whether so many entries are worth a leaf. What is empty is given up in any case. */
+static bool are_worth_joining(const struct items *items, size_t left_count)
+{
+	return left_count == 0 || left_count == items->count ||
+		(items->count <= LEAF_FILL && leaf_fits_well(items->count, items->bytes));
 }
 
 /* Makes one leaf of two that are locked, and puts it into the node above, which is, too. */
 static int join_leaves(struct edit *edit, struct inner *above, unsigned index, struct range left,
 	struct range right)
 {
-	sh_off records[LEAF_SLOTS];
+	struct leaf_item list[2 * LEAF_SLOTS];
+	struct items items = { .list = list };
 	struct swap swap = { .key = right.low,
 		.old = offset_of(edit, left.leaf),
 		.removed = 2,
 		.index = index,
 		.first_piece = edit->piece_count,
 		.pieces = 1 };
-	size_t first_swap = edit->swap_count, count;
+	size_t first_swap = edit->swap_count, left_count;
 	int error;
 
-	count = append_records(edit, left.leaf, records, 0);
-	count = append_records(edit, right.leaf, records, count);
-	error = make_leaf(edit, left.low, right.high, records, count);
+	append_all(&items, edit, left.leaf);
+	left_count = items.count;
+	append_all(&items, edit, right.leaf);
+	if (!are_worth_joining(&items, left_count))
+		return 0;
+	error = make_leaf(edit, left.low, right.high, list, items.count);
 	if (error == 0)
 		error = retire_leaf(edit, left.leaf);
 	if (error == 0)
@@ -705,12 +797,6 @@ static int join_leaves(struct edit *edit, struct inner *above, unsigned index, s
 	if (error == 0)
 		error = replace_inner(edit, above, swap.key, first_swap, 1);
 	return error == 0 ? raise_swaps(edit, 2, first_swap + 1) : error;
-}
-
-/* Whether so many entries are worth a leaf. An empty one is given up in any case. */
-static bool fit(unsigned own, unsigned others)
-{
-	return own + others <= (own == 0 || others == 0 ? LEAF_SLOTS : LEAF_JOINED);
 }
 
 static int join_with_neighbour(struct edit *edit, const struct holder *holder, struct range range)
@@ -726,8 +812,7 @@ static int join_with_neighbour(struct edit *edit, const struct holder *holder, s
 	error = locks_try(&edit->locks, &sibling.leaf->mutex);
 	if (error != 0)
 		return error == EBUSY ? 0 : error;
-	if (inner_child(holder->inner, other) != offset_of(edit, sibling.leaf) ||
-		!fit(leaf_count(leaf_load(range.leaf)), leaf_count(leaf_load(sibling.leaf))))
+	if (inner_child(holder->inner, other) != offset_of(edit, sibling.leaf))
 		return 0;
 	return join_leaves(edit, holder->inner, is_left ? other : holder->index,
 		is_left ? sibling : range, is_left ? range : sibling);
@@ -753,7 +838,7 @@ int edit_join(struct edit *edit, struct kv_table *table, struct kv_bytes key)
 
 	edit->table = table;
 	error = tree_lock_leaf(table, &edit->locks, key, &range);
-	if (error != 0 || leaf_count(leaf_load(range.leaf)) >= LEAF_FEW)
+	if (error != 0 || !leaf_is_few(range.leaf, leaf_count(leaf_load(range.leaf))))
 		return error;
 	error = tree_lock_holder(table, &edit->locks, 1, key, offset_of(edit, range.leaf), &holder);
 	if (error != 0 || holder.inner == NULL)

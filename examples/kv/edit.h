@@ -13,11 +13,13 @@
 /* What is to become of a key. Process. */
 struct change {
 	struct kv_table *table;
-	struct kv_bytes key; /* in the record, or the caller's */
-	sh_off record;       /* 0: it is removed */
-	bool must_be_new;    /* KV_EEXIST when it is there */
-	bool must_be_there;  /* KV_ENOTFOUND when it is not */
-	unsigned slot;       /* edit's own: where the key is in its leaf */
+	struct kv_bytes key; /* the caller's, as the value */
+	struct kv_bytes value;
+	sh_off record; /* a block that has both; 0: they are to be in the leaf's text */
+	bool removes;
+	bool must_be_new;   /* KV_EEXIST when it is there */
+	bool must_be_there; /* KV_ENOTFOUND when it is not */
+	unsigned slot;      /* edit's own: where the key is in its leaf */
 };
 
 /* Neighbours in a node above that give way to pieces. */
@@ -52,6 +54,13 @@ void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn);
 
 /* Ends the transaction as edit_end_txn() does, then gives the locks back. */
 int edit_end(struct edit *edit, int error);
+
+/* Makes the block of a change whose record is not to be in a leaf's text. */
+int edit_make_record(struct sh_txn *txn, struct change *change);
+
+/* Makes a leaf of these entries, whose keys all begin with the same so many bytes; 0 and errno. */
+sh_off edit_make_leaf(struct sh_txn *txn, struct sh_heap *heap, size_t prefix_bytes,
+	const struct leaf_item *items, size_t count);
 
 /* Makes changes to one table, in order of their keys, no two to one key. After an error the transaction
  * must be aborted. */

@@ -130,7 +130,8 @@ KV_API int kv_get(struct kv_table *table, struct kv_bytes key, struct kv_bytes *
 
 /* Stores the value under the key, in place of another if there is one; with KV_INSERT only if there is none.
  * Errors: KV_EEXIST, KV_ETOOLONG, KV_EDROPPED, EROFS, ENOMEM (the heap is at its maximum), ENOSPC (the disk is
- * full); EBUSY when the thread has a transaction of the heap open. Nothing is changed then.
+ * full). Nothing is changed then. The thread has no transaction of the heap open: it would not be part of it, and
+ * where one of its own is needed EBUSY is the result.
  * Crash: done or not. */
 KV_API int kv_put(struct kv_table *table, struct kv_bytes key, struct kv_bytes value,
 	unsigned flags);
@@ -186,8 +187,8 @@ struct kv_stats {
 	uint64_t leaves;
 	uint64_t inner_nodes;
 	uint64_t inner_bytes;
-	uint64_t leaf_bytes;
-	uint64_t record_bytes; /* of heap blocks with a key and a value */
+	uint64_t leaf_bytes;   /* of leaves, with the small entries in them, and room for more */
+	uint64_t record_bytes; /* of heap blocks with a key and a value of their own */
 };
 KV_API int kv_stats(struct kv_table *table, struct kv_stats *stats);
 

@@ -7,6 +7,13 @@
 /* No slot. */
 #define LEAF_CHANGED (LEAF_SLOTS + 1)
 
+/* What a slot takes beside the leaf's head, and what there is to be divided. */
+#define SLOT_BYTES (2 * sizeof(uint64_t))
+#define SPACE_BYTES (LEAF_BYTES - sizeof(struct leaf))
+
+/* Of a leaf that is made without entries. */
+#define EMPTY_LEAF_SLOTS 40u
+
 /* --- looking ------------------------------------------------------------------------------- */
 
 static unsigned slot_at(const struct leaf_view *view, unsigned place)
@@ -81,9 +88,17 @@ void leaf_prefetch(const struct leaf *leaf, struct kv_bytes key, const char *bas
 		__builtin_prefetch(leaf_record(leaf, (unsigned)__builtin_ctzll(slots), base));
 }
 
+void leaf_prefetch_text(const struct leaf *leaf)
+{
+	const char *next = leaf_text(leaf) + leaf->text_used;
+
+	__builtin_prefetch(next, 1);
+	__builtin_prefetch(next + 64, 1);
+}
+
 void leaf_prefetch_all(const struct leaf *leaf)
 {
-	for (size_t at = 0; at < sizeof(*leaf); at += 64)
+	for (size_t at = 0; at < sizeof(*leaf) + LEAF_SLOTS * SLOT_BYTES; at += 64)
 		__builtin_prefetch((const char *)leaf + at);
 }
 
@@ -105,7 +120,7 @@ void leaf_prefetch_records(const struct leaf *leaf, const char *base, unsigned c
 static void copy_entry(const struct leaf *leaf, unsigned slot, const char *base,
 	struct leaf_copy *copy, unsigned place)
 {
-	copy->heads[place] = __atomic_load_n(&leaf->heads[slot], __ATOMIC_RELAXED);
+	copy->heads[place] = __atomic_load_n(&leaf_heads(leaf)[slot], __ATOMIC_RELAXED);
 	copy->records[place] = leaf_record(leaf, slot, base);
 }
 
@@ -174,8 +189,8 @@ static bool slot_before(const struct leaf_edit *edit, unsigned place, uint64_t h
 {
 	unsigned slot = slot_at(&edit->view, place);
 
-	return compare(edit->leaf->heads[slot], leaf_record(edit->leaf, slot, edit->base), head,
-		       key) < 0;
+	return compare(leaf_heads(edit->leaf)[slot], leaf_record(edit->leaf, slot, edit->base),
+		       head, key) < 0;
 }
 
 /* How many of the keys come before this one. */
@@ -202,7 +217,7 @@ static uint64_t free_slots(const struct leaf_edit *edit)
 {
 	uint64_t used = edit->view.live | leaf_view(edit->leaf, edit->state)->live;
 
-	return ~used & ((UINT64_C(1) << LEAF_SLOTS) - 1);
+	return ~used & ((UINT64_C(1) << edit->leaf->slots) - 1);
 }
 
 unsigned leaf_edit_room(const struct leaf_edit *edit)
@@ -218,8 +233,9 @@ static void set_byte(uint64_t *words, unsigned at, unsigned value)
 static void fill_slot(struct leaf *leaf, unsigned slot, sh_off record, struct kv_bytes key)
 {
 	set_byte(leaf->tags, slot, bytes_tag(key));
-	__atomic_store_n(&leaf->heads[slot], bytes_head(key, leaf->prefix_bytes), __ATOMIC_RELAXED);
-	__atomic_store_n(&leaf->records[slot], record, __ATOMIC_RELAXED);
+	__atomic_store_n(&leaf->words[leaf->slots + slot], bytes_head(key, leaf->prefix_bytes),
+		__ATOMIC_RELAXED);
+	__atomic_store_n(&leaf->words[slot], record, __ATOMIC_RELAXED);
 }
 
 void leaf_edit_insert(struct leaf_edit *edit, sh_off record)
@@ -238,7 +254,60 @@ void leaf_edit_insert(struct leaf_edit *edit, sh_off record)
 	edit->count++;
 }
 
-void leaf_edit_remove(struct leaf_edit *edit, unsigned slot)
+/* --- records ------------------------------------------------------------------------------- */
+
+bool leaf_has_inside(const struct leaf *leaf, const char *base, sh_off record)
+{
+	return (uintptr_t)(base + record) - (uintptr_t)leaf_text(leaf) < leaf->text_bytes;
+}
+
+size_t leaf_inline_bytes(size_t key_bytes, size_t value_bytes)
+{
+	if (key_bytes > LEAF_INLINE_BYTES || value_bytes > LEAF_INLINE_BYTES ||
+		record_bytes(key_bytes, value_bytes) > LEAF_INLINE_BYTES)
+		return 0;
+	return (record_bytes(key_bytes, value_bytes) + 7) & ~(size_t)7;
+}
+
+sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value)
+{
+	size_t bytes = leaf_inline_bytes(key.size, value.size);
+	struct record *record = (struct record *)(void *)((char *)(leaf->words + 2 * leaf->slots) +
+		leaf->text_used);
+
+	assert(bytes != 0 && bytes <= leaf_text_left(leaf));
+	/* Crash: text that nothing leads to, until another leaf takes this one's place. So it is taken before
+	 * something does. */
+	__atomic_store_n(&leaf->text_used, leaf->text_used + bytes, __ATOMIC_RELAXED);
+	record_fill(record, key, value);
+	return (sh_off)((const char *)record - base);
+}
+
+/* release: what the word leads to was written before. */
+static int store_word(uint64_t *word, uint64_t value, struct sh_txn *txn)
+{
+	if (txn != NULL)
+		return sh_txn_store(txn, word, value);
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int leaf_edit_free(const struct leaf_edit *edit, unsigned slot, struct sh_txn *txn)
+{
+	return leaf_edit_is_inline(edit, slot)
+		? 0
+		: sh_txn_free(txn, edit->leaf->words[slot], SH_DEFERRED);
+}
+
+int leaf_edit_replace(const struct leaf_edit *edit, unsigned slot, sh_off record,
+	struct sh_txn *txn)
+{
+	int error = leaf_edit_free(edit, slot, txn);
+
+	return error != 0 ? error : store_word(&edit->leaf->words[slot], record, txn);
+}
+
+int leaf_edit_remove(struct leaf_edit *edit, unsigned slot, struct sh_txn *txn)
 {
 	unsigned char *order = (unsigned char *)edit->view.order;
 	unsigned char *at = memchr(order, (int)slot, edit->count);
@@ -247,7 +316,10 @@ void leaf_edit_remove(struct leaf_edit *edit, unsigned slot)
 	memmove(at, at + 1, edit->count - (size_t)(at - order) - 1);
 	edit->view.live &= ~(UINT64_C(1) << slot);
 	edit->count--;
+	return leaf_edit_free(edit, slot, txn);
 }
+
+/* --- the whole leaf ------------------------------------------------------------------------ */
 
 int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn)
 {
@@ -257,9 +329,10 @@ int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn)
 	__atomic_store_n(&other->live, edit->view.live, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < LEAF_SLOTS / 8; i++)
 		__atomic_store_n(&other->order[i], edit->view.order[i], __ATOMIC_RELAXED);
-	return sh_txn_store(txn, &edit->leaf->state,
+	return store_word(&edit->leaf->state,
 		(version + LEAF_VERSION) | (uint64_t)edit->count << LEAF_COUNT_SHIFT |
-			(~edit->state & LEAF_VIEW));
+			(~edit->state & LEAF_VIEW),
+		txn);
 }
 
 int leaf_retire(struct leaf *leaf, struct sh_txn *txn)
@@ -267,19 +340,63 @@ int leaf_retire(struct leaf *leaf, struct sh_txn *txn)
 	return sh_txn_store(txn, &leaf->state, leaf_load(leaf) | LEAF_RETIRED);
 }
 
-void leaf_fill(struct leaf *leaf, size_t prefix_bytes, const sh_off *records, unsigned count,
-	const char *base)
+size_t leaf_item_bytes(const struct leaf_item *item)
+{
+	return SLOT_BYTES +
+		(item->record != 0 ? 0 : leaf_inline_bytes(item->key.size, item->value.size));
+}
+
+static size_t slots_for(size_t count)
+{
+	return (count + 7) & ~(size_t)7;
+}
+
+bool leaf_fits(size_t count, size_t bytes)
+{
+	return count <= LEAF_SLOTS &&
+		bytes + (slots_for(count) - count) * SLOT_BYTES <= SPACE_BYTES;
+}
+
+bool leaf_fits_well(size_t count, size_t bytes)
+{
+	return count <= LEAF_SLOTS && bytes <= SPACE_BYTES / 8 * 7;
+}
+
+struct leaf_layout leaf_layout(const struct leaf_item *items, size_t count)
+{
+	size_t bytes = 0, slots;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += leaf_item_bytes(&items[i]);
+	if (count > 0 && bytes == count * SLOT_BYTES)
+		return (struct leaf_layout){ LEAF_SLOTS,
+			sizeof(struct leaf) + LEAF_SLOTS * SLOT_BYTES };
+	/* As many as it has when it is full of such entries. */
+	slots = count == 0 ? EMPTY_LEAF_SLOTS : slots_for(SPACE_BYTES * count / bytes);
+	if (slots > LEAF_SLOTS)
+		slots = LEAF_SLOTS;
+	while (slots > slots_for(count) && bytes + (slots - count) * SLOT_BYTES > SPACE_BYTES)
+		slots -= 8;
+	return (struct leaf_layout){ slots, LEAF_BYTES };
+}
+
+static sh_off record_of(struct leaf *leaf, const struct leaf_item *item, const char *base)
+{
+	return item->record != 0 ? item->record : leaf_write(leaf, base, item->key, item->value);
+}
+
+void leaf_fill(struct leaf *leaf, struct leaf_layout layout, size_t prefix_bytes,
+	const struct leaf_item *items, size_t count, const char *base)
 {
 	struct leaf_view *view = &leaf->views[0];
 
-	assert(count <= LEAF_SLOTS);
-	memset(leaf, 0, sizeof(*leaf));
+	assert(count <= layout.slots);
+	memset(leaf, 0, sizeof(*leaf) + layout.slots * SLOT_BYTES);
 	leaf->prefix_bytes = prefix_bytes;
+	leaf->slots = layout.slots;
+	leaf->text_bytes = layout.bytes - sizeof(*leaf) - layout.slots * SLOT_BYTES;
 	for (unsigned slot = 0; slot < count; slot++) {
-		const struct record *record =
-			(const struct record *)(const void *)(base + records[slot]);
-
-		fill_slot(leaf, slot, records[slot], record_key(record));
+		fill_slot(leaf, slot, record_of(leaf, &items[slot], base), items[slot].key);
 		set_byte(view->order, slot, slot);
 	}
 	view->live = (UINT64_C(1) << count) - 1;

@@ -9,13 +9,15 @@ static void count_leaf(const struct kv_table *table, const struct leaf *leaf,
 
 	leaf_read(leaf, table->base, &copy);
 	stats->leaves++;
-	stats->leaf_bytes += sizeof(*leaf);
+	stats->leaf_bytes += sizeof(*leaf) + 2 * sizeof(uint64_t) * leaf->slots + leaf->text_bytes;
 	stats->entries += copy.count;
 	for (unsigned i = 0; i < copy.count; i++) {
+		sh_off off = (sh_off)((const char *)copy.records[i] - table->base);
+
 		stats->key_bytes += record_key(copy.records[i]).size;
 		stats->value_bytes += record_value(copy.records[i]).size;
-		stats->record_bytes += sh_usable_size(table->heap,
-			(sh_off)((const char *)copy.records[i] - table->base));
+		if (!leaf_has_inside(leaf, table->base, off))
+			stats->record_bytes += sh_usable_size(table->heap, off);
 	}
 }
 

@@ -12,29 +12,27 @@
 
 /* --- opening ------------------------------------------------------------------------------- */
 
-sh_off store_make_tree(struct sh_txn *txn, char *base)
+sh_off store_make_tree(struct sh_txn *txn, struct sh_heap *heap)
 {
-	struct piece piece = { 0, { NULL, 0 } };
+	struct piece piece = { edit_make_leaf(txn, heap, 0, NULL, 0), { NULL, 0 } };
 	sh_off root;
 
-	piece.node = sh_txn_alloc(txn, sizeof(struct leaf), 0);
 	if (piece.node == 0)
 		return 0;
-	leaf_fill((struct leaf *)(void *)(base + piece.node), 0, NULL, 0, base);
 	root = sh_txn_alloc(txn, inner_bytes(&piece, 1), 0);
 	if (root != 0)
-		inner_fill((struct inner *)(void *)(base + root), 1, &piece, 1);
+		inner_fill(sh_ptr(heap, root), 1, &piece, 1);
 	return root;
 }
 
-static int fill_store(struct sh_txn *txn, char *base, sh_off off)
+static int fill_store(struct sh_txn *txn, struct sh_heap *heap, sh_off off)
 {
-	struct store_block *block = (struct store_block *)(void *)(base + off);
+	struct store_block *block = sh_ptr(heap, off);
 
 	block->magic = STORE_MAGIC;
 	block->version = STORE_VERSION;
-	block->leaf_slots = LEAF_SLOTS;
-	block->catalog.root = store_make_tree(txn, base);
+	block->leaf_bytes = LEAF_BYTES;
+	block->catalog.root = store_make_tree(txn, heap);
 	return block->catalog.root == 0 ? errno : sh_txn_root(txn, STORE_ROOT, off);
 }
 
@@ -47,7 +45,7 @@ static int make_store(struct sh_heap *heap)
 	if (error != 0)
 		return error;
 	off = sh_txn_alloc(txn, sizeof(struct store_block), SH_ZERO);
-	return edit_end_txn(txn, off == 0 ? errno : fill_store(txn, sh_base(heap), off));
+	return edit_end_txn(txn, off == 0 ? errno : fill_store(txn, heap, off));
 }
 
 /* Makes the store unless somebody else has: under a lock of the file, which ends with its holder. */
@@ -72,7 +70,7 @@ static int make_store_once(struct sh_heap *heap, const char *path)
 static bool sound(const struct store_block *block)
 {
 	return block->magic == STORE_MAGIC && block->version == STORE_VERSION &&
-		block->leaf_slots == LEAF_SLOTS;
+		block->leaf_bytes == LEAF_BYTES;
 }
 
 static int find_store(struct kv *store, const char *path, unsigned flags)

@@ -11,7 +11,7 @@
 struct store_block {
 	uint64_t magic; /* STORE_MAGIC; for life, as the next two */
 	uint64_t version;
-	uint64_t leaf_slots;
+	uint64_t leaf_bytes;
 	uint64_t unused;
 	struct table_block
 		catalog; /* table of the names of tables; their blocks' offsets are the values */
@@ -22,7 +22,7 @@ struct store_block {
 
 #define STORE_ROOT "kv"
 #define STORE_MAGIC UINT64_C(0x65726f7473766b73)
-#define STORE_VERSION 1u
+#define STORE_VERSION 2u
 
 /* Process. */
 struct kv {
@@ -34,14 +34,10 @@ struct kv {
 	struct kv_table *tables; /* opened; until the store is closed */
 };
 
-/* Allocates and fills a record; 0 and errno on failure. */
-sh_off write_record(struct sh_txn *txn, const char *base, struct kv_bytes key,
-	struct kv_bytes value);
-
 /* Joins the leaf of the key with a neighbour if it has few entries and all goes well. */
 void write_join(struct kv_table *table, struct kv_bytes key);
 
 /* Makes a tree of one empty leaf; its root, or 0 and errno. */
-sh_off store_make_tree(struct sh_txn *txn, char *base);
+sh_off store_make_tree(struct sh_txn *txn, struct sh_heap *heap);
 
 #endif

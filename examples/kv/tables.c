@@ -58,15 +58,15 @@ static int change_end(struct catalog_change *change, int error)
 /* The name stands for this from now on. */
 static int change_name(struct catalog_change *change, struct entry entry)
 {
-	struct change name = { .table = &change->store->catalog, .key = change->name };
+	struct change name = {
+		.table = &change->store->catalog,
+		.key = change->name,
+		.value = { &entry, sizeof(entry) },
+		.removes = entry.block == 0,
+	};
+	int error = edit_make_record(change->txn, &name);
 
-	if (entry.block != 0) {
-		name.record = write_record(change->txn, change->store->base, change->name,
-			(struct kv_bytes){ &entry, sizeof(entry) });
-		if (name.record == 0)
-			return errno;
-	}
-	return edit_apply(&change->edit, &change->store->catalog, &name, 1);
+	return error != 0 ? error : edit_apply(&change->edit, &change->store->catalog, &name, 1);
 }
 
 /* --- making -------------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ static int make_table(struct catalog_change *change, struct entry *entry)
 
 	if (error != 0)
 		return error;
-	root = store_make_tree(change->txn, change->store->base);
+	root = store_make_tree(change->txn, change->store->head.heap);
 	if (root == 0)
 		return errno;
 	block = block_at(change->store, entry->block);

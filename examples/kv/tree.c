@@ -14,7 +14,7 @@ void tree_prefetch_leaf(const struct leaf *leaf)
 	__builtin_prefetch(&leaf->views[1]);
 	__builtin_prefetch(leaf->tags);
 	for (unsigned i = 0; i < LEAF_SLOTS; i += 8)
-		__builtin_prefetch(&leaf->records[i]);
+		__builtin_prefetch(&leaf->words[i]);
 }
 
 struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key)

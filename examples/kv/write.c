@@ -6,33 +6,49 @@
 
 /* --- in a leaf that has room --------------------------------------------------------------- */
 
-/* The leaf cannot take it: others must take its place. */
-#define NO_ROOM (-1000)
+/* The leaf cannot take it, or not without a transaction: edit.h does what it takes. */
+#define NOT_HERE (-1000)
 
-static int replace_record(struct sh_txn *txn, struct leaf *leaf, unsigned slot, sh_off record)
+/* The record of a change: the block that it has, or one that is written into the leaf's text; 0: there is no room. */
+static sh_off record_in(struct leaf *leaf, const struct change *change)
 {
-	int error = sh_txn_free(txn, leaf->records[slot], SH_DEFERRED);
+	size_t bytes = leaf_inline_bytes(change->key.size, change->value.size);
 
-	return error != 0 ? error : sh_txn_store(txn, &leaf->records[slot], record);
+	if (change->record != 0 || bytes > leaf_text_left(leaf))
+		return change->record;
+	return leaf_write(leaf, change->table->base, change->key, change->value);
 }
 
-static int put_in_leaf(struct sh_txn *txn, struct leaf *leaf, const struct change *change)
+static int insert_in_leaf(struct leaf_edit *edit, const struct change *change, struct sh_txn *txn)
+{
+	sh_off record = leaf_edit_room(edit) == 0 ? 0 : record_in(edit->leaf, change);
+
+	if (record == 0)
+		return NOT_HERE;
+	leaf_edit_insert(edit, record);
+	return leaf_edit_publish(edit, txn);
+}
+
+/* `txn` NULL: with none. */
+static int put_in_leaf(struct leaf *leaf, const struct change *change, struct sh_txn *txn)
 {
 	struct leaf_edit edit;
 	unsigned slot;
+	sh_off record;
 
 	leaf_edit_begin(&edit, leaf, change->table->base);
 	slot = leaf_edit_find(&edit, change->key);
-	if (slot != LEAF_SLOTS)
-		return change->must_be_new ? KV_EEXIST
-					   : replace_record(txn, leaf, slot, change->record);
-	if (leaf_edit_room(&edit) == 0)
-		return NO_ROOM;
-	leaf_edit_insert(&edit, change->record);
-	return leaf_edit_publish(&edit, txn);
+	if (slot == LEAF_SLOTS)
+		return insert_in_leaf(&edit, change, txn);
+	if (change->must_be_new)
+		return KV_EEXIST;
+	if (txn == NULL && !leaf_edit_is_inline(&edit, slot))
+		return NOT_HERE;
+	record = record_in(leaf, change);
+	return record == 0 ? NOT_HERE : leaf_edit_replace(&edit, slot, record, txn);
 }
 
-static int delete_in_leaf(struct sh_txn *txn, struct leaf *leaf, const struct change *change,
+static int delete_in_leaf(struct leaf *leaf, const struct change *change, struct sh_txn *txn,
 	bool *few)
 {
 	struct leaf_edit edit;
@@ -43,11 +59,12 @@ static int delete_in_leaf(struct sh_txn *txn, struct leaf *leaf, const struct ch
 	slot = leaf_edit_find(&edit, change->key);
 	if (slot == LEAF_SLOTS)
 		return KV_ENOTFOUND;
-	error = sh_txn_free(txn, leaf->records[slot], SH_DEFERRED);
+	if (txn == NULL && !leaf_edit_is_inline(&edit, slot))
+		return NOT_HERE;
+	error = leaf_edit_remove(&edit, slot, txn);
 	if (error != 0)
 		return error;
-	leaf_edit_remove(&edit, slot);
-	*few = edit.count < LEAF_FEW;
+	*few = leaf_is_few(leaf, edit.count);
 	return leaf_edit_publish(&edit, txn);
 }
 
@@ -69,12 +86,31 @@ static int lock_leaf(const struct kv_table *table, struct kv_bytes key, struct l
 
 /* --- put ----------------------------------------------------------------------------------- */
 
-static int put_in_new_leaves(struct sh_txn *txn, struct change *change)
+/* In a transaction, which it ends, and with new leaves if need be. */
+static int put_by_edit(struct sh_txn *txn, struct change *change)
 {
 	struct edit edit;
 
 	edit_begin(&edit, change->table->heap, txn);
 	return edit_end(&edit, edit_apply(&edit, change->table, change, 1));
+}
+
+/* A record that goes into the text of its leaf: most often by one store there. */
+static int put_small(struct change *change, struct leaf *leaf)
+{
+	struct kv_table *table = change->table;
+	struct sh_txn *txn;
+	int error = lock_leaf(table, change->key, &leaf);
+
+	if (error != 0)
+		return error;
+	leaf_prefetch_text(leaf);
+	error = put_in_leaf(leaf, change, NULL);
+	sh_mutex_unlock(table->heap, &leaf->mutex);
+	if (error != NOT_HERE)
+		return error;
+	error = sh_txn_begin(table->heap, 0, &txn);
+	return error != 0 ? error : put_by_edit(txn, change);
 }
 
 static int put_record(struct sh_txn *txn, struct change *change, struct leaf *leaf)
@@ -84,22 +120,28 @@ static int put_record(struct sh_txn *txn, struct change *change, struct leaf *le
 
 	if (error != 0)
 		return edit_end_txn(txn, error);
-	error = put_in_leaf(txn, leaf, change);
-	if (error != NO_ROOM)
+	error = put_in_leaf(leaf, change, txn);
+	if (error != NOT_HERE)
 		error = edit_end_txn(txn, error);
 	sh_mutex_unlock(table->heap, &leaf->mutex);
-	return error == NO_ROOM ? put_in_new_leaves(txn, change) : error;
+	return error == NOT_HERE ? put_by_edit(txn, change) : error;
 }
 
-sh_off write_record(struct sh_txn *txn, const char *base, struct kv_bytes key,
-	struct kv_bytes value)
+/* A record that is a block: it is made before the leaf is locked, and comes into the cache meanwhile. */
+static int put_large(struct change *change, struct leaf *leaf)
 {
-	sh_off record = sh_txn_alloc(txn, record_bytes(key.size, value.size), 0);
+	struct kv_table *table = change->table;
+	struct sh_txn *txn;
+	int error = sh_txn_begin(table->heap, 0, &txn);
 
-	if (record != 0)
-		record_fill((struct record *)(void *)((char *)(uintptr_t)base + record), key,
-			value);
-	return record;
+	if (error != 0)
+		return error;
+	error = edit_make_record(txn, change);
+	if (error != 0)
+		return edit_end_txn(txn, error);
+	if (leaf != NULL)
+		leaf_prefetch(leaf, change->key, table->base);
+	return put_record(txn, change, leaf);
 }
 
 static int put(struct kv_table *table, struct kv_bytes key, struct kv_bytes value, unsigned flags)
@@ -107,21 +149,13 @@ static int put(struct kv_table *table, struct kv_bytes key, struct kv_bytes valu
 	struct change change = {
 		.table = table,
 		.key = key,
+		.value = value,
 		.must_be_new = (flags & KV_INSERT) != 0,
 	};
-	/* Looked for before the record is made: it comes into the cache meanwhile. */
 	struct leaf *leaf = tree_leaf(table, key);
-	struct sh_txn *txn;
-	int error = sh_txn_begin(table->heap, 0, &txn);
 
-	if (error != 0)
-		return error;
-	change.record = write_record(txn, table->base, key, value);
-	if (change.record == 0)
-		return edit_end_txn(txn, errno);
-	if (leaf != NULL)
-		leaf_prefetch(leaf, key, table->base);
-	return put_record(txn, &change, leaf);
+	return leaf_inline_bytes(key.size, value.size) != 0 ? put_small(&change, leaf)
+							    : put_large(&change, leaf);
 }
 
 int kv_put(struct kv_table *table, struct kv_bytes key, struct kv_bytes value, unsigned flags)
@@ -153,21 +187,33 @@ void write_join(struct kv_table *table, struct kv_bytes key)
 	edit_end(&edit, edit_join(&edit, table, key));
 }
 
-static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
+static int delete_block(const struct change *change, struct leaf *leaf, bool *few)
 {
-	const struct change change = { .table = table, .key = key };
-	struct leaf *leaf = tree_leaf(table, key);
+	struct kv_table *table = change->table;
 	struct sh_txn *txn;
 	int error = sh_txn_begin(table->heap, 0, &txn);
 
 	if (error != 0)
 		return error;
-	error = lock_leaf(table, key, &leaf);
+	error = lock_leaf(table, change->key, &leaf);
 	if (error != 0)
 		return edit_end_txn(txn, error);
-	error = edit_end_txn(txn, delete_in_leaf(txn, leaf, &change, few));
+	error = edit_end_txn(txn, delete_in_leaf(leaf, change, txn, few));
 	sh_mutex_unlock(table->heap, &leaf->mutex);
 	return error;
+}
+
+static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
+{
+	const struct change change = { .table = table, .key = key, .removes = true };
+	struct leaf *leaf = tree_leaf(table, key);
+	int error = lock_leaf(table, key, &leaf);
+
+	if (error != 0)
+		return error;
+	error = delete_in_leaf(leaf, &change, NULL, few);
+	sh_mutex_unlock(table->heap, &leaf->mutex);
+	return error == NOT_HERE ? delete_block(&change, leaf, few) : error;
 }
 
 int kv_delete(struct kv_table *table, struct kv_bytes key)

@@ -85,7 +85,7 @@ static size_t size_of(uint64_t id, uint64_t version)
 	if (value_is_empty(id, version))
 		return 0;
 	return sizeof(struct value_head) +
-		(random % 64 == 1 ? random >> 32 & 0xfff : random >> 32 & 0x7f);
+		(random % 8 == 1 ? random >> 32 & 0x3ff : random >> 32 & 0x7f);
 }
 
 /* The byte at a place behind the head: of a word that is the version's own. */

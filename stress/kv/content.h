@@ -28,8 +28,8 @@ unsigned owner_of_place(uint32_t place);
 /* The name of such a table. */
 struct kv_bytes table_name(char *text, unsigned table);
 
-/* The value of a version: nothing, or id, version, and bytes that follow from both: some hundred, or
- * some KiB. In `bytes`, of VALUE_BYTES. */
+/* The value of a version: nothing, or id, version, and bytes that follow from both: some hundred, which a leaf
+ * has in its text, or more. In `bytes`, of VALUE_BYTES. */
 struct kv_bytes value_of(void *bytes, uint64_t id, uint64_t version);
 
 /* Whether this is a value of the id as a whole; then *version is which, 0: an empty one, of any. */

@@ -102,6 +102,78 @@ static void act_large(struct kv *store)
 		0);
 }
 
+/* Values of these lengths are in their leaf's text, and in blocks of their own. */
+#define SMALL_BYTES 200u
+#define LARGE_BYTES 600u
+
+static void put_bytes(struct kv_table *table, unsigned number, char byte, size_t bytes)
+{
+	char value[LARGE_BYTES], name[16];
+
+	memset(value, byte, sizeof(value));
+	EXPECT_EQUAL(kv_put(table, key(number, name), (struct kv_bytes){ value, bytes }, 0), 0);
+}
+
+static void begin_large(struct kv *store)
+{
+	begin_some(store);
+	put_bytes(calls_table(store), 8, 'b', LARGE_BYTES);
+}
+
+static void act_large_by_large(struct kv *store)
+{
+	put_bytes(calls_table(store), 8, 'n', LARGE_BYTES);
+}
+
+static void act_large_by_small(struct kv *store)
+{
+	put_bytes(calls_table(store), 8, 'n', SMALL_BYTES);
+}
+
+static void act_small_by_large(struct kv *store)
+{
+	put_bytes(calls_table(store), 10, 'n', LARGE_BYTES);
+}
+
+static const void *place_of(struct kv_table *table, unsigned number)
+{
+	struct kv_bytes value;
+	char name[16];
+
+	EXPECT_EQUAL(kv_get(table, key(number, name), &value), 0);
+	return value.data;
+}
+
+/* How often a value is replaced before a new leaf takes the place of one whose text is full. */
+static unsigned puts_before_new_leaf(struct kv *store, struct kv_table *table)
+{
+	const void *before;
+	unsigned count = 0;
+
+	EXPECT_EQUAL(kv_read_begin(store), 0);
+	before = place_of(table, 10);
+	for (; place_of(table, 10) == before; count++)
+		put_bytes(table, 8, 'b', SMALL_BYTES);
+	kv_read_end(store);
+	return count - 1;
+}
+
+static void begin_full_text(struct kv *store)
+{
+	unsigned count;
+
+	fill(store, other_table(store), 30, 2);
+	count = puts_before_new_leaf(store, other_table(store));
+	begin_some(store);
+	for (unsigned i = 0; i < count; i++)
+		put_bytes(calls_table(store), 8, 'b', SMALL_BYTES);
+}
+
+static void act_replace_small(struct kv *store)
+{
+	put_bytes(calls_table(store), 8, 'n', SMALL_BYTES);
+}
+
 static void act_insert_in_vain(struct kv *store)
 {
 	EXPECT_EQUAL(kv_put(calls_table(store), string("key 0000008"), string(""), KV_INSERT),
@@ -228,6 +300,19 @@ static void act_batch_split(struct kv *store)
 	EXPECT_EQUAL(kv_batch_commit(batch), 0);
 }
 
+/* Over all that begin_large() has put. */
+static void act_batch_over(struct kv *store)
+{
+	struct kv_batch *batch;
+	char bytes[16];
+
+	EXPECT_EQUAL(kv_batch_begin(store, &batch), 0);
+	for (unsigned i = 0; i < 70; i++)
+		EXPECT_EQUAL(kv_batch_put(batch, calls_table(store), key(i, bytes), string("new")),
+			0);
+	EXPECT_EQUAL(kv_batch_commit(batch), 0);
+}
+
 static void act_batch_empty(struct kv *store)
 {
 	take_out(store, 20, 260, 2);
@@ -257,15 +342,21 @@ const struct call calls[] = {
 	{ "put", begin_some, act_put },
 	{ "put, another value", begin_some, act_replace },
 	{ "put, a long value", begin_some, act_large },
+	{ "put, a block for a block", begin_large, act_large_by_large },
+	{ "put, text for a block", begin_large, act_large_by_small },
+	{ "put, a block for text", begin_large, act_small_by_large },
+	{ "put into a text that is full", begin_full_text, act_replace_small },
 	{ "put, KV_INSERT in vain", begin_some, act_insert_in_vain },
 	{ "put that splits a leaf", begin_full_leaf, act_split },
 	{ "put that splits a leaf far below", begin_two_nodes, act_split },
 	{ "put that splits up to the root", begin_full_node, act_split },
 	{ "delete", begin_some, act_delete },
+	{ "delete, of a block", begin_large, act_delete },
 	{ "delete that joins leaves", begin_few, act_join },
 	{ "delete that joins nodes", begin_few_node, act_delete_first },
 	{ "batch", begin_two_tables, act_batch },
 	{ "batch that makes leaves", begin_two_tables, act_batch_split },
+	{ "batch that makes leaves, over a block", begin_large, act_batch_over },
 	{ "batch that empties leaves", begin_two_tables, act_batch_empty },
 	{ "making a table", begin_two_tables, act_make_table },
 	{ "dropping a table", begin_small_table, act_drop_table },

@@ -153,6 +153,7 @@ struct kv_bytes model_value(uint64_t number)
 	static unsigned char bytes[VALUE_BYTES_MAX];
 	uint64_t random = number * UINT64_C(0x9e3779b97f4a7c15);
 	size_t size = random >> 60 == 0 && (random >> 40 & 63) == 0 ? random >> 20 & 0xffff
+		: random >> 61 == 1                                 ? random >> 33 & 0x3ff
 								    : random >> 33 & 0x7f;
 
 	for (size_t i = 0; i < size; i++)
