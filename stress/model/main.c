@@ -778,6 +778,7 @@ static bool is_repeated(int i, int j)
 struct wish {
 	unsigned parallel;
 	unsigned deaths; /* 0: as many as usual */
+	unsigned passed; /* explorations at the beginning that are left out */
 	bool all_pairs;
 	bool triples;
 	const char *first; /* NULL: all */
@@ -927,7 +928,7 @@ int main(int argc, char **argv)
 	unsigned count;
 	int option;
 
-	while ((option = getopt(argc, argv, "atuj:s:d:")) != -1) {
+	while ((option = getopt(argc, argv, "atuj:s:d:n:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
 		else if (option == 't')
@@ -940,6 +941,8 @@ int main(int argc, char **argv)
 			state_limit = strtoull(optarg, NULL, 10);
 		else if (option == 'd')
 			wish.deaths = (unsigned)atoi(optarg);
+		else if (option == 'n')
+			wish.passed = (unsigned)atoi(optarg);
 		else
 			return 2;
 	}
@@ -952,7 +955,10 @@ int main(int argc, char **argv)
 	jobs = room_for_jobs();
 	count = wish.triples || wish.third != NULL ? make_triples(jobs, &wish)
 						   : make_jobs(jobs, &wish);
-	run_jobs(jobs, count, wish.parallel == 0 ? 1 : wish.parallel, ends);
+	if (wish.passed > count)
+		wish.passed = count;
+	count -= wish.passed;
+	run_jobs(jobs + wish.passed, count, wish.parallel == 0 ? 1 : wish.parallel, ends);
 	free(jobs);
 	print_totals(count, ends[JOB_FAILED]);
 	if (ends[JOB_CUT_SHORT] != 0)
