@@ -136,6 +136,7 @@ kill_lane()
 	run_counted build/gcc/stress/torn --quick
 	run_counted build/gcc/stress/faults --quick
 	run_counted build/gcc/stress/kv_death --quick
+	run_counted build/gcc/stress/kv_steps --quick
 }
 
 run_lane()

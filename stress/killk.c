@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include "stress/killk/agreement.h"
 #include "stress/killk/campaign.h"
-#include "stress/killk/stepper.h"
+#include "stress/common/single_step.h"
 #include "stress/killk/tool.h"
 
 #include <sched.h>

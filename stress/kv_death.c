@@ -17,7 +17,7 @@
 #define DEATHS 400u
 
 static const char usage[] =
-	"usage: kv_death [--call NAME] [--survivor none|idle] [--store N] [--deaths N] [--quick]\n"
+	"usage: kv_death [--call PART-OF-NAME] [--survivor none|idle] [--store N] [--deaths N] [--quick]\n"
 	"                [--folder PATH]\n"
 	"  --deaths N   of each call at most, spread over its stores (400; with --quick 24)\n"
 	"  --store N    only behind this store\n";
@@ -52,7 +52,7 @@ static void run_all(const struct wish *wish)
 {
 	for (unsigned i = 0; i < call_count; i++)
 		for (int survivor = SURVIVOR_NONE; survivor <= SURVIVOR_IDLE; survivor++)
-			if ((wish->call == NULL || strcmp(wish->call, calls[i].name) == 0) &&
+			if ((wish->call == NULL || strstr(calls[i].name, wish->call) != NULL) &&
 				(wish->survivor < 0 || wish->survivor == survivor))
 				run_call(wish, &calls[i], (enum survivor)survivor);
 }

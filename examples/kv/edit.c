@@ -4,7 +4,8 @@
 
 #include "list.h"
 
-/* Entries of a leaf that is made when one does not do, at most, and what they take of its 7,936 bytes. */
+/* Entries of a leaf that is made when one does not do, or of two that are joined, and what they take of its
+ * 7,936 bytes, at most. */
 #define LEAF_FILL 44u
 #define LEAF_FILL_BYTES ((size_t)5952)
 
@@ -764,7 +765,7 @@ static void append_all(struct items *items, const struct edit *edit, const struc
 static bool are_worth_joining(const struct items *items, size_t left_count)
 {
 	return left_count == 0 || left_count == items->count ||
-		(items->count <= LEAF_FILL && leaf_fits_well(items->count, items->bytes));
+		(items->count <= LEAF_FILL && items->bytes <= LEAF_FILL_BYTES);
 }
 
 /* Makes one leaf of two that are locked, and puts it into the node above, which is, too. */

@@ -39,12 +39,25 @@ struct leaf *tree_leaf(const struct kv_table *table, struct kv_bytes key)
 
 typedef unsigned search_fn(const struct inner *inner, struct kv_bytes key);
 
+/* Where an end of a range stands: a separator of the lowest node that has one there. Stack. */
+struct end {
+	const struct inner *inner; /* NULL: without end */
+	unsigned index;
+};
+
+static struct kv_bytes bytes_at(struct end end)
+{
+	return end.inner == NULL ? (struct kv_bytes){ NULL, 0 }
+				 : inner_separator(end.inner, end.index);
+}
+
 /* Made for each way to search. */
 __attribute__((always_inline)) static inline struct range go_down(const struct kv_table *table,
 	struct kv_bytes key, search_fn *search)
 {
-	struct range range = { NULL, { NULL, 0 }, { NULL, 0 } };
+	struct end low = { NULL, 0 }, high = { NULL, 0 };
 	const struct inner *inner = tree_root(table);
+	struct leaf *leaf = NULL;
 
 	while (inner != NULL) {
 		unsigned i = search(inner, key);
@@ -53,16 +66,16 @@ __attribute__((always_inline)) static inline struct range go_down(const struct k
 		if (child == 0)
 			break;
 		if (i > 0)
-			range.low = inner_separator(inner, i - 1);
+			low = (struct end){ inner, i - 1 };
 		if (i < inner->count)
-			range.high = inner_separator(inner, i);
+			high = (struct end){ inner, i };
 		if (inner->level == 1) {
-			range.leaf = tree_node(table, child);
+			leaf = tree_node(table, child);
 			break;
 		}
 		inner = tree_node(table, child);
 	}
-	return range;
+	return (struct range){ leaf, bytes_at(low), bytes_at(high) };
 }
 
 struct range tree_range(const struct kv_table *table, struct kv_bytes key)

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/killk/actors.h"
 
-#include "stress/killk/stepper.h"
+#include "stress/common/single_step.h"
 #include "stress/killk/target.h"
 #include "stress/killk/tool.h"
 #include "stress/killk/touch.h"

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/killk/trace.h"
 
-#include "stress/killk/stepper.h"
+#include "stress/common/single_step.h"
 #include "stress/killk/trial.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "stress/killk/trial.h"
 
 #include "heap/derived_layout.h"
-#include "stress/killk/stepper.h"
+#include "stress/common/single_step.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,10 +1,10 @@
-/* stepper.h -- a process that goes on by single instructions
+/* single_step.h -- a process that goes on by single instructions
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * The victim has itself traced and stops at step_begin_mark(). After k steps it stands before its instruction
  * k; step_end_mark() is what it comes to after the last one. */
-#ifndef KILLK_STEPPER_H
-#define KILLK_STEPPER_H
+#ifndef STRESS_SINGLE_STEP_H
+#define STRESS_SINGLE_STEP_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +33,9 @@ bool step_at_end(pid_t victim);
 /* Has it run until it comes to `place` after so many `visits` since its mark, or to step_end_mark(). False: it
  * ended. */
 bool step_run_to(pid_t victim, uint64_t place, uint64_t visits);
+
+/* Lets go of it: it goes on by itself. False: it ended. */
+bool step_let_go(pid_t victim);
 
 /* Kills it, and waits until it is gone. */
 void step_kill(pid_t victim);

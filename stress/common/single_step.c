@@ -1,7 +1,7 @@
-/* stepper.c -- a process that goes on by single instructions
+/* single_step.c -- a process that goes on by single instructions
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "stress/killk/stepper.h"
+#include "stress/common/single_step.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -194,6 +194,11 @@ void step_kill(pid_t victim)
 	kill(victim, SIGKILL);
 	while (waitpid(victim, &status, __WALL) == victim ? WIFSTOPPED(status) : errno == EINTR)
 		;
+}
+
+bool step_let_go(pid_t victim)
+{
+	return ptrace(PTRACE_DETACH, victim, NULL, NULL) == 0;
 }
 
 bool step_stop(pid_t victim)

@@ -1,0 +1,105 @@
+/* kv_steps.c -- readers of examples/kv that are stopped before each of their instructions while others write
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The code as it is installed, single-stepped. The store's readers look at `state` before and after; here what they
+ * looked at is changed at every place in between. */
+#include "stress/common/single_step.h"
+#include "stress/common/totals.h"
+#include "stress/common/verdict.h"
+#include "stress/kv_steps/pause.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUICK_PAUSES 60u
+#define PAUSES 1000u
+
+static const char usage[] = "usage: kv_steps [--look NAME] [--work NAME] [--step N] [--pauses N] "
+			    "[--quick] [--folder PATH]\n"
+			    "  --pauses N   of each look at most, spread over its instructions "
+			    "(1000; with --quick 60)\n"
+			    "  --step N     only before this instruction\n";
+
+/* Stack. */
+struct wish {
+	const char *look;
+	const char *work;
+	uint64_t pauses;
+	int64_t step; /* -1: all */
+};
+
+static struct totals totals = {
+	.images = TOTALS_NONE,
+	.states = TOTALS_NONE,
+	.deaths = TOTALS_NONE,
+};
+
+static void run_one(const struct wish *wish, const struct look *look, const struct work *work)
+{
+	struct pauses pauses = pause_everywhere(look, work, wish->pauses, wish->step);
+
+	verdict(pauses.bad == 0 && pauses.count > 0,
+		"%-36s beside %-26s: %llu instructions, %llu pauses, %llu wrong", look->name,
+		work->name, (unsigned long long)pauses.instructions,
+		(unsigned long long)pauses.count, (unsigned long long)pauses.bad);
+	fflush(stdout);
+	totals.cases += pauses.count;
+	totals.bad += pauses.bad;
+}
+
+static void run_all(const struct wish *wish)
+{
+	for (unsigned i = 0; i < look_count; i++)
+		for (unsigned j = 0; j < work_count; j++)
+			if ((wish->look == NULL || strcmp(wish->look, looks[i].name) == 0) &&
+				(wish->work == NULL || strcmp(wish->work, works[j].name) == 0))
+				run_one(wish, &looks[i], &works[j]);
+}
+
+static int usage_error(void)
+{
+	fputs(usage, stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct wish wish = { .pauses = PAUSES, .step = -1 };
+	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", *refusal;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = argv[i + 1];
+
+		if (strcmp(argv[i], "--quick") == 0) {
+			wish.pauses = QUICK_PAUSES;
+			continue;
+		}
+		if (value == NULL)
+			return usage_error();
+		if (strcmp(argv[i], "--look") == 0)
+			wish.look = value;
+		else if (strcmp(argv[i], "--work") == 0)
+			wish.work = value;
+		else if (strcmp(argv[i], "--step") == 0)
+			wish.step = strtoll(value, NULL, 0);
+		else if (strcmp(argv[i], "--pauses") == 0)
+			wish.pauses = strtoull(value, NULL, 0);
+		else if (strcmp(argv[i], "--folder") == 0)
+			folder = value;
+		else
+			return usage_error();
+		i++;
+	}
+	refusal = step_refusal();
+	if (refusal != NULL) {
+		verdict_skip("instruction by instruction: %s", refusal);
+		return verdict_print() == 0 ? 0 : 1;
+	}
+	pause_begin(folder);
+	run_all(&wish);
+	pause_end();
+	totals_print(&totals);
+	return verdict_print() == 0 ? 0 : 1;
+}

@@ -1,0 +1,151 @@
+/* pause.c -- a reader that pauses while others write
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * This process writes; each reader is a child of it, which has the store by inheritance. */
+#define _GNU_SOURCE
+#include "stress/kv_steps/pause.h"
+
+#include "stress/common/expect.h"
+#include "stress/common/single_step.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HEAP_BYTES_MAX (UINT64_C(1) << 30)
+#define LIMIT_SECONDS 20u
+#define STATUS_FAILED 3
+
+static char path[256];
+static struct kv *store;
+static struct kv_table *table;
+
+_Noreturn void expect_failed(const char *place, const char *text)
+{
+	printf("    %s: %s\n", place, text);
+	fflush(stdout);
+	_exit(STATUS_FAILED);
+}
+
+static void remove_files(void)
+{
+	char control[sizeof(path) + 8];
+
+	snprintf(control, sizeof(control), "%s-shm", path);
+	unlink(control);
+	unlink(path);
+}
+
+void pause_begin(const char *folder)
+{
+	struct sh_options options = SH_OPTIONS_INIT;
+
+	snprintf(path, sizeof(path), "%s/kv_steps.%d.heap", folder, (int)getpid());
+	remove_files();
+	options.max_size = HEAP_BYTES_MAX;
+	EXPECT_EQUAL(kv_open(path, KV_CREATE, &options, &store), 0);
+	EXPECT_EQUAL(kv_table_open(store, (struct kv_bytes){ "t", 1 }, KV_CREATE, &table), 0);
+	looks_fill(table);
+}
+
+void pause_end(void)
+{
+	uint64_t problems;
+
+	EXPECT_EQUAL(kv_check(store, NULL, NULL, &problems), 0);
+	EXPECT_EQUAL(problems, 0);
+	EXPECT_EQUAL(kv_close(store), 0);
+	remove_files();
+}
+
+/* --- a reader ------------------------------------------------------------------------------ */
+
+static _Noreturn void read_once(const struct look *look)
+{
+	static struct found found;
+	struct kv_cursor *cursor;
+
+	alarm(LIMIT_SECONDS);
+	EXPECT_EQUAL(kv_read_begin(store), 0);
+	EXPECT_EQUAL(kv_cursor_open(table, &cursor), 0);
+	/* Once before, so that what is done the first time only is done. */
+	look->look(table, cursor, &found);
+	found.count = 0;
+	step_begin_mark();
+	look->look(table, cursor, &found);
+	step_end_mark();
+	look->judge(&found);
+	kv_cursor_close(cursor);
+	kv_read_end(store);
+	fflush(stdout);
+	_exit(0);
+}
+
+static pid_t start(const struct look *look)
+{
+	pid_t reader;
+
+	fflush(stdout);
+	reader = fork();
+	EXPECT(reader >= 0);
+	if (reader == 0)
+		read_once(look);
+	EXPECT(step_begin(reader));
+	return reader;
+}
+
+/* Lets it go to its end; whether it found what may be. */
+static bool finish(pid_t reader)
+{
+	int status;
+
+	EXPECT(step_let_go(reader));
+	while (waitpid(reader, &status, 0) < 0)
+		EXPECT(errno == EINTR);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Instructions of the look when nobody writes. */
+static uint64_t count_instructions(const struct look *look)
+{
+	pid_t reader = start(look);
+	uint64_t count = 0;
+
+	for (; !step_at_end(reader); count++)
+		EXPECT(step(reader));
+	EXPECT(finish(reader));
+	return count;
+}
+
+/* Pauses before the instruction; *pauses: what became of it. */
+static void pause_before(const struct look *look, const struct work *work, uint64_t instruction,
+	struct pauses *pauses)
+{
+	pid_t reader = start(look);
+	uint64_t done = 0;
+
+	for (; done < instruction && !step_at_end(reader); done++)
+		EXPECT(step(reader));
+	work->act(table);
+	pauses->count++;
+	if (finish(reader))
+		return;
+	pauses->bad++;
+	printf("    to repeat: kv_steps --look \"%s\" --work \"%s\" --step %llu\n", look->name,
+		work->name, (unsigned long long)instruction);
+}
+
+struct pauses pause_everywhere(const struct look *look, const struct work *work, uint64_t limit,
+	int64_t only)
+{
+	struct pauses pauses = { .instructions = count_instructions(look) };
+	uint64_t count = pauses.instructions < limit ? pauses.instructions : limit;
+
+	if (only >= 0)
+		pause_before(look, work, (uint64_t)only, &pauses);
+	for (uint64_t i = 0; only < 0 && i < count; i++)
+		pause_before(look, work, i * pauses.instructions / count, &pauses);
+	return pauses;
+}
