@@ -5,9 +5,9 @@
  * is made again and again from an equal heap and ends k instructions after its beginning, beside nobody, beside
  * a process that sleeps, and beside one that works. Or it is stopped there, and goes on later. */
 #define _GNU_SOURCE
+#include "stress/common/single_step.h"
 #include "stress/killk/agreement.h"
 #include "stress/killk/campaign.h"
-#include "stress/common/single_step.h"
 #include "stress/killk/tool.h"
 
 #include <sched.h>

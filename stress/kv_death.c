@@ -17,7 +17,8 @@
 #define DEATHS 400u
 
 static const char usage[] =
-	"usage: kv_death [--call PART-OF-NAME] [--survivor none|idle] [--store N] [--deaths N] [--quick]\n"
+	"usage: kv_death [--call PART-OF-NAME] [--survivor none|idle] [--store N] [--deaths N] "
+	"[--quick]\n"
 	"                [--folder PATH]\n"
 	"  --deaths N   of each call at most, spread over its stores (400; with --quick 24)\n"
 	"  --store N    only behind this store\n";

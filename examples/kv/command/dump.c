@@ -9,7 +9,8 @@
 /* mdb_load(1) makes its map so large: twice what a half-full page for each record would take. */
 static uint64_t map_bytes(const struct kv_stats *stats)
 {
-	uint64_t bytes = MAP_BYTES_LEAST + 4 * (stats->key_bytes + stats->value_bytes + 64 * stats->entries);
+	uint64_t bytes =
+		MAP_BYTES_LEAST + 4 * (stats->key_bytes + stats->value_bytes + 64 * stats->entries);
 
 	return (bytes + MAP_BYTES_STEP - 1) / MAP_BYTES_STEP * MAP_BYTES_STEP;
 }
