@@ -158,6 +158,8 @@ static void make_shared(const struct options *options)
 	}
 	shared->seed = options->seed;
 	shared->workers = options->workers;
+	shared->inside_wanted =
+		options->inside > options->kills / 4 ? options->inside : options->kills / 4;
 }
 
 static pid_t start_supervisor(const struct options *options)

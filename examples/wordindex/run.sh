@@ -15,7 +15,7 @@ say. Exits with 0 only if everything holds.
 
   --keep       leave the heap file behind and say where it is
   --seed N     of the random moments (they still depend on the machine)
-  --seconds N  give up when the wanted deaths have not been seen after so long; default 40
+  --seconds N  give up when the wanted deaths have not been seen after so long; default 150
 END
 }
 
@@ -144,7 +144,7 @@ build=$1
 shift
 keep=''
 seed=0
-seconds=40
+seconds=150
 while [ $# -gt 0 ]; do
 	case $1 in
 	--keep) keep=yes ;;

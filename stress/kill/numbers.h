@@ -5,10 +5,11 @@
 
 #include "stress/kill/shared.h"
 
-/* Of what must happen `times` when 20,000 die inside operations: how often in a run of this length. */
+/* Of what must happen `times` when 20,000 die inside operations: how often in a run that is to have as many such deaths
+ * as this one. It goes on until that is reached, so what counts is what was asked for, not how many there are by then. */
 static inline uint64_t in_proportion(uint64_t times)
 {
-	return times * atomic_load(&shared->kills_inside) / 20000;
+	return times * shared->inside_wanted / 20000;
 }
 
 /* Whether all of it is reached; `kills`: how many processes are to be killed, `inside`: of these inside an

@@ -329,6 +329,7 @@ struct shared {
 	_Atomic uint64_t generations[WORKERS];
 	_Atomic uint64_t kills;
 	_Atomic uint64_t kills_inside;
+	uint64_t inside_wanted;            /* of these; fixed */
 	_Atomic uint64_t doubts;           /* deaths whose outcome the heap had to tell */
 	_Atomic uint64_t deaths[DEATHS];   /* of threads; supervisor */
 	_Atomic uint64_t remains[REMAINS]; /* supervisor */
