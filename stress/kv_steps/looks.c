@@ -4,6 +4,7 @@
 
 #include "stress/common/expect.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,17 +126,17 @@ static void scan_backward(struct kv_table *table, struct kv_cursor *cursor, stru
 }
 
 /* In order, each once, and all that stay. */
-static void judge_scan(const struct found *found, int order)
+static void judge_scan(const struct found *found, bool forward)
 {
 	unsigned staying = 0;
 
 	EXPECT_EQUAL(found->error, KV_ENOTFOUND);
 	for (unsigned i = 0; i < found->count; i++) {
 		const char *key = found->keys[i].data;
+		int order = i == 0 ? 0 : memcmp(key, found->keys[i - 1].data, KEY_BYTES);
 
 		expect_value(found->keys[i], found->values[i]);
-		if (i > 0)
-			EXPECT(memcmp(key, found->keys[i - 1].data, KEY_BYTES) * order > 0);
+		EXPECT(i == 0 || (forward ? order > 0 : order < 0));
 		staying += key[KEY_BYTES - 1] == '0';
 	}
 	EXPECT_EQUAL(staying, STAYING);
@@ -143,12 +144,12 @@ static void judge_scan(const struct found *found, int order)
 
 static void judge_forward(const struct found *found)
 {
-	judge_scan(found, 1);
+	judge_scan(found, true);
 }
 
 static void judge_backward(const struct found *found)
 {
-	judge_scan(found, -1);
+	judge_scan(found, false);
 }
 
 void looks_fill(struct kv_table *table)
