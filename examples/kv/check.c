@@ -143,8 +143,7 @@ static void check_leaf(struct check *check, sh_off off, const struct range *rang
 		return;
 	}
 	if (leaf->slots > LEAF_SLOTS || leaf->text_used > leaf->text_bytes ||
-		leaf->text_bytes + 2 * sizeof(uint64_t) * leaf->slots >
-			sh_usable_size(check->store->head.heap, off) - sizeof(*leaf)) {
+		leaf_bytes(leaf) > sh_usable_size(check->store->head.heap, off)) {
 		problem(check, "leaf at %#llx uses %llu bytes of a text of %llu",
 			(unsigned long long)off, (unsigned long long)leaf->text_used,
 			(unsigned long long)leaf->text_bytes);

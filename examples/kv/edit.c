@@ -93,32 +93,24 @@ static struct kv_bytes separator_between(struct kv_bytes below, struct kv_bytes 
 }
 
 sh_off edit_make_leaf(struct sh_txn *txn, struct sh_heap *heap, size_t prefix_bytes,
-	const struct leaf_item *items, size_t count)
+	const struct items *items)
 {
-	struct leaf_layout layout = leaf_layout(items, count);
+	struct leaf_layout layout = leaf_layout(items->count, items->bytes);
 	sh_off node = sh_txn_alloc(txn, layout.bytes, 0);
 
 	if (node != 0)
-		leaf_fill(sh_ptr(heap, node), layout, prefix_bytes, items, count, sh_base(heap));
+		leaf_fill(sh_ptr(heap, node), layout, prefix_bytes, items->list, items->count,
+			sh_base(heap));
 	return node;
 }
 
 static int make_leaf(struct edit *edit, struct kv_bytes low, struct kv_bytes high,
-	const struct leaf_item *items, size_t count)
+	const struct items *items)
 {
-	sh_off node =
-		edit_make_leaf(edit->txn, edit->table->heap, range_prefix(low, high), items, count);
+	sh_off node = edit_make_leaf(edit->txn, edit->table->heap, range_prefix(low, high), items);
 
 	return node == 0 ? errno : add_piece(edit, node, low);
 }
-
-/* Entries that leaves are made of, in order. Process. */
-struct items {
-	size_t count;
-	size_t bytes; /* that they take of leaves */
-	bool at_end;  /* the first that is new comes after all that were there */
-	struct leaf_item *list;
-};
 
 static void append_item(struct items *items, struct leaf_item item)
 {
@@ -130,7 +122,7 @@ static void append_item(struct items *items, struct leaf_item item)
  * leaves. */
 static size_t fill_of(const struct items *items, const struct range *range)
 {
-	size_t parts = (items->bytes + LEAF_FILL_BYTES - 1) / LEAF_FILL_BYTES,
+	size_t parts = parts_of(items->bytes, LEAF_FILL_BYTES, LEAF_FILL_BYTES),
 	       by_count = parts_of(items->count, LEAF_SLOTS, LEAF_FILL);
 
 	if (leaf_fits_well(items->count, items->bytes) ||
@@ -141,18 +133,20 @@ static size_t fill_of(const struct items *items, const struct range *range)
 	return (items->bytes + parts - 1) / parts;
 }
 
-/* The end of the leaf that begins with this entry. */
-static size_t leaf_end(const struct items *items, size_t begin, size_t fill)
+/* Those of a leaf that begins with entry `begin`. */
+static struct items take_leaf(const struct items *items, size_t begin, size_t fill)
 {
-	size_t end = begin, bytes = 0;
+	struct items taken = { .list = items->list + begin };
 
-	while (end < items->count && bytes < fill) {
-		bytes += leaf_item_bytes(&items->list[end]);
-		if (!leaf_fits(end + 1 - begin, bytes))
+	while (begin + taken.count < items->count && taken.bytes < fill) {
+		size_t bytes = taken.bytes + leaf_item_bytes(&taken.list[taken.count]);
+
+		if (!leaf_fits(taken.count + 1, bytes))
 			break;
-		end++;
+		taken.bytes = bytes;
+		taken.count++;
 	}
-	return end;
+	return taken;
 }
 
 /* Makes leaves of these entries, in place of the range's. */
@@ -163,14 +157,15 @@ static int make_leaves(struct edit *edit, const struct range *range, const struc
 	int error = 0;
 
 	do {
-		size_t end = leaf_end(items, begin, fill);
-		struct kv_bytes high = end == items->count
+		struct items leaf = take_leaf(items, begin, fill);
+		const struct leaf_item *end = leaf.list + leaf.count;
+		struct kv_bytes high = begin + leaf.count == items->count
 			? range->high
-			: separator_between(items->list[end - 1].key, items->list[end].key);
+			: separator_between(end[-1].key, end->key);
 
-		error = make_leaf(edit, low, high, items->list + begin, end - begin);
+		error = make_leaf(edit, low, high, &leaf);
 		low = high;
-		begin = end;
+		begin += leaf.count;
 	} while (begin < items->count && error == 0);
 	return error;
 }
@@ -239,32 +234,54 @@ static int find_keys(const struct leaf_edit *leaf, struct change *changes, size_
 	return 0;
 }
 
-static int change_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *change)
+static int change_in_place(struct leaf_edit *leaf, const struct change *change, struct sh_txn *txn)
 {
 	sh_off record = change->record;
 
 	if (change->removes)
-		return change->slot == LEAF_SLOTS ? 0
-						  : leaf_edit_remove(leaf, change->slot, edit->txn);
+		return change->slot == LEAF_SLOTS ? 0 : leaf_edit_remove(leaf, change->slot, txn);
 	if (record == 0)
-		record = leaf_write(leaf->leaf, edit->table->base, change->key, change->value);
+		record = leaf_write(leaf->leaf, leaf->base, change->key, change->value);
 	if (change->slot != LEAF_SLOTS)
-		return leaf_edit_replace(leaf, change->slot, record, edit->txn);
+		return leaf_edit_replace(leaf, change->slot, record, txn);
 	leaf_edit_insert(leaf, record);
 	return 0;
 }
 
-static int apply_in_place(struct edit *edit, struct leaf_edit *leaf, const struct change *changes,
-	size_t count)
+static int apply_in_place(struct leaf_edit *leaf, const struct change *changes, size_t count,
+	struct sh_txn *txn)
 {
 	uint64_t live = leaf->view.live;
 	int error = 0;
 
 	for (size_t i = 0; i < count && error == 0; i++)
-		error = change_in_place(edit, leaf, &changes[i]);
+		error = change_in_place(leaf, &changes[i], txn);
 	if (error == 0 && leaf->view.live != live)
-		error = leaf_edit_publish(leaf, edit->txn);
+		error = leaf_edit_publish(leaf, txn);
 	return error;
+}
+
+/* Whether the leaf has what the changes need. */
+static bool has_room(const struct leaf_edit *leaf, struct need need)
+{
+	return need.slots <= leaf_edit_room(leaf) && need.text_bytes <= leaf_text_left(leaf->leaf);
+}
+
+int edit_in_place(struct leaf *leaf, struct change *change, struct sh_txn *txn)
+{
+	struct leaf_edit edit;
+	struct need need;
+	int error;
+
+	leaf_edit_begin(&edit, leaf, change->table->base);
+	error = find_keys(&edit, change, 1, &need);
+	if (error != 0)
+		return error;
+	if (!has_room(&edit, need) ||
+		(txn == NULL && change->slot != LEAF_SLOTS &&
+			!leaf_edit_is_inline(&edit, change->slot)))
+		return EDIT_NOT_HERE;
+	return apply_in_place(&edit, change, 1, txn);
 }
 
 static void append_change(struct items *items, const struct change *change)
@@ -359,8 +376,8 @@ static int apply_to_leaf(struct edit *edit, const struct range *range, struct ch
 	error = find_keys(&leaf, changes, count, &need);
 	if (error != 0)
 		return error;
-	if (need.slots <= leaf_edit_room(&leaf) && need.text_bytes <= leaf_text_left(range->leaf))
-		return apply_in_place(edit, &leaf, changes, count);
+	if (has_room(&leaf, need))
+		return apply_in_place(&leaf, changes, count, edit->txn);
 	return apply_in_new_leaves(edit, range, &leaf, changes, count);
 }
 
@@ -788,7 +805,7 @@ static int join_leaves(struct edit *edit, struct inner *above, unsigned index, s
 	append_all(&items, edit, right.leaf);
 	if (!are_worth_joining(&items, left_count))
 		return 0;
-	error = make_leaf(edit, left.low, right.high, list, items.count);
+	error = make_leaf(edit, left.low, right.high, &items);
 	if (error == 0)
 		error = retire_leaf(edit, left.leaf);
 	if (error == 0)

@@ -58,9 +58,23 @@ int edit_end(struct edit *edit, int error);
 /* Makes the block of a change whose record is not to be in a leaf's text. */
 int edit_make_record(struct sh_txn *txn, struct change *change);
 
+/* Entries that leaves are made of, in order. Process. */
+struct items {
+	size_t count;
+	size_t bytes; /* that they take of leaves */
+	bool at_end;  /* the first that is new comes after all that were there */
+	struct leaf_item *list;
+};
+
 /* Makes a leaf of these entries, whose keys all begin with the same so many bytes; 0 and errno. */
 sh_off edit_make_leaf(struct sh_txn *txn, struct sh_heap *heap, size_t prefix_bytes,
-	const struct leaf_item *items, size_t count);
+	const struct items *items);
+
+/* The leaf has no room for the change, or it takes a transaction: edit_apply() does what it takes. */
+#define EDIT_NOT_HERE (-1000)
+
+/* Makes a change in its leaf, which the caller has locked, or has the transaction make it, if that is not NULL. */
+int edit_in_place(struct leaf *leaf, struct change *change, struct sh_txn *txn);
 
 /* Makes changes to one table, in order of their keys, no two to one key. After an error the transaction
  * must be aborted. */

@@ -7,8 +7,7 @@
 /* No slot. */
 #define LEAF_CHANGED (LEAF_SLOTS + 1)
 
-/* What a slot takes beside the leaf's head, and what there is to be divided. */
-#define SLOT_BYTES (2 * sizeof(uint64_t))
+/* What there is to be divided. */
 #define SPACE_BYTES (LEAF_BYTES - sizeof(struct leaf))
 
 /* Of a leaf that is made without entries. */
@@ -98,7 +97,7 @@ void leaf_prefetch_text(const struct leaf *leaf)
 
 void leaf_prefetch_all(const struct leaf *leaf)
 {
-	for (size_t at = 0; at < sizeof(*leaf) + LEAF_SLOTS * SLOT_BYTES; at += 64)
+	for (size_t at = 0; at < sizeof(*leaf) + LEAF_SLOTS * LEAF_SLOT_BYTES; at += 64)
 		__builtin_prefetch((const char *)leaf + at);
 }
 
@@ -272,8 +271,7 @@ size_t leaf_inline_bytes(size_t key_bytes, size_t value_bytes)
 sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value)
 {
 	size_t bytes = leaf_inline_bytes(key.size, value.size);
-	struct record *record = (struct record *)(void *)((char *)(leaf->words + 2 * leaf->slots) +
-		leaf->text_used);
+	struct record *record = (struct record *)(uintptr_t)(leaf_text(leaf) + leaf->text_used);
 
 	assert(bytes != 0 && bytes <= leaf_text_left(leaf));
 	/* Crash: text that nothing leads to, until another leaf takes this one's place. So it is taken before
@@ -342,7 +340,7 @@ int leaf_retire(struct leaf *leaf, struct sh_txn *txn)
 
 size_t leaf_item_bytes(const struct leaf_item *item)
 {
-	return SLOT_BYTES +
+	return LEAF_SLOT_BYTES +
 		(item->record != 0 ? 0 : leaf_inline_bytes(item->key.size, item->value.size));
 }
 
@@ -354,7 +352,7 @@ static size_t slots_for(size_t count)
 bool leaf_fits(size_t count, size_t bytes)
 {
 	return count <= LEAF_SLOTS &&
-		bytes + (slots_for(count) - count) * SLOT_BYTES <= SPACE_BYTES;
+		bytes + (slots_for(count) - count) * LEAF_SLOT_BYTES <= SPACE_BYTES;
 }
 
 bool leaf_fits_well(size_t count, size_t bytes)
@@ -362,20 +360,18 @@ bool leaf_fits_well(size_t count, size_t bytes)
 	return count <= LEAF_SLOTS && bytes <= SPACE_BYTES / 8 * 7;
 }
 
-struct leaf_layout leaf_layout(const struct leaf_item *items, size_t count)
+struct leaf_layout leaf_layout(size_t count, size_t bytes)
 {
-	size_t bytes = 0, slots;
+	size_t slots;
 
-	for (size_t i = 0; i < count; i++)
-		bytes += leaf_item_bytes(&items[i]);
-	if (count > 0 && bytes == count * SLOT_BYTES)
+	if (count > 0 && bytes == count * LEAF_SLOT_BYTES)
 		return (struct leaf_layout){ LEAF_SLOTS,
-			sizeof(struct leaf) + LEAF_SLOTS * SLOT_BYTES };
+			sizeof(struct leaf) + LEAF_SLOTS * LEAF_SLOT_BYTES };
 	/* As many as it has when it is full of such entries. */
 	slots = count == 0 ? EMPTY_LEAF_SLOTS : slots_for(SPACE_BYTES * count / bytes);
 	if (slots > LEAF_SLOTS)
 		slots = LEAF_SLOTS;
-	while (slots > slots_for(count) && bytes + (slots - count) * SLOT_BYTES > SPACE_BYTES)
+	while (slots > slots_for(count) && bytes + (slots - count) * LEAF_SLOT_BYTES > SPACE_BYTES)
 		slots -= 8;
 	return (struct leaf_layout){ slots, LEAF_BYTES };
 }
@@ -391,10 +387,10 @@ void leaf_fill(struct leaf *leaf, struct leaf_layout layout, size_t prefix_bytes
 	struct leaf_view *view = &leaf->views[0];
 
 	assert(count <= layout.slots);
-	memset(leaf, 0, sizeof(*leaf) + layout.slots * SLOT_BYTES);
+	memset(leaf, 0, sizeof(*leaf) + layout.slots * LEAF_SLOT_BYTES);
 	leaf->prefix_bytes = prefix_bytes;
 	leaf->slots = layout.slots;
-	leaf->text_bytes = layout.bytes - sizeof(*leaf) - layout.slots * SLOT_BYTES;
+	leaf->text_bytes = layout.bytes - sizeof(*leaf) - layout.slots * LEAF_SLOT_BYTES;
 	for (unsigned slot = 0; slot < count; slot++) {
 		fill_slot(leaf, slot, record_of(leaf, &items[slot], base), items[slot].key);
 		set_byte(view->order, slot, slot);

@@ -5,7 +5,7 @@
  * place (edit.h). Its entries are in slots, in no order. What slots are in use, and in what order their keys
  * are, says a view; there are two, and `state` says which one counts. A writer has the mutex. It fills free
  * slots and the other view, which nobody looks at, and turns to it by one store of `state`. A value is
- * replaced by one store to records[slot].
+ * replaced by one store to words[slot].
  *
  * Records of up to LEAF_INLINE_BYTES are in the leaf's own text, one behind the other, larger ones are blocks. The
  * text only grows: what is replaced or deleted stays readable in it for as long as the leaf is. A change that
@@ -56,16 +56,19 @@ struct leaf {
 	struct leaf_view views[2];
 	uint64_t tags[LEAF_SLOTS / 8]; /* bytes */
 	uint64_t unused_tags;
-	uint64_t words
-		[]; /* `slots` records: offsets, of blocks or into the text; as many heads; the text */
+	/* `slots` records: offsets, of blocks or into the text; as many heads; the text. */
+	uint64_t words[];
 };
 
 _Static_assert(offsetof(struct leaf, views) == 64, "a line each");
 _Static_assert(sizeof(struct leaf) == 256, "4 lines");
 
-static inline uint64_t *leaf_records(struct leaf *leaf)
+/* What a slot takes beside the leaf's head. */
+#define LEAF_SLOT_BYTES (2 * sizeof(uint64_t))
+
+static inline size_t leaf_bytes(const struct leaf *leaf)
 {
-	return leaf->words;
+	return sizeof(*leaf) + leaf->slots * LEAF_SLOT_BYTES + leaf->text_bytes;
 }
 
 static inline const uint64_t *leaf_heads(const struct leaf *leaf)
@@ -171,7 +174,7 @@ static inline size_t leaf_text_left(const struct leaf *leaf)
 	return leaf->text_bytes - leaf->text_used;
 }
 
-/* Writes a record, for which there is room, into the text; its offset. Nobody sees it yet. */
+/* Writes such a record, for which there is room, into the text; its offset. Nobody sees it yet. */
 sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value);
 
 /* These make a change, or have the transaction make it if it is not NULL. */
@@ -215,12 +218,12 @@ size_t leaf_item_bytes(const struct leaf_item *item);
 bool leaf_fits(size_t count, size_t bytes);
 bool leaf_fits_well(size_t count, size_t bytes);
 
-/* How the leaf of these entries, which fit, is divided. */
+/* How a leaf of so many entries that take so many bytes, which fit, is divided. */
 struct leaf_layout {
 	size_t slots;
 	size_t bytes; /* of the whole */
 };
-struct leaf_layout leaf_layout(const struct leaf_item *items, size_t count);
+struct leaf_layout leaf_layout(size_t count, size_t bytes);
 
 /* Fills a new leaf, which nobody sees yet. */
 void leaf_fill(struct leaf *leaf, struct leaf_layout layout, size_t prefix_bytes,

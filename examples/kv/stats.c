@@ -9,7 +9,7 @@ static void count_leaf(const struct kv_table *table, const struct leaf *leaf,
 
 	leaf_read(leaf, table->base, &copy);
 	stats->leaves++;
-	stats->leaf_bytes += sizeof(*leaf) + 2 * sizeof(uint64_t) * leaf->slots + leaf->text_bytes;
+	stats->leaf_bytes += leaf_bytes(leaf);
 	stats->entries += copy.count;
 	for (unsigned i = 0; i < copy.count; i++) {
 		sh_off off = (sh_off)((const char *)copy.records[i] - table->base);

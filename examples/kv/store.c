@@ -14,7 +14,8 @@
 
 sh_off store_make_tree(struct sh_txn *txn, struct sh_heap *heap)
 {
-	struct piece piece = { edit_make_leaf(txn, heap, 0, NULL, 0), { NULL, 0 } };
+	const struct items none = { .count = 0 };
+	struct piece piece = { edit_make_leaf(txn, heap, 0, &none), { NULL, 0 } };
 	sh_off root;
 
 	if (piece.node == 0)

@@ -6,68 +6,6 @@
 
 /* --- in a leaf that has room --------------------------------------------------------------- */
 
-/* The leaf cannot take it, or not without a transaction: edit.h does what it takes. */
-#define NOT_HERE (-1000)
-
-/* The record of a change: the block that it has, or one that is written into the leaf's text; 0: there is no room. */
-static sh_off record_in(struct leaf *leaf, const struct change *change)
-{
-	size_t bytes = leaf_inline_bytes(change->key.size, change->value.size);
-
-	if (change->record != 0 || bytes > leaf_text_left(leaf))
-		return change->record;
-	return leaf_write(leaf, change->table->base, change->key, change->value);
-}
-
-static int insert_in_leaf(struct leaf_edit *edit, const struct change *change, struct sh_txn *txn)
-{
-	sh_off record = leaf_edit_room(edit) == 0 ? 0 : record_in(edit->leaf, change);
-
-	if (record == 0)
-		return NOT_HERE;
-	leaf_edit_insert(edit, record);
-	return leaf_edit_publish(edit, txn);
-}
-
-/* `txn` NULL: with none. */
-static int put_in_leaf(struct leaf *leaf, const struct change *change, struct sh_txn *txn)
-{
-	struct leaf_edit edit;
-	unsigned slot;
-	sh_off record;
-
-	leaf_edit_begin(&edit, leaf, change->table->base);
-	slot = leaf_edit_find(&edit, change->key);
-	if (slot == LEAF_SLOTS)
-		return insert_in_leaf(&edit, change, txn);
-	if (change->must_be_new)
-		return KV_EEXIST;
-	if (txn == NULL && !leaf_edit_is_inline(&edit, slot))
-		return NOT_HERE;
-	record = record_in(leaf, change);
-	return record == 0 ? NOT_HERE : leaf_edit_replace(&edit, slot, record, txn);
-}
-
-static int delete_in_leaf(struct leaf *leaf, const struct change *change, struct sh_txn *txn,
-	bool *few)
-{
-	struct leaf_edit edit;
-	unsigned slot;
-	int error;
-
-	leaf_edit_begin(&edit, leaf, change->table->base);
-	slot = leaf_edit_find(&edit, change->key);
-	if (slot == LEAF_SLOTS)
-		return KV_ENOTFOUND;
-	if (txn == NULL && !leaf_edit_is_inline(&edit, slot))
-		return NOT_HERE;
-	error = leaf_edit_remove(&edit, slot, txn);
-	if (error != 0)
-		return error;
-	*few = leaf_is_few(leaf, edit.count);
-	return leaf_edit_publish(&edit, txn);
-}
-
 /* The leaf of the key, locked. *leaf: where it was a moment ago. */
 static int lock_leaf(const struct kv_table *table, struct kv_bytes key, struct leaf **leaf)
 {
@@ -84,6 +22,25 @@ static int lock_leaf(const struct kv_table *table, struct kv_bytes key, struct l
 	}
 }
 
+/* Makes the change in its leaf, by the transaction, which it ends, if there is one. EDIT_NOT_HERE: nothing is done. *few:
+ * the leaf should be joined with another. */
+static int change_in_leaf(struct change *change, struct leaf *leaf, struct sh_txn *txn, bool *few)
+{
+	struct kv_table *table = change->table;
+	int error = lock_leaf(table, change->key, &leaf);
+
+	if (error != 0)
+		return txn == NULL ? error : edit_end_txn(txn, error);
+	if (txn == NULL && !change->removes)
+		leaf_prefetch_text(leaf);
+	error = edit_in_place(leaf, change, txn);
+	if (txn != NULL && error != EDIT_NOT_HERE)
+		error = edit_end_txn(txn, error);
+	*few = leaf_is_few(leaf, leaf_count(leaf_load(leaf)));
+	sh_mutex_unlock(table->heap, &leaf->mutex);
+	return error;
+}
+
 /* --- put ----------------------------------------------------------------------------------- */
 
 /* In a transaction, which it ends, and with new leaves if need be. */
@@ -98,33 +55,14 @@ static int put_by_edit(struct sh_txn *txn, struct change *change)
 /* A record that goes into the text of its leaf: most often by one store there. */
 static int put_small(struct change *change, struct leaf *leaf)
 {
-	struct kv_table *table = change->table;
 	struct sh_txn *txn;
-	int error = lock_leaf(table, change->key, &leaf);
+	bool few;
+	int error = change_in_leaf(change, leaf, NULL, &few);
 
-	if (error != 0)
+	if (error != EDIT_NOT_HERE)
 		return error;
-	leaf_prefetch_text(leaf);
-	error = put_in_leaf(leaf, change, NULL);
-	sh_mutex_unlock(table->heap, &leaf->mutex);
-	if (error != NOT_HERE)
-		return error;
-	error = sh_txn_begin(table->heap, 0, &txn);
+	error = sh_txn_begin(change->table->heap, 0, &txn);
 	return error != 0 ? error : put_by_edit(txn, change);
-}
-
-static int put_record(struct sh_txn *txn, struct change *change, struct leaf *leaf)
-{
-	struct kv_table *table = change->table;
-	int error = lock_leaf(table, change->key, &leaf);
-
-	if (error != 0)
-		return edit_end_txn(txn, error);
-	error = put_in_leaf(leaf, change, txn);
-	if (error != NOT_HERE)
-		error = edit_end_txn(txn, error);
-	sh_mutex_unlock(table->heap, &leaf->mutex);
-	return error == NOT_HERE ? put_by_edit(txn, change) : error;
 }
 
 /* A record that is a block: it is made before the leaf is locked, and comes into the cache meanwhile. */
@@ -132,6 +70,7 @@ static int put_large(struct change *change, struct leaf *leaf)
 {
 	struct kv_table *table = change->table;
 	struct sh_txn *txn;
+	bool few;
 	int error = sh_txn_begin(table->heap, 0, &txn);
 
 	if (error != 0)
@@ -141,7 +80,8 @@ static int put_large(struct change *change, struct leaf *leaf)
 		return edit_end_txn(txn, error);
 	if (leaf != NULL)
 		leaf_prefetch(leaf, change->key, table->base);
-	return put_record(txn, change, leaf);
+	error = change_in_leaf(change, leaf, txn, &few);
+	return error == EDIT_NOT_HERE ? put_by_edit(txn, change) : error;
 }
 
 static int put(struct kv_table *table, struct kv_bytes key, struct kv_bytes value, unsigned flags)
@@ -187,33 +127,22 @@ void write_join(struct kv_table *table, struct kv_bytes key)
 	edit_end(&edit, edit_join(&edit, table, key));
 }
 
-static int delete_block(const struct change *change, struct leaf *leaf, bool *few)
-{
-	struct kv_table *table = change->table;
-	struct sh_txn *txn;
-	int error = sh_txn_begin(table->heap, 0, &txn);
-
-	if (error != 0)
-		return error;
-	error = lock_leaf(table, change->key, &leaf);
-	if (error != 0)
-		return edit_end_txn(txn, error);
-	error = edit_end_txn(txn, delete_in_leaf(leaf, change, txn, few));
-	sh_mutex_unlock(table->heap, &leaf->mutex);
-	return error;
-}
-
 static int delete (struct kv_table *table, struct kv_bytes key, bool *few)
 {
-	const struct change change = { .table = table, .key = key, .removes = true };
+	struct change change = {
+		.table = table,
+		.key = key,
+		.removes = true,
+		.must_be_there = true,
+	};
 	struct leaf *leaf = tree_leaf(table, key);
-	int error = lock_leaf(table, key, &leaf);
+	struct sh_txn *txn;
+	int error = change_in_leaf(&change, leaf, NULL, few);
 
-	if (error != 0)
+	if (error != EDIT_NOT_HERE)
 		return error;
-	error = delete_in_leaf(leaf, &change, NULL, few);
-	sh_mutex_unlock(table->heap, &leaf->mutex);
-	return error == NOT_HERE ? delete_block(&change, leaf, few) : error;
+	error = sh_txn_begin(table->heap, 0, &txn);
+	return error != 0 ? error : change_in_leaf(&change, leaf, txn, few);
 }
 
 int kv_delete(struct kv_table *table, struct kv_bytes key)
