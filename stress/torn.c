@@ -8,6 +8,7 @@
  * pages of different moments, and opens them. Image N of a seed is the same in each run; only what
  * sh_open() draws at random (ids, nonces) differs. */
 #define _GNU_SOURCE
+#include "stress/common/heap_files.h"
 #include "stress/common/totals.h"
 #include "stress/common/verdict.h"
 #include "stress/torn/give_up.h"
@@ -374,11 +375,7 @@ static void make_folder(struct run *run)
 
 static void remove_folder(const struct run *run)
 {
-	char name[320];
-
-	snprintf(name, sizeof(name), "%s-shm", run->path);
-	unlink(run->path);
-	unlink(name);
+	heap_files_remove(run->path);
 	if (!run->keep)
 		rmdir(run->folder);
 }

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* By the harness: notes what was found at the place in the sources, and ends the process. */
+/* Notes what was found at the place in the sources, and ends the process. A harness may have its own; else it is
+ * printed (expect_failed.c). */
 _Noreturn void expect_failed(const char *place, const char *text);
 
 /* It found what must not be. */

@@ -1,6 +1,7 @@
 /* copies.c -- files that were copied at the wrong moment, and put back
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include "stress/common/heap_files.h"
 #include "stress/hostile/place.h"
 #include "stress/hostile/scenarios.h"
 #include "stress/hostile/work.h"
@@ -64,15 +65,6 @@ static void copy_file(const char *from, const char *to, off_t pause_at, unsigned
 	close(out);
 }
 
-static void forget_copy(void)
-{
-	char control[740];
-
-	snprintf(control, sizeof(control), "%s-shm", copy);
-	unlink(copy);
-	unlink(control);
-}
-
 static void expect_torn(const char *name)
 {
 	struct sh_heap *heap;
@@ -97,7 +89,7 @@ void run_copy_in_use(void)
 	worker = start(work_until_killed, path);
 	wait_for(0, 1);
 	for (unsigned i = 0; i < COPIES; i++) {
-		forget_copy();
+		heap_files_remove(copy);
 		copy_file(path, copy, 0, 0);
 		expect_torn(copy);
 		/* Its control file was copied with it. */
@@ -189,7 +181,7 @@ void run_copy_while_opened(void)
 		int error;
 
 		reach(3, 0);
-		forget_copy();
+		heap_files_remove(copy);
 		opener = start(stamp_all, &i);
 		/* Somewhere in the file, the first and the last blocks more often. */
 		copy_file(path, copy,
@@ -277,7 +269,7 @@ void run_restore_whole(void)
 	close_heap(heap);
 	copy_file(path, copy, 0, 0);
 	check_file(copy);
-	forget_copy();
+	heap_files_remove(copy);
 	copy_file(path, copy, 0, 0);
 	live_and_die();
 	copy_file(copy, path, 0, 0);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "stress/kv/storm.h"
 
+#include "stress/common/heap_files.h"
 #include "stress/common/verdict.h"
 #include "stress/kv/judge.h"
 #include "stress/kv/process.h"
@@ -43,22 +44,13 @@ const char *fault_name(enum fault fault)
 
 /* --- the store ----------------------------------------------------------------------------- */
 
-static void remove_files(const struct storm *storm)
-{
-	char control[PATH_BYTES + 8];
-
-	snprintf(control, sizeof(control), "%s-shm", storm->path);
-	unlink(storm->path);
-	unlink(control);
-}
-
 /* A new store, of which nothing is acknowledged but the keys that stay. */
 static void make_anew(struct storm *storm)
 {
 	struct desk desk;
 	struct kv *store;
 
-	remove_files(storm);
+	heap_files_remove(storm->path);
 	memset(shared->standing, 0, sizeof(shared->standing));
 	memset(shared->lock_holder, 0, sizeof(shared->lock_holder));
 	for (unsigned i = 0; i < WORKERS; i++) {
@@ -211,7 +203,7 @@ void storm_run(const struct storm_options *options)
 		say("the store is left at %s; to repeat: kv_storm --seed %llu", storm.path,
 			(unsigned long long)options->seed);
 	else
-		remove_files(&storm);
+		heap_files_remove(storm.path);
 }
 
 void storm_control(const struct storm_options *options, enum fault fault)
@@ -231,5 +223,5 @@ void storm_control(const struct storm_options *options, enum fault fault)
 	shared->fault = FAULT_NONE;
 	verdict(failures > 0, "control %s: caught after %llu ms", fault_name(fault),
 		(unsigned long long)((now_ns() - begun) / (NS_PER_S / 1000)));
-	remove_files(&storm);
+	heap_files_remove(storm.path);
 }

@@ -17,15 +17,6 @@
 
 /* --- files --------------------------------------------------------------------------------- */
 
-void content_remove(const char *path)
-{
-	char control[300];
-
-	snprintf(control, sizeof(control), "%s-shm", path);
-	unlink(path);
-	unlink(control);
-}
-
 struct content content_read(const char *path)
 {
 	struct content content;

@@ -16,9 +16,6 @@ void content_free(struct content *content);
 /* Makes the file what it was. Nobody has it open. */
 void content_put_back(const struct content *content, const char *path);
 
-/* Removes the file, and its control file. */
-void content_remove(const char *path);
-
 /* A hash of all tables, keys and values, as cursors show them; each key is looked up, too. */
 uint64_t content_shown(struct kv *store);
 

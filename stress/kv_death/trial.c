@@ -7,6 +7,7 @@
 #include "stress/kv_death/trial.h"
 
 #include "stress/common/expect.h"
+#include "stress/common/heap_files.h"
 #include "stress/common/stepper.h"
 #include "stress/kv_death/content.h"
 
@@ -21,7 +22,6 @@
 
 #define HEAP_BYTES_MAX (UINT64_C(1) << 30)
 #define LIMIT_SECONDS 20u
-#define STATUS_FAILED 3
 #define STATUS_RETURNED 0
 
 static char path[256];
@@ -29,13 +29,6 @@ static char path[256];
 void trial_folder(const char *folder)
 {
 	snprintf(path, sizeof(path), "%s/kv_death.%d.heap", folder, (int)getpid());
-}
-
-_Noreturn void expect_failed(const char *place, const char *text)
-{
-	printf("    %s: %s\n", place, text);
-	fflush(stdout);
-	_exit(STATUS_FAILED);
 }
 
 static struct kv *open_store(void)
@@ -237,7 +230,7 @@ static struct content prepare(struct death *death, struct outcome *outcome)
 {
 	struct content content;
 
-	content_remove(path);
+	heap_files_remove(path);
 	EXPECT_EQUAL(in_process(begin, death), 0);
 	death->wanted[0] = death->shared->hash;
 	content = content_read(path);
@@ -263,6 +256,6 @@ struct outcome trial_run(const struct call *call, enum survivor survivor, uint64
 	outcome.after = death.shared->found[1];
 	content_free(&content);
 	munmap(death.shared, sizeof(*death.shared));
-	content_remove(path);
+	heap_files_remove(path);
 	return outcome;
 }

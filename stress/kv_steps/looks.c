@@ -103,26 +103,28 @@ static void judge_there_or_not(const struct found *found)
 		expect_value(found->keys[0], found->values[0]);
 }
 
-static void scan(struct kv_table *table, struct kv_cursor *cursor, struct found *found)
+typedef int move_fn(struct kv_cursor *cursor, struct kv_bytes *key, struct kv_bytes *value);
+
+static void collect(struct kv_cursor *cursor, move_fn *first, move_fn *next, struct found *found)
 {
 	struct kv_bytes *keys = found->keys, *values = found->values;
-	int error = kv_cursor_first(cursor, &keys[0], &values[0]);
+	int error = first(cursor, &keys[0], &values[0]);
 
-	(void)table;
 	while (error == 0 && ++found->count < FOUND_MOST)
-		error = kv_cursor_next(cursor, &keys[found->count], &values[found->count]);
+		error = next(cursor, &keys[found->count], &values[found->count]);
 	found->error = error;
+}
+
+static void scan(struct kv_table *table, struct kv_cursor *cursor, struct found *found)
+{
+	(void)table;
+	collect(cursor, kv_cursor_first, kv_cursor_next, found);
 }
 
 static void scan_backward(struct kv_table *table, struct kv_cursor *cursor, struct found *found)
 {
-	struct kv_bytes *keys = found->keys, *values = found->values;
-	int error = kv_cursor_last(cursor, &keys[0], &values[0]);
-
 	(void)table;
-	while (error == 0 && ++found->count < FOUND_MOST)
-		error = kv_cursor_previous(cursor, &keys[found->count], &values[found->count]);
-	found->error = error;
+	collect(cursor, kv_cursor_last, kv_cursor_previous, found);
 }
 
 /* In order, each once, and all that stay. */

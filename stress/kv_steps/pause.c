@@ -6,6 +6,7 @@
 #include "stress/kv_steps/pause.h"
 
 #include "stress/common/expect.h"
+#include "stress/common/heap_files.h"
 #include "stress/common/single_step.h"
 
 #include <errno.h>
@@ -16,34 +17,17 @@
 
 #define HEAP_BYTES_MAX (UINT64_C(1) << 30)
 #define LIMIT_SECONDS 20u
-#define STATUS_FAILED 3
 
 static char path[256];
 static struct kv *store;
 static struct kv_table *table;
-
-_Noreturn void expect_failed(const char *place, const char *text)
-{
-	printf("    %s: %s\n", place, text);
-	fflush(stdout);
-	_exit(STATUS_FAILED);
-}
-
-static void remove_files(void)
-{
-	char control[sizeof(path) + 8];
-
-	snprintf(control, sizeof(control), "%s-shm", path);
-	unlink(control);
-	unlink(path);
-}
 
 void pause_begin(const char *folder)
 {
 	struct sh_options options = SH_OPTIONS_INIT;
 
 	snprintf(path, sizeof(path), "%s/kv_steps.%d.heap", folder, (int)getpid());
-	remove_files();
+	heap_files_remove(path);
 	options.max_size = HEAP_BYTES_MAX;
 	EXPECT_EQUAL(kv_open(path, KV_CREATE, &options, &store), 0);
 	EXPECT_EQUAL(kv_table_open(store, (struct kv_bytes){ "t", 1 }, KV_CREATE, &table), 0);
@@ -57,7 +41,7 @@ void pause_end(void)
 	EXPECT_EQUAL(kv_check(store, NULL, NULL, &problems), 0);
 	EXPECT_EQUAL(problems, 0);
 	EXPECT_EQUAL(kv_close(store), 0);
-	remove_files();
+	heap_files_remove(path);
 }
 
 /* --- a reader ------------------------------------------------------------------------------ */
