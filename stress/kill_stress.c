@@ -6,6 +6,7 @@
  * with the model. The workers (kill/worker.c) work, and record what they do in memory outside of the
  * heap (kill/shared.h). */
 #define _GNU_SOURCE
+#include "stress/common/arguments.h"
 #include "stress/common/totals.h"
 #include "stress/kill/deaths.h"
 #include "stress/kill/numbers.h"
@@ -95,57 +96,28 @@ static const char usage[] =
 	"  --limit N      after how many seconds it gives up (150)\n"
 	"  --folder PATH  where the heap is made (/dev/shm, else /tmp)\n";
 
-static uint64_t number_of(const char *text)
+static bool read_options(struct options *options, int argc, char **argv)
 {
-	char *end;
-	uint64_t number = strtoull(text, &end, 0);
+	const struct argument known[] = {
+		{ .name = "--seed", .number = &options->seed },
+		{ .name = "--workers", .number = &options->workers },
+		{ .name = "--kills", .number = &options->kills },
+		{ .name = "--inside", .number = &options->inside },
+		{ .name = "--seconds", .number = &options->seconds },
+		{ .name = "--limit", .number = &options->limit_seconds },
+		{ .name = "--folder", .text = &options->folder },
+	};
 
-	if (end == text || *end != '\0') {
-		fprintf(stderr, "kill_stress: '%s' is no number\n%s", text, usage);
-		exit(2);
-	}
-	return number;
-}
-
-static struct options read_options(int argc, char **argv)
-{
-	const char *seed = getenv("SH_SEED");
-	struct options options = {
-		.seed = seed != NULL ? number_of(seed) : now_ns() ^ (uint64_t)getpid() << 40,
+	*options = (struct options){
 		.workers = 4,
 		.kills = 2000,
 		.seconds = 30,
 		.limit_seconds = 150,
-		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+		.folder = arguments_folder(),
 	};
-
-	for (int i = 1; i < argc; i += 2) {
-		const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-		if (strcmp(argv[i], "--seed") == 0) {
-			options.seed = number_of(value);
-		} else if (strcmp(argv[i], "--workers") == 0) {
-			options.workers = (unsigned)number_of(value);
-		} else if (strcmp(argv[i], "--kills") == 0) {
-			options.kills = number_of(value);
-		} else if (strcmp(argv[i], "--inside") == 0) {
-			options.inside = number_of(value);
-		} else if (strcmp(argv[i], "--seconds") == 0) {
-			options.seconds = (unsigned)number_of(value);
-		} else if (strcmp(argv[i], "--limit") == 0) {
-			options.limit_seconds = (unsigned)number_of(value);
-		} else if (strcmp(argv[i], "--folder") == 0) {
-			options.folder = value;
-		} else {
-			fputs(usage, stderr);
-			exit(2);
-		}
-	}
-	if (options.workers < 2 || options.workers > WORKERS) {
-		fputs(usage, stderr);
-		exit(2);
-	}
-	return options;
+	return arguments_seed(&options->seed) &&
+		arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])) &&
+		options->workers >= 2 && options->workers <= WORKERS;
 }
 
 static void make_shared(const struct options *options)
@@ -157,7 +129,7 @@ static void make_shared(const struct options *options)
 		exit(2);
 	}
 	shared->seed = options->seed;
-	shared->workers = options->workers;
+	shared->workers = (unsigned)options->workers;
 	shared->inside_wanted =
 		options->inside > options->kills / 4 ? options->inside : options->kills / 4;
 }
@@ -175,10 +147,14 @@ static pid_t start_supervisor(const struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = read_options(argc, argv);
+	struct options options;
 	uint64_t longest;
 	pid_t supervisor;
 
+	if (!read_options(&options, argc, argv)) {
+		fputs(usage, stderr);
+		return 2;
+	}
 	make_shared(&options);
 	say("seed %llu; to repeat: kill_stress --seed %llu", (unsigned long long)options.seed,
 		(unsigned long long)options.seed);
@@ -190,7 +166,7 @@ int main(int argc, char **argv)
 	longest = watch(supervisor);
 	if (!failed())
 		tally(CHECK_PROGRESS);
-	numbers_expect(options.kills, options.inside);
+	numbers_expect(options.kills);
 	expect_rounds();
 	print_summary(longest);
 	print_totals();

@@ -5,6 +5,7 @@
  * is made again and again from an equal heap and ends k instructions after its beginning, beside nobody, beside
  * a process that sleeps, and beside one that works. Or it is stopped there, and goes on later. */
 #define _GNU_SOURCE
+#include "stress/common/arguments.h"
 #include "stress/common/single_step.h"
 #include "stress/killk/agreement.h"
 #include "stress/killk/campaign.h"
@@ -90,7 +91,7 @@ static struct campaign_options default_options(void)
 	return (struct campaign_options){
 		.seed = seed != NULL ? number_of(seed)
 				     : mix(now_ns() ^ (uint64_t)getpid() << 40) >> 32,
-		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+		.folder = arguments_folder(),
 		.workers = processors() < 2 ? 1 : 2,
 		.nth = 25,
 		.nth_busy = 60,

@@ -3,6 +3,7 @@
  *
  * The code as it is installed; the heap file is write-protected while the call runs, each store faults and is let through
  * by one step of the processor (stress/common/stepper.h), and behind the k-th the process kills itself. */
+#include "stress/common/arguments.h"
 #include "stress/common/stepper.h"
 #include "stress/common/totals.h"
 #include "stress/common/verdict.h"
@@ -26,8 +27,8 @@ static const char usage[] =
 /* Stack. */
 struct wish {
 	const char *call;
-	int survivor; /* -1: both */
-	uint64_t deaths;
+	int survivor;    /* -1: both */
+	uint64_t deaths; /* 0: as many as usual */
 	uint64_t store;
 };
 
@@ -64,40 +65,43 @@ static int usage_error(void)
 	return 2;
 }
 
+static bool read_wish(struct wish *wish, const char **folder, int argc, char **argv)
+{
+	const char *survivor = NULL;
+	bool quick = false;
+	const struct argument known[] = {
+		{ .name = "--call", .text = &wish->call },
+		{ .name = "--survivor", .text = &survivor },
+		{ .name = "--store", .number = &wish->store },
+		{ .name = "--deaths", .number = &wish->deaths },
+		{ .name = "--folder", .text = folder },
+		{ .name = "--quick", .flag = &quick },
+	};
+
+	if (!arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])))
+		return false;
+	if (survivor != NULL)
+		wish->survivor = strcmp(survivor, "idle") == 0 ? SURVIVOR_IDLE : SURVIVOR_NONE;
+	if (wish->deaths == 0)
+		wish->deaths = quick ? QUICK_DEATHS : DEATHS;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	struct wish wish = { .survivor = -1, .deaths = DEATHS };
-	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	struct wish wish = { .survivor = -1 };
+	const char *folder = arguments_folder();
 
-	for (int i = 1; i < argc; i++) {
-		const char *value = argv[i + 1];
-
-		if (strcmp(argv[i], "--quick") == 0) {
-			wish.deaths = QUICK_DEATHS;
-			continue;
-		}
-		if (value == NULL)
-			return usage_error();
-		if (strcmp(argv[i], "--call") == 0)
-			wish.call = value;
-		else if (strcmp(argv[i], "--survivor") == 0)
-			wish.survivor = strcmp(value, "idle") == 0 ? SURVIVOR_IDLE : SURVIVOR_NONE;
-		else if (strcmp(argv[i], "--store") == 0)
-			wish.store = strtoull(value, NULL, 0);
-		else if (strcmp(argv[i], "--deaths") == 0)
-			wish.deaths = strtoull(value, NULL, 0);
-		else if (strcmp(argv[i], "--folder") == 0)
-			folder = value;
-		else
-			return usage_error();
-		i++;
-	}
+	if (!read_wish(&wish, &folder, argc, argv))
+		return usage_error();
 	if (!stepper_works()) {
 		verdict_skip("store by store: this needs x86-64");
 		return verdict_print() == 0 ? 0 : 1;
 	}
 	trial_folder(folder);
 	run_all(&wish);
+	if (totals.cases == 0)
+		verdict(false, "there is nothing of these names");
 	totals_print(&totals);
 	return verdict_print() == 0 ? 0 : 1;
 }

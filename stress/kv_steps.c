@@ -3,6 +3,7 @@
  *
  * The code as it is installed, single-stepped. The store's readers look at `state` before and after; here what they
  * looked at is changed at every place in between. */
+#include "stress/common/arguments.h"
 #include "stress/common/single_step.h"
 #include "stress/common/totals.h"
 #include "stress/common/verdict.h"
@@ -26,8 +27,8 @@ static const char usage[] = "usage: kv_steps [--look NAME] [--work NAME] [--step
 struct wish {
 	const char *look;
 	const char *work;
-	uint64_t pauses;
-	int64_t step; /* -1: all */
+	uint64_t pauses; /* 0: as many as usual */
+	uint64_t step;   /* or PAUSE_EVERYWHERE */
 };
 
 static struct totals totals = {
@@ -64,34 +65,32 @@ static int usage_error(void)
 	return 2;
 }
 
+static bool read_wish(struct wish *wish, const char **folder, int argc, char **argv)
+{
+	bool quick = false;
+	const struct argument known[] = {
+		{ .name = "--look", .text = &wish->look },
+		{ .name = "--work", .text = &wish->work },
+		{ .name = "--step", .number = &wish->step },
+		{ .name = "--pauses", .number = &wish->pauses },
+		{ .name = "--folder", .text = folder },
+		{ .name = "--quick", .flag = &quick },
+	};
+
+	if (!arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])))
+		return false;
+	if (wish->pauses == 0)
+		wish->pauses = quick ? QUICK_PAUSES : PAUSES;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	struct wish wish = { .pauses = PAUSES, .step = -1 };
-	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", *refusal;
+	struct wish wish = { .step = PAUSE_EVERYWHERE };
+	const char *folder = arguments_folder(), *refusal;
 
-	for (int i = 1; i < argc; i++) {
-		const char *value = argv[i + 1];
-
-		if (strcmp(argv[i], "--quick") == 0) {
-			wish.pauses = QUICK_PAUSES;
-			continue;
-		}
-		if (value == NULL)
-			return usage_error();
-		if (strcmp(argv[i], "--look") == 0)
-			wish.look = value;
-		else if (strcmp(argv[i], "--work") == 0)
-			wish.work = value;
-		else if (strcmp(argv[i], "--step") == 0)
-			wish.step = strtoll(value, NULL, 0);
-		else if (strcmp(argv[i], "--pauses") == 0)
-			wish.pauses = strtoull(value, NULL, 0);
-		else if (strcmp(argv[i], "--folder") == 0)
-			folder = value;
-		else
-			return usage_error();
-		i++;
-	}
+	if (!read_wish(&wish, &folder, argc, argv))
+		return usage_error();
 	refusal = step_refusal();
 	if (refusal != NULL) {
 		verdict_skip("instruction by instruction: %s", refusal);
@@ -100,6 +99,8 @@ int main(int argc, char **argv)
 	pause_begin(folder);
 	run_all(&wish);
 	pause_end();
+	if (totals.cases == 0)
+		verdict(false, "there is nothing of these names");
 	totals_print(&totals);
 	return verdict_print() == 0 ? 0 : 1;
 }

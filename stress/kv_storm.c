@@ -7,6 +7,7 @@
  * is decided whether they are linearizable (kv/history.c, kv/linear.c). At the end faults are built in, which must be
  * noticed. */
 #define _GNU_SOURCE
+#include "stress/common/arguments.h"
 #include "stress/common/totals.h"
 #include "stress/common/verdict.h"
 #include "stress/kv/storm.h"
@@ -36,16 +37,6 @@ static _Noreturn void give_up(void)
 	exit(2);
 }
 
-static uint64_t number_of(const char *text)
-{
-	char *end;
-	uint64_t number = strtoull(text, &end, 0);
-
-	if (end == text || *end != '\0')
-		give_up();
-	return number;
-}
-
 static enum fault fault_of(const char *name)
 {
 	enum fault fault = FAULT_NONE + 1;
@@ -59,38 +50,29 @@ static enum fault fault_of(const char *name)
 
 static enum fault read_options(struct storm_options *options, int argc, char **argv)
 {
-	enum fault control = FAULT_NONE;
+	const char *control = NULL;
+	const struct argument known[] = {
+		{ .name = "--seed", .number = &options->seed },
+		{ .name = "--seconds", .number = &options->seconds },
+		{ .name = "--limit", .number = &options->limit_seconds },
+		{ .name = "--folder", .text = &options->folder },
+		{ .name = "--control", .text = &control },
+	};
 
-	for (int i = 1; i < argc; i += 2) {
-		const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-		if (strcmp(argv[i], "--seed") == 0)
-			options->seed = number_of(value);
-		else if (strcmp(argv[i], "--seconds") == 0)
-			options->seconds = number_of(value);
-		else if (strcmp(argv[i], "--limit") == 0)
-			options->limit_seconds = number_of(value);
-		else if (strcmp(argv[i], "--folder") == 0)
-			options->folder = value;
-		else if (strcmp(argv[i], "--control") == 0)
-			control = fault_of(value);
-		else
-			give_up();
-	}
+	if (!arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])))
+		give_up();
 	if (options->limit_seconds == 0)
 		options->limit_seconds = options->seconds + 240;
-	return control;
+	return control == NULL ? FAULT_NONE : fault_of(control);
 }
 
 static struct storm_options default_options(void)
 {
-	const char *seed = getenv("SH_SEED");
+	struct storm_options options = { .seconds = 30, .folder = arguments_folder() };
 
-	return (struct storm_options){
-		.seed = seed != NULL ? number_of(seed) : now_ns() ^ (uint64_t)getpid() << 40,
-		.seconds = 30,
-		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-	};
+	if (!arguments_seed(&options.seed))
+		give_up();
+	return options;
 }
 
 static void make_shared(const struct storm_options *options)

@@ -5,6 +5,7 @@
  * they ever find it spoiled. Then one rule of the protocol after the other is left out: a test that does
  * not fail then would show nothing. */
 #define _GNU_SOURCE
+#include "stress/common/arguments.h"
 #include "stress/common/verdict.h"
 #include "stress/rcu/delay.h"
 #include "stress/rcu/fault.h"
@@ -34,18 +35,6 @@ static _Noreturn void give_up(void)
 	exit(2);
 }
 
-static uint64_t number_of(const char *text)
-{
-	char *end;
-	uint64_t number = strtoull(text, &end, 0);
-
-	if (end == text || *end != '\0') {
-		fprintf(stderr, "rcu_torture: '%s' is no number\n", text);
-		give_up();
-	}
-	return number;
-}
-
 static enum fault fault_of(const char *name)
 {
 	enum fault fault = FAULT_NONE + 1;
@@ -59,34 +48,26 @@ static enum fault fault_of(const char *name)
 
 static enum fault read_options(struct run_options *options, int argc, char **argv)
 {
-	enum fault control = FAULT_NONE;
+	const char *control = NULL;
+	const struct argument known[] = {
+		{ .name = "--seed", .number = &options->seed },
+		{ .name = "--seconds", .number = &options->seconds },
+		{ .name = "--folder", .text = &options->folder },
+		{ .name = "--control", .text = &control },
+	};
 
-	for (int i = 1; i < argc; i += 2) {
-		const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-		if (strcmp(argv[i], "--seed") == 0)
-			options->seed = number_of(value);
-		else if (strcmp(argv[i], "--seconds") == 0)
-			options->seconds = number_of(value);
-		else if (strcmp(argv[i], "--folder") == 0)
-			options->folder = value;
-		else if (strcmp(argv[i], "--control") == 0)
-			control = fault_of(value);
-		else
-			give_up();
-	}
-	return control;
+	if (!arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])))
+		give_up();
+	return control == NULL ? FAULT_NONE : fault_of(control);
 }
 
 static struct run_options default_options(void)
 {
-	const char *seed = getenv("SH_SEED");
+	struct run_options options = { .seconds = 30, .folder = arguments_folder() };
 
-	return (struct run_options){
-		.seed = seed != NULL ? number_of(seed) : now_ns() ^ (uint64_t)getpid() << 40,
-		.seconds = 30,
-		.folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-	};
+	if (!arguments_seed(&options.seed))
+		give_up();
+	return options;
 }
 
 static void make_shared(void)

@@ -20,14 +20,14 @@ static uint64_t greater(uint64_t one, uint64_t other)
 	return one > other ? one : other;
 }
 
-static void collect(struct number numbers[NUMBERS], uint64_t kills, uint64_t inside)
+static void collect(struct number numbers[NUMBERS], uint64_t kills)
 {
 	const struct reported *reported = &shared->reported;
 	uint64_t killed = atomic_load(&shared->kills);
 	const struct number all[NUMBERS] = {
 		{ CHECK_KILLS, killed, kills },
 		{ CHECK_INSIDE_JOURNALS, atomic_load(&shared->kills_inside),
-			greater((killed + 3) / 4, inside) },
+			greater((killed + 3) / 4, shared->inside_wanted) },
 		{ CHECK_INSIDE_REPORTS, atomic_load(&reported->inside), greater(killed / 10, 100) },
 		{ CHECK_ROLLED_BACK, atomic_load(&reported->rolled_back),
 			greater(in_proportion(1000), 1) },
@@ -43,23 +43,23 @@ static void collect(struct number numbers[NUMBERS], uint64_t kills, uint64_t ins
 		numbers[i] = all[i];
 }
 
-bool numbers_enough(uint64_t kills, uint64_t inside)
+bool numbers_enough(uint64_t kills)
 {
 	struct number numbers[NUMBERS];
 
-	collect(numbers, kills, inside);
+	collect(numbers, kills);
 	for (unsigned i = 0; i < NUMBERS; i++)
 		if (numbers[i].reached < numbers[i].least)
 			return false;
 	return deaths_enough() && remains_enough();
 }
 
-void numbers_expect(uint64_t kills, uint64_t inside)
+void numbers_expect(uint64_t kills)
 {
 	struct number numbers[NUMBERS];
 	bool asked = !failed();
 
-	collect(numbers, kills, inside);
+	collect(numbers, kills);
 	for (unsigned i = 0; i < NUMBERS; i++) {
 		atomic_store(&shared->rounds[numbers[i].check], numbers[i].reached);
 		if (asked && numbers[i].reached < numbers[i].least)

@@ -12,11 +12,10 @@ static inline uint64_t in_proportion(uint64_t times)
 	return times * shared->inside_wanted / 20000;
 }
 
-/* Whether all of it is reached; `kills`: how many processes are to be killed, `inside`: of these inside an
- * operation. */
-bool numbers_enough(uint64_t kills, uint64_t inside);
+/* Whether all of it is reached; `kills`: how many processes are to be killed. */
+bool numbers_enough(uint64_t kills);
 
 /* Complains about what is not. A run that failed ended early, and has reached nothing: of it nothing is asked. */
-void numbers_expect(uint64_t kills, uint64_t inside);
+void numbers_expect(uint64_t kills);
 
 #endif

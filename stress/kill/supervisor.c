@@ -404,7 +404,7 @@ static bool finished(const struct supervisor *supervisor)
 	if (failed() || elapsed_s(supervisor) >= supervisor->options->limit_seconds)
 		return true;
 	return elapsed_s(supervisor) >= supervisor->options->seconds &&
-		numbers_enough(supervisor->options->kills, supervisor->options->inside);
+		numbers_enough(supervisor->options->kills);
 }
 
 static void act(struct supervisor *supervisor)

@@ -10,9 +10,9 @@ struct options {
 	uint64_t seed;
 	uint64_t kills;  /* at least */
 	uint64_t inside; /* the same, inside an operation */
-	unsigned seconds;
-	unsigned workers;
-	unsigned limit_seconds;
+	uint64_t seconds;
+	uint64_t workers;
+	uint64_t limit_seconds;
 	const char *folder;
 };
 

@@ -122,14 +122,14 @@ static void pause_before(const struct look *look, const struct work *work, uint6
 }
 
 struct pauses pause_everywhere(const struct look *look, const struct work *work, uint64_t limit,
-	int64_t only)
+	uint64_t only)
 {
 	struct pauses pauses = { .instructions = count_instructions(look) };
 	uint64_t count = pauses.instructions < limit ? pauses.instructions : limit;
 
-	if (only >= 0)
-		pause_before(look, work, (uint64_t)only, &pauses);
-	for (uint64_t i = 0; only < 0 && i < count; i++)
+	if (only != PAUSE_EVERYWHERE)
+		pause_before(look, work, only, &pauses);
+	for (uint64_t i = 0; only == PAUSE_EVERYWHERE && i < count; i++)
 		pause_before(look, work, i * pauses.instructions / count, &pauses);
 	return pauses;
 }

@@ -16,9 +16,11 @@ struct pauses {
 void pause_begin(const char *folder);
 void pause_end(void);
 
+#define PAUSE_EVERYWHERE UINT64_MAX
+
 /* Has the look stopped before each of its instructions, or, where there are more than `limit`, before so many of them;
- * `only` not negative: before that one. The work is done meanwhile, then the reader goes on. Says what is wrong. */
+ * `only`, if it is not PAUSE_EVERYWHERE. The work is done meanwhile, then the reader goes on. Says what is wrong. */
 struct pauses pause_everywhere(const struct look *look, const struct work *work, uint64_t limit,
-	int64_t only);
+	uint64_t only);
 
 #endif
