@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUICK_PAUSES 40u
+#define QUICK_PAUSES 24u
 #define PAUSES 1000u
 
 static const char usage[] = "usage: kv_steps [--look NAME] [--work NAME] [--step N] [--pauses N] "
 			    "[--quick] [--folder PATH]\n"
 			    "  --pauses N   of each look at most, spread over its instructions "
-			    "(1000; with --quick 40)\n"
+			    "(1000; with --quick 24)\n"
 			    "  --step N     only before this instruction\n";
 
 /* Stack. */

@@ -108,9 +108,8 @@ static void pause_before(const struct look *look, const struct work *work, uint6
 	struct pauses *pauses)
 {
 	pid_t reader = start(look);
-	uint64_t done = 0;
 
-	for (; done < instruction && !step_at_end(reader); done++)
+	for (uint64_t done = 0; done < instruction; done++)
 		EXPECT(step(reader));
 	work->act(table);
 	pauses->count++;
