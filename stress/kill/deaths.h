@@ -8,6 +8,10 @@
 /* Counts the death of the seat's occupant under the call that it was in, by its record. */
 void deaths_count(const struct seat *seat);
 
+/* Whether there is a call in which too few died until now; and whether the seat's occupant is in that. */
+bool deaths_behind(void);
+bool deaths_wanted(const struct seat *seat);
+
 /* Whether there was a death in each, as often as a run must have. */
 bool deaths_enough(void);
 

@@ -147,6 +147,9 @@ static void apply_step(struct sh_heap *heap, struct seat *seat, uint32_t index)
 		for (uint64_t i = step->at; i < step->at + step->count; i++)
 			seat->data[i] = data_value(record_sequence(seat), index, i);
 		break;
+	case STEP_SPREAD:
+		seat->spread = record_sequence(seat);
+		break;
 	case STEP_PAIR:
 		seat->added[step->at] = step->count;
 		break;
@@ -442,6 +445,21 @@ static bool data_agree(struct sh_heap *heap, const struct seat *seat)
 	return true;
 }
 
+static bool spread_agrees(struct sh_heap *heap, const struct seat *seat)
+{
+	const uint64_t *spread = seat_directory(heap, seat)->spread;
+
+	for (unsigned i = 0; i < SPREAD_WORDS; i++)
+		if (spread[i] != seat->spread) {
+			fail(CHECK_TAKE_OVERS,
+				"seat %u: word %u of its spread is %#llx, and %#llx by the model",
+				seat_number(seat), i, (unsigned long long)spread[i],
+				(unsigned long long)seat->spread);
+			return false;
+		}
+	return true;
+}
+
 static bool word_agrees(struct sh_heap *heap, const struct seat *seat, unsigned at)
 {
 	const struct held *block = &seat->published[at];
@@ -477,7 +495,7 @@ static bool root_agrees(struct sh_heap *heap, const struct seat *seat)
 void seat_verify(struct sh_heap *heap, const struct seat *seat)
 {
 	bool agrees = versions_agree(heap, seat) && scratch_agrees(heap, seat) &&
-		data_agree(heap, seat) && root_agrees(heap, seat);
+		data_agree(heap, seat) && spread_agrees(heap, seat) && root_agrees(heap, seat);
 
 	for (unsigned at = 0; agrees && at < DIRECTORY_WORDS; at++)
 		agrees = word_agrees(heap, seat, at);

@@ -12,6 +12,12 @@ static inline uint64_t in_proportion(uint64_t times)
 	return times * shared->inside_wanted / 20000;
 }
 
+/* The same of those that died until now, and at least 1. */
+static inline uint64_t so_far(uint64_t times)
+{
+	return (times * atomic_load(&shared->kills_inside) + 19999) / 20000;
+}
+
 /* Whether all of it is reached; `kills`: how many processes are to be killed. */
 bool numbers_enough(uint64_t kills);
 

@@ -7,28 +7,33 @@
 #include "stress/kill/numbers.h"
 #include "stress/kill/tally.h"
 
+/* Stack. How often each is left. */
+struct findings {
+	uint64_t times[REMAINS];
+};
+
 /* How often each must have been left when 20,000 died inside operations; of fewer, in proportion. */
 static const struct {
 	uint64_t least;
 	const char *name;
 } kinds[REMAINS] = {
 	[REMAINS_OPEN] = { 1000, "a log that is open" },
-	[REMAINS_COMMITTED] = { 10, "one whose stores are made" },
-	[REMAINS_FREEING] = { 10, "one whose blocks are freed" },
-	[REMAINS_ABORTING] = { 10, "one whose ranges are put back" },
-	[REMAINS_ROLLBACK] = { 10, "one whose new blocks are freed" },
-	[REMAINS_APPLYING] = { 15, "a block that a log is freeing" },
-	[REMAINS_ALLOC] = { 40, "pages on their way to a head bit" },
-	[REMAINS_FREE] = { 2, "pages on their way from one" },
+	[REMAINS_COMMITTED] = { 50, "one whose stores are made" },
+	[REMAINS_FREEING] = { 20, "one whose blocks are freed" },
+	[REMAINS_ABORTING] = { 50, "one whose ranges are put back" },
+	[REMAINS_ROLLBACK] = { 20, "one whose new blocks are freed" },
+	[REMAINS_APPLYING] = { 20, "a block that a log is freeing" },
+	[REMAINS_ALLOC] = { 50, "pages on their way to a head bit" },
+	[REMAINS_FREE] = { 20, "pages on their way from one" },
 	[REMAINS_LOG_FREE] = { 0, "the same for a log" },
-	[REMAINS_PAGE_LOCK] = { 10, "the page lock" },
-	[REMAINS_GROWTH_LOCK] = { 20, "the growth lock" },
-	[REMAINS_ROOT_LOCK] = { 1, "the root lock" },
-	[REMAINS_DRAIN_LOCK] = { 30, "the drain lock" },
-	[REMAINS_TOUCHING] = { 4, "a span that is being listed or noted" },
-	[REMAINS_SEARCHING] = { 0, "a chunk whose class bit is being cleared" },
-	[REMAINS_SECTION] = { 8, "a read section" },
-	[REMAINS_REAPING] = { 2, "another dead one, being reaped" },
+	[REMAINS_PAGE_LOCK] = { 40, "the page lock" },
+	[REMAINS_GROWTH_LOCK] = { 40, "the growth lock" },
+	[REMAINS_ROOT_LOCK] = { 5, "the root lock" },
+	[REMAINS_DRAIN_LOCK] = { 50, "the drain lock" },
+	[REMAINS_TOUCHING] = { 20, "a span that is being listed or noted" },
+	[REMAINS_SEARCHING] = { 5, "a chunk whose class bit is being cleared" },
+	[REMAINS_SECTION] = { 50, "a read section" },
+	[REMAINS_REAPING] = { 10, "another dead one, being reaped" },
 };
 
 static uint64_t least_of(enum remains what)
@@ -36,14 +41,19 @@ static uint64_t least_of(enum remains what)
 	return in_proportion(kinds[what].least);
 }
 
-static void count(enum remains what)
+static bool lacks(enum remains what)
 {
-	atomic_fetch_add(&shared->remains[what], 1);
+	return atomic_load(&shared->remains[what]) < least_of(what);
+}
+
+static bool is_behind(enum remains what)
+{
+	return atomic_load(&shared->remains[what]) < so_far(kinds[what].least);
 }
 
 /* --- of a slot ----------------------------------------------------------------------------- */
 
-static void count_log(const struct slot_log *log)
+static void look_at_log(const struct slot_log *log, struct findings *findings)
 {
 	static const enum remains of_state[] = {
 		[LOG_OPEN] = REMAINS_OPEN,
@@ -55,60 +65,59 @@ static void count_log(const struct slot_log *log)
 	enum log_state state = log_read(log).state;
 
 	if (state != LOG_EMPTY && state <= LOG_ROLLBACK)
-		count(of_state[state]);
+		findings->times[of_state[state]]++;
 	if (atomic_load(&log->applying) != 0)
-		count(REMAINS_APPLYING);
+		findings->times[REMAINS_APPLYING]++;
 }
 
-static void count_intents(const struct slot_log *log)
+static void look_at_intents(const struct slot_log *log, struct findings *findings)
 {
 	uint64_t own = atomic_load(&log->intent[0]);
 
 	if (run_operation(own) == RUN_ALLOC)
-		count(REMAINS_ALLOC);
+		findings->times[REMAINS_ALLOC]++;
 	if (run_operation(own) == RUN_FREE)
-		count(REMAINS_FREE);
+		findings->times[REMAINS_FREE]++;
 	if (atomic_load(&log->intent[1]) != 0)
-		count(REMAINS_LOG_FREE);
+		findings->times[REMAINS_LOG_FREE]++;
 }
 
-static void count_words(const struct heap *heap, uint32_t slot)
+static void look_at_words(const struct heap *heap, uint32_t slot, struct findings *findings)
 {
 	const struct slot_words *words = heap_slot_words(heap, slot);
 
 	if (atomic_load(&words->touching) != 0)
-		count(REMAINS_TOUCHING);
+		findings->times[REMAINS_TOUCHING]++;
 	if (atomic_load(&words->searching) != 0)
-		count(REMAINS_SEARCHING);
+		findings->times[REMAINS_SEARCHING]++;
 	if (rcu_is_reading(&heap->rcu, slot))
-		count(REMAINS_SECTION);
+		findings->times[REMAINS_SECTION]++;
 }
 
 /* A lock word whose holder has this tag. */
-static void count_lock(const _Atomic uint64_t *lock, uint64_t tag, enum remains what)
+static void look_at_lock(const _Atomic uint64_t *lock, uint64_t tag, uint64_t *times)
 {
 	if ((atomic_load(lock) & ~TAG_WAITERS) == tag)
-		count(what);
+		++*times;
 }
 
-static void count_locks(const struct heap *heap, uint64_t tag)
+static void look_at_locks(const struct heap *heap, uint64_t tag, struct findings *findings)
 {
 	const struct derived_header *derived = heap->derived;
 
-	count_lock(&derived->page_lock, tag, REMAINS_PAGE_LOCK);
-	count_lock(&derived->growth_lock, tag, REMAINS_GROWTH_LOCK);
-	count_lock(&derived->root_lock, tag, REMAINS_ROOT_LOCK);
-	count_lock(&derived->drain.lock, tag, REMAINS_DRAIN_LOCK);
-	for (uint32_t slot = 0; slot < heap_slot_high_water(heap); slot++)
-		count_lock(&heap->thread_slot[slot].reaper, tag, REMAINS_REAPING);
+	look_at_lock(&derived->page_lock, tag, &findings->times[REMAINS_PAGE_LOCK]);
+	look_at_lock(&derived->growth_lock, tag, &findings->times[REMAINS_GROWTH_LOCK]);
+	look_at_lock(&derived->root_lock, tag, &findings->times[REMAINS_ROOT_LOCK]);
+	look_at_lock(&derived->drain.lock, tag, &findings->times[REMAINS_DRAIN_LOCK]);
 }
 
-static void count_slot(const struct heap *heap, uint32_t slot, uint64_t tag)
+static void look_at_slot(const struct heap *heap, uint32_t slot, uint64_t tag,
+	struct findings *findings)
 {
-	count_log(&heap->logs[slot]);
-	count_intents(&heap->logs[slot]);
-	count_words(heap, slot);
-	count_locks(heap, tag);
+	look_at_log(&heap->logs[slot], findings);
+	look_at_intents(&heap->logs[slot], findings);
+	look_at_words(heap, slot, findings);
+	look_at_locks(heap, tag, findings);
 }
 
 /* --- of a process -------------------------------------------------------------------------- */
@@ -125,26 +134,64 @@ static uint32_t find_process(const struct heap *heap, pid_t pid)
 	return process;
 }
 
-void remains_count(const struct sh_heap *handle, pid_t pid)
+/* Whether a tag is that of a thread of the process. */
+static bool is_of(const struct heap *heap, uint64_t tag, uint32_t process)
 {
-	const struct heap *heap = &handle->heap;
+	const struct thread_slot *slot = &heap->thread_slot[tag_slot(tag)];
+
+	return atomic_load(&slot->owner) == tag && atomic_load(&slot->process) == process;
+}
+
+static struct findings look(const struct heap *heap, pid_t pid)
+{
+	struct findings findings = { .times = { 0 } };
 	uint32_t process = find_process(heap, pid);
 
 	for (uint32_t slot = 0; slot < heap_slot_high_water(heap); slot++) {
 		uint64_t owner = atomic_load(&heap->thread_slot[slot].owner);
+		uint64_t reaper = atomic_load(&heap->thread_slot[slot].reaper) & ~TAG_WAITERS;
 
+		if (reaper != 0 && is_of(heap, reaper, process))
+			findings.times[REMAINS_REAPING]++;
 		if (owner != 0 && (owner & THREAD_CLAIM) == 0 &&
 			atomic_load(&heap->thread_slot[slot].process) == process)
-			count_slot(heap, slot, owner);
+			look_at_slot(heap, slot, owner, &findings);
 	}
+	return findings;
+}
+
+void remains_count(const struct sh_heap *handle, pid_t pid)
+{
+	struct findings findings = look(&handle->heap, pid);
+
+	for (unsigned what = 0; what < REMAINS; what++)
+		atomic_fetch_add(&shared->remains[what], findings.times[what]);
+}
+
+bool remains_wanted(const struct sh_heap *handle, pid_t pid)
+{
+	struct findings findings = look(&handle->heap, pid);
+
+	for (unsigned what = 0; what < REMAINS; what++)
+		if (findings.times[what] != 0 && is_behind(what))
+			return true;
+	return false;
 }
 
 /* --- results ------------------------------------------------------------------------------- */
 
+bool remains_behind(void)
+{
+	for (unsigned what = 0; what < REMAINS; what++)
+		if (is_behind(what))
+			return true;
+	return false;
+}
+
 bool remains_enough(void)
 {
 	for (unsigned what = 0; what < REMAINS; what++)
-		if (atomic_load(&shared->remains[what]) < least_of(what))
+		if (lacks(what))
 			return false;
 	return true;
 }

@@ -11,6 +11,11 @@
 /* Counts what the process that was `pid` left. `heap` is a handle of its heap, by which somebody is attached. */
 void remains_count(const struct sh_heap *heap, pid_t pid);
 
+/* Whether something was left too seldom until now; and whether the process, which may be at work, would leave
+ * that. */
+bool remains_behind(void);
+bool remains_wanted(const struct sh_heap *heap, pid_t pid);
+
 /* Whether there was enough of each. */
 bool remains_enough(void);
 

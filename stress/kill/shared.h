@@ -26,6 +26,7 @@
 #define ENTRIES (SEATS * ENTRIES_PER_SEAT)
 #define DIRECTORY_WORDS 64u
 #define DATA_WORDS 64u
+#define SPREAD_WORDS 1024u
 #define PAIRS 3u
 #define STEPS (2 * DIRECTORY_WORDS)
 #define LEAKS 64u
@@ -42,6 +43,7 @@ struct directory {
 	uint64_t scratch; /* 0; edited by detached transactions that abort */
 	uint64_t data[DATA_WORDS];
 	sh_off block[DIRECTORY_WORDS];
+	uint64_t spread[SPREAD_WORDS]; /* all the same */
 };
 
 /* Heap. Edited by everybody, under its mutex: left == right == its root == the sum of what the
@@ -139,9 +141,10 @@ enum step_kind {
 	STEP_FILL,      /* new blocks until there is no space */
 	STEP_ADD,   /* data words from `at` on, `count` of them: sh_txn_add(), edited in place */
 	STEP_WRITE, /* the same by sh_txn_write() */
-	STEP_PAIR,  /* pair `at` becomes one more; `count` is what the seat has added then */
-	STEP_ROOT,  /* the seat's root becomes `count` */
-	STEP_RUN,   /* run `at` of the seat becomes `run` */
+	STEP_SPREAD, /* all words of the spread become the sequence, by sh_txn_store(): many stores at a commit */
+	STEP_PAIR, /* pair `at` becomes one more; `count` is what the seat has added then */
+	STEP_ROOT, /* the seat's root becomes `count` */
+	STEP_RUN,  /* run `at` of the seat becomes `run` */
 };
 
 /* Model. */
@@ -224,6 +227,7 @@ struct seat {
 	uint64_t version; /* of directory.stored and directory.written */
 	uint64_t root;
 	uint64_t data[DATA_WORDS];
+	uint64_t spread;
 	struct held published[DIRECTORY_WORDS];
 	uint64_t added[PAIRS];
 	struct run runs[RUNS_PER_SEAT];

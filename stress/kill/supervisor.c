@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "stress/kill/supervisor.h"
 
+#include "stress/common/clock.h"
+#include "stress/kill/ambush.h"
 #include "stress/kill/deaths.h"
 #include "stress/kill/model.h"
 #include "stress/kill/numbers.h"
@@ -35,15 +37,6 @@ struct supervisor {
 };
 
 /* --- waiting ------------------------------------------------------------------------------- */
-
-/* Not slept: a sleep ends when the scheduler likes, and the victim may wait for the processor. */
-static void spin_ns(uint64_t ns)
-{
-	uint64_t end = now_ns() + ns;
-
-	while (now_ns() < end)
-		;
-}
 
 /* Of all orders of magnitude, up to `limit_us`. */
 static void spin_some(struct chance *random, uint64_t limit_us)
@@ -232,6 +225,18 @@ static void kill_one(struct supervisor *supervisor)
 	start_missing(supervisor);
 }
 
+/* One that is where few die by chance. */
+static void kill_ambushed(struct supervisor *supervisor)
+{
+	unsigned worker = (unsigned)chance_below(&supervisor->random, shared->workers);
+
+	if (!ambush_wanted())
+		return kill_one(supervisor);
+	if (ambush(supervisor->target.heap, worker))
+		kill_and_bury(supervisor, worker);
+	start_missing(supervisor);
+}
+
 /* Again and again the one that just came, while it attaches and takes its seat over. */
 static void kill_newcomers(struct supervisor *supervisor)
 {
@@ -411,8 +416,10 @@ static void act(struct supervisor *supervisor)
 {
 	uint64_t percent = chance_below(&supervisor->random, 100);
 
-	if (percent < 62)
+	if (percent < 47)
 		kill_one(supervisor);
+	else if (percent < 62)
+		kill_ambushed(supervisor);
 	else if (percent < 72)
 		kill_newcomers(supervisor);
 	else if (percent < 80)

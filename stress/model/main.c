@@ -1,11 +1,11 @@
 /* main.c -- explores every operation of the library, alone and in pairs, under deaths
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	model_checker [-a] [-t] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND [THIRD]]]
+ *	model_checker [-a] [-q] [-t] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND [THIRD]]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * variants of operations are left out (enum role). With -a: all pairs. With -t: triples of the core operations,
+ * variants of operations are left out (enum role). With -a: all pairs. With -q: but those of two long operations. With -t: triples of the core operations,
  * with one death, instead. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
@@ -780,6 +780,7 @@ struct wish {
 	unsigned deaths; /* 0: as many as usual */
 	unsigned passed; /* explorations at the beginning that are left out */
 	bool all_pairs;
+	bool quick;
 	bool triples;
 	const char *first; /* NULL: all */
 	const char *second;
@@ -792,10 +793,20 @@ static bool is_wished(const struct wish *wish, int i, int j)
 		(matches(j, wish->first) && matches(i, wish->second));
 }
 
+static enum role role_of(int i)
+{
+	return operations[i].role & ~(unsigned)LONG;
+}
+
+static bool is_long(int i)
+{
+	return (operations[i].role & LONG) != 0;
+}
+
 /* In pairs a core operation is an ordinary one. */
 static enum role pair_role(int i)
 {
-	return operations[i].role == CORE ? ORDINARY : operations[i].role;
+	return role_of(i) == CORE ? ORDINARY : role_of(i);
 }
 
 static bool is_paired(const struct wish *wish, int i, int j)
@@ -809,6 +820,8 @@ static bool is_paired(const struct wish *wish, int i, int j)
 		return i == j;
 	if (wish->all_pairs)
 		return true;
+	if (wish->quick && is_long(i) && is_long(j))
+		return false;
 	return (first == ORDINARY && second == ORDINARY) || (first == TWIN && i == j);
 }
 
@@ -863,7 +876,7 @@ static bool is_triple_wished(const struct wish *wish, int i, int j, int k)
 
 static bool is_core(int i)
 {
-	return operations[i].role == CORE;
+	return role_of(i) == CORE;
 }
 
 /* Of core operations only, or of any that are named. */
@@ -928,9 +941,11 @@ int main(int argc, char **argv)
 	unsigned count;
 	int option;
 
-	while ((option = getopt(argc, argv, "atuj:s:d:n:")) != -1) {
+	while ((option = getopt(argc, argv, "aqtuj:s:d:n:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
+		else if (option == 'q')
+			wish.quick = true;
 		else if (option == 't')
 			wish.triples = true;
 		else if (option == 'u')

@@ -64,13 +64,15 @@ enum role {
 	VARIANT,  /* beside none: another way into an operation that is ordinary */
 	TWIN,     /* beside itself: the two have one block */
 	COUPLE,   /* beside itself, and beside others never: what those do is an error to it */
+	/* With one of these: has so many steps that it is beside another such one only when there is time. */
+	LONG = 8,
 };
 
 /* One operation of the library. Everything is told by the process's number. */
 struct operation {
 	const char *name;
 	unsigned setting; /* SETTING_... */
-	enum role role;
+	enum role role;   /* LONG or not */
 	/* Before exploration: what the operation needs. May be NULL. */
 	void (*prepare)(struct world *world, unsigned process);
 	/* The operation itself, as a coroutine. Its result is kept in the ghost. */

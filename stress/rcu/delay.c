@@ -6,14 +6,6 @@
 #include <sched.h>
 #include <unistd.h>
 
-void spin_ns(uint64_t ns)
-{
-	uint64_t end = now_ns() + ns;
-
-	while (now_ns() < end)
-		;
-}
-
 void chance_window(struct chance *chance)
 {
 	uint64_t kind = chance_below(chance, 256);

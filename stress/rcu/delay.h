@@ -6,8 +6,6 @@
 #include "stress/common/chance.h"
 #include "stress/common/clock.h"
 
-void spin_ns(uint64_t ns);
-
 /* At a point where somebody else must not come in between: mostly no delay at all, now and then one of
  * nanoseconds to half a millisecond, or the processor is given up. */
 void chance_window(struct chance *chance);
