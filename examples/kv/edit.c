@@ -177,18 +177,17 @@ static int retire_leaf(struct edit *edit, struct leaf *leaf)
 	return error != 0 ? error : sh_txn_free(edit->txn, offset_of(edit, leaf), SH_DEFERRED);
 }
 
-static int replace_leaf(struct edit *edit, const struct range *range, const struct items *items,
+/* Has the pieces from `first_piece` on take the range's leaf's place. */
+static int replace_leaf(struct edit *edit, const struct range *range, size_t first_piece,
 	struct kv_bytes key)
 {
-	struct swap swap = { .key = key,
-		.old = offset_of(edit, range->leaf),
-		.removed = 1,
-		.first_piece = edit->piece_count };
-	int error = make_leaves(edit, range, items);
+	int error = add_swap(edit,
+		(struct swap){ .key = key,
+			.old = offset_of(edit, range->leaf),
+			.removed = 1,
+			.first_piece = first_piece,
+			.pieces = edit->piece_count - first_piece });
 
-	swap.pieces = edit->piece_count - swap.first_piece;
-	if (error == 0)
-		error = add_swap(edit, swap);
 	return error == 0 ? retire_leaf(edit, range->leaf) : error;
 }
 
@@ -238,8 +237,11 @@ static int change_in_place(struct leaf_edit *leaf, const struct change *change, 
 {
 	sh_off record = change->record;
 
-	if (change->removes)
-		return change->slot == LEAF_SLOTS ? 0 : leaf_edit_remove(leaf, change->slot, txn);
+	if (change->removes) {
+		if (change->slot != LEAF_SLOTS)
+			leaf_edit_remove(leaf, change->slot);
+		return 0;
+	}
 	if (record == 0)
 		record = leaf_write(leaf->leaf, leaf->base, change->key, change->value);
 	if (change->slot != LEAF_SLOTS)
@@ -248,6 +250,19 @@ static int change_in_place(struct leaf_edit *leaf, const struct change *change, 
 	return 0;
 }
 
+/* Has the transaction free the blocks that the changes replace or remove. */
+static int free_blocks(const struct leaf_edit *leaf, const struct change *changes, size_t count,
+	struct sh_txn *txn)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && error == 0; i++)
+		if (changes[i].slot != LEAF_SLOTS)
+			error = leaf_edit_free(leaf, changes[i].slot, txn);
+	return error;
+}
+
+/* Makes the changes, but for what they free. */
 static int apply_in_place(struct leaf_edit *leaf, const struct change *changes, size_t count,
 	struct sh_txn *txn)
 {
@@ -281,7 +296,8 @@ int edit_in_place(struct leaf *leaf, struct change *change, struct sh_txn *txn)
 		(txn == NULL && change->slot != LEAF_SLOTS &&
 			!leaf_edit_is_inline(&edit, change->slot)))
 		return EDIT_NOT_HERE;
-	return apply_in_place(&edit, change, 1, txn);
+	error = txn == NULL ? 0 : free_blocks(&edit, change, 1, txn);
+	return error == 0 ? apply_in_place(&edit, change, 1, txn) : error;
 }
 
 static void append_change(struct items *items, const struct change *change)
@@ -336,33 +352,51 @@ static bool adds_at_end(const struct edit *edit, const struct leaf_edit *leaf,
 			changes[0].key) < 0;
 }
 
-/* Blocks that the changes replace or remove. */
-static int free_blocks(struct edit *edit, const struct leaf_edit *leaf,
-	const struct change *changes, size_t count)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < count && error == 0; i++)
-		if (changes[i].slot != LEAF_SLOTS)
-			error = leaf_edit_free(leaf, changes[i].slot, edit->txn);
-	return error;
-}
-
 static int apply_in_new_leaves(struct edit *edit, const struct range *range, struct leaf_edit *leaf,
 	const struct change *changes, size_t count)
 {
 	struct items merged = { .at_end = adds_at_end(edit, leaf, changes) };
+	size_t first_piece = edit->piece_count;
 	int error;
 
 	merged.list = malloc((leaf->count + count) * sizeof(*merged.list));
 	if (merged.list == NULL)
 		return ENOMEM;
-	error = free_blocks(edit, leaf, changes, count);
 	merge(edit, leaf, changes, count, &merged);
+	error = make_leaves(edit, range, &merged);
 	if (error == 0)
-		error = replace_leaf(edit, range, &merged, changes[0].key);
+		error = replace_leaf(edit, range, first_piece, changes[0].key);
 	free(merged.list);
 	return error;
+}
+
+/* Whether one leaf, of the same size, has room for what counts and the changes, and for some more. */
+static bool is_worth_renewing(const struct leaf_edit *leaf, struct need need)
+{
+	size_t count = leaf->count + need.slots;
+	size_t text_bytes = leaf_edit_text_bytes(leaf) + need.text_bytes;
+
+	return count <= leaf->leaf->slots && text_bytes <= leaf->leaf->text_bytes &&
+		leaf_fits_well(count, count * LEAF_SLOT_BYTES + text_bytes);
+}
+
+/* As in new leaves, and the slots stay as they are. */
+static int apply_in_renewed_leaf(struct edit *edit, const struct range *range,
+	const struct leaf_edit *leaf, const struct change *changes, size_t count)
+{
+	size_t first_piece = edit->piece_count;
+	sh_off node = sh_txn_alloc(edit->txn, leaf_bytes(leaf->leaf), 0);
+	struct leaf_edit renewed;
+	int error;
+
+	if (node == 0)
+		return errno;
+	leaf_renew(tree_node(edit->table, node), leaf);
+	leaf_edit_begin(&renewed, tree_node(edit->table, node), edit->table->base);
+	error = apply_in_place(&renewed, changes, count, NULL);
+	if (error == 0)
+		error = add_piece(edit, node, range->low);
+	return error == 0 ? replace_leaf(edit, range, first_piece, changes[0].key) : error;
 }
 
 static int apply_to_leaf(struct edit *edit, const struct range *range, struct change *changes,
@@ -374,10 +408,14 @@ static int apply_to_leaf(struct edit *edit, const struct range *range, struct ch
 
 	leaf_edit_begin(&leaf, range->leaf, edit->table->base);
 	error = find_keys(&leaf, changes, count, &need);
+	if (error == 0)
+		error = free_blocks(&leaf, changes, count, edit->txn);
 	if (error != 0)
 		return error;
 	if (has_room(&leaf, need))
 		return apply_in_place(&leaf, changes, count, edit->txn);
+	if (is_worth_renewing(&leaf, need))
+		return apply_in_renewed_leaf(edit, range, &leaf, changes, count);
 	return apply_in_new_leaves(edit, range, &leaf, changes, count);
 }
 

@@ -300,12 +300,10 @@ int leaf_edit_free(const struct leaf_edit *edit, unsigned slot, struct sh_txn *t
 int leaf_edit_replace(const struct leaf_edit *edit, unsigned slot, sh_off record,
 	struct sh_txn *txn)
 {
-	int error = leaf_edit_free(edit, slot, txn);
-
-	return error != 0 ? error : store_word(&edit->leaf->words[slot], record, txn);
+	return store_word(&edit->leaf->words[slot], record, txn);
 }
 
-int leaf_edit_remove(struct leaf_edit *edit, unsigned slot, struct sh_txn *txn)
+void leaf_edit_remove(struct leaf_edit *edit, unsigned slot)
 {
 	unsigned char *order = (unsigned char *)edit->view.order;
 	unsigned char *at = memchr(order, (int)slot, edit->count);
@@ -314,7 +312,6 @@ int leaf_edit_remove(struct leaf_edit *edit, unsigned slot, struct sh_txn *txn)
 	memmove(at, at + 1, edit->count - (size_t)(at - order) - 1);
 	edit->view.live &= ~(UINT64_C(1) << slot);
 	edit->count--;
-	return leaf_edit_free(edit, slot, txn);
 }
 
 /* --- the whole leaf ------------------------------------------------------------------------ */
@@ -331,6 +328,53 @@ int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn)
 		(version + LEAF_VERSION) | (uint64_t)edit->count << LEAF_COUNT_SHIFT |
 			(~edit->state & LEAF_VIEW),
 		txn);
+}
+
+/* Bytes of text that the record takes, which is in one. */
+static size_t text_bytes_of(const struct record *record)
+{
+	return (record_bytes(record_key(record).size, record_value(record).size) + 7) & ~(size_t)7;
+}
+
+size_t leaf_edit_text_bytes(const struct leaf_edit *edit)
+{
+	size_t bytes = 0;
+
+	for (uint64_t live = edit->view.live; live != 0; live &= live - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(live);
+
+		if (leaf_edit_is_inline(edit, slot))
+			bytes += text_bytes_of(leaf_record(edit->leaf, slot, edit->base));
+	}
+	return bytes;
+}
+
+/* Copies a slot's record into the text of the leaf, which has room. */
+static void copy_text(struct leaf *leaf, const struct leaf_edit *old, unsigned slot)
+{
+	const struct record *record = leaf_record(old->leaf, slot, old->base);
+	char *copy = (char *)(uintptr_t)leaf_text(leaf) + leaf->text_used;
+	size_t bytes = text_bytes_of(record);
+
+	memcpy(copy, record, bytes);
+	leaf->text_used += bytes;
+	leaf->words[slot] = (uint64_t)(copy - old->base);
+}
+
+void leaf_renew(struct leaf *leaf, const struct leaf_edit *old)
+{
+	memcpy(leaf, old->leaf, sizeof(*leaf) + old->leaf->slots * LEAF_SLOT_BYTES);
+	leaf->mutex = (struct sh_mutex){ 0 };
+	leaf->state = (uint64_t)old->count << LEAF_COUNT_SHIFT;
+	leaf->text_used = 0;
+	leaf->views[0] = old->view;
+	leaf->views[1] = (struct leaf_view){ 0 };
+	for (uint64_t live = old->view.live; live != 0; live &= live - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(live);
+
+		if (leaf_edit_is_inline(old, slot))
+			copy_text(leaf, old, slot);
+	}
 }
 
 int leaf_retire(struct leaf *leaf, struct sh_txn *txn)

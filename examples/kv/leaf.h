@@ -177,12 +177,10 @@ static inline size_t leaf_text_left(const struct leaf *leaf)
 /* Writes such a record, for which there is room, into the text; its offset. Nobody sees it yet. */
 sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value);
 
-/* These make a change, or have the transaction make it if it is not NULL. */
-
-/* Frees a slot's record if it is a block, and there is a transaction then. */
+/* Has the transaction free a slot's record if that is a block: it is going to be replaced or removed. */
 int leaf_edit_free(const struct leaf_edit *edit, unsigned slot, struct sh_txn *txn);
 
-/* Puts a record in place of a slot's. A block that is replaced becomes the transaction's to free. */
+/* Puts a record in place of a slot's, or has the transaction do it if that is not NULL. */
 int leaf_edit_replace(const struct leaf_edit *edit, unsigned slot, sh_off record,
 	struct sh_txn *txn);
 
@@ -195,11 +193,18 @@ static inline bool leaf_edit_is_inline(const struct leaf_edit *edit, unsigned sl
 /* Adds a record, whose key is not there. There is room. */
 void leaf_edit_insert(struct leaf_edit *edit, sh_off record);
 
-/* Removes a slot's; a block becomes the transaction's to free. */
-int leaf_edit_remove(struct leaf_edit *edit, unsigned slot, struct sh_txn *txn);
+/* Removes a slot's. */
+void leaf_edit_remove(struct leaf_edit *edit, unsigned slot);
 
-/* Publishes what was inserted and removed. */
+/* Publishes what was inserted and removed, or has the transaction do it if that is not NULL. */
 int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn);
+
+/* Bytes of the leaf's text that count. */
+size_t leaf_edit_text_bytes(const struct leaf_edit *edit);
+
+/* Fills a new leaf, which nobody sees yet, with the entries of this one, in the same slots: its text has what counts of
+ * the old one's. */
+void leaf_renew(struct leaf *leaf, const struct leaf_edit *old);
 
 /* Has the transaction say that others take the leaf's place. */
 int leaf_retire(struct leaf *leaf, struct sh_txn *txn);
