@@ -115,7 +115,7 @@ model_lane()
 	fi
 	build_preset model || return
 	run_counted build/model/stress/explorer_tests
-	run_counted build/model/stress/model_checker
+	run_counted build/model/stress/model_checker -q
 }
 
 kill_lane()
