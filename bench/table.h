@@ -145,15 +145,18 @@ static inline void table_nothing(struct table *table)
 	table_cell(table, "-");
 }
 
-/* A cell with the median of the values and half the distance of their quartiles. Returns the median,
+/* A cell with the median of the values and, of several, half the distance of their quartiles. Returns the median,
  * sorts the values. */
 static inline double table_median(struct table *table, double *values, unsigned count)
 {
 	double median = quantile(values, count, 0.5);
 	double spread = quantile(values, count, 0.75) - quantile(values, count, 0.25);
 
-	table_cell(table, "%.*f ±%.0f%%", digits_of(median), median,
-		median > 0 ? 50 * spread / median : 0);
+	if (count < 2)
+		table_number(table, median);
+	else
+		table_cell(table, "%.*f ±%.0f%%", digits_of(median), median,
+			median > 0 ? 50 * spread / median : 0);
 	return median;
 }
 
