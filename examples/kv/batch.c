@@ -1,6 +1,7 @@
 /* batch.c -- changes that are made together
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "list.h"
+#include "place.h"
 #include "store.h"
 
 /* A change as it was asked for. Its key and value lie one after the other in the batch's text. */
@@ -21,24 +22,63 @@ struct kv_batch {
 	char *text;
 	size_t text_bytes;
 	size_t text_capacity;
+	struct place *places; /* to sort, as the changes of the commit */
+	size_t place_capacity;
+	struct change *changes;
+	size_t change_capacity;
 };
+
+/* A batch that ended with no more memory than this is kept for the next one: what is freed the system takes, and
+ * gives back page by page. */
+#define KEPT_BYTES ((size_t)1 << 20)
+
+static struct kv_batch *exchange_idle(struct kv *store, struct kv_batch *batch)
+{
+	return __atomic_exchange_n(&store->idle_batch, batch, __ATOMIC_ACQ_REL);
+}
 
 int kv_batch_begin(struct kv *store, struct kv_batch **batch)
 {
-	*batch = calloc(1, sizeof(**batch));
+	*batch = exchange_idle(store, NULL);
+	if (*batch == NULL)
+		*batch = calloc(1, sizeof(**batch));
 	if (*batch == NULL)
 		return ENOMEM;
 	(*batch)->store = store;
 	return 0;
 }
 
-void kv_batch_abort(struct kv_batch *batch)
+static void destroy(struct kv_batch *batch)
 {
 	if (batch == NULL)
 		return;
 	free(batch->requests);
 	free(batch->text);
+	free(batch->places);
+	free(batch->changes);
 	free(batch);
+}
+
+void batch_drop_idle(struct kv *store)
+{
+	destroy(exchange_idle(store, NULL));
+}
+
+static size_t bytes_of(const struct kv_batch *batch)
+{
+	return batch->text_capacity + batch->capacity * sizeof(*batch->requests) +
+		batch->place_capacity * sizeof(*batch->places) +
+		batch->change_capacity * sizeof(*batch->changes);
+}
+
+void kv_batch_abort(struct kv_batch *batch)
+{
+	if (batch == NULL)
+		return;
+	batch->count = batch->text_bytes = 0;
+	if (bytes_of(batch) <= KEPT_BYTES)
+		batch = exchange_idle(batch->store, batch);
+	destroy(batch);
 }
 
 /* --- gathering ----------------------------------------------------------------------------- */
@@ -96,113 +136,12 @@ int kv_batch_delete(struct kv_batch *batch, struct kv_table *table, struct kv_by
 	return add(batch, table, key, (struct kv_bytes){ NULL, 0 }, true);
 }
 
-/* --- order --------------------------------------------------------------------------------- */
-
-/* Where a request's change will be: enough to sort by without looking further, mostly. Process. */
-struct place {
-	const struct request *request;
-	struct kv_bytes key;
-	uint64_t head;
-};
-
-static int compare(const struct place *a, const struct place *b)
-{
-	const struct table_block *table_a = a->request->table->block,
-				 *table_b = b->request->table->block;
-	int order;
-
-	if (table_a != table_b)
-		return table_a < table_b ? -1 : 1;
-	if (a->head != b->head)
-		return a->head < b->head ? -1 : 1;
-	order = bytes_compare(a->key, b->key);
-	if (order != 0)
-		return order;
-	return a->request < b->request ? -1 : 1;
-}
-
-static bool same_key(const struct place *a, const struct place *b)
-{
-	return a->request->table->block == b->request->table->block && bytes_equal(a->key, b->key);
-}
-
-/* The prefix that all keys share counts for nothing in their heads. */
-static size_t shared_prefix(const struct kv_batch *batch)
-{
-	struct kv_bytes shared = { batch->text + batch->requests[0].text,
-		batch->requests[0].key_bytes };
-
-	for (size_t i = 1; i < batch->count && shared.size > 0; i++) {
-		const struct request *request = &batch->requests[i];
-
-		shared.size = bytes_common(shared,
-			(struct kv_bytes){ batch->text + request->text, request->key_bytes });
-	}
-	return shared.size;
-}
-
-static bool in_order(const struct place *places, size_t count)
-{
-	for (size_t i = 1; i < count; i++)
-		if (compare(&places[i - 1], &places[i]) > 0)
-			return false;
-	return true;
-}
-
-/* Merges the sorted halves of `from` into `to`. */
-static void merge(const struct place *from, size_t half, size_t count, struct place *to)
-{
-	const struct place *left = from, *left_end = from + half;
-	const struct place *right = left_end, *right_end = from + count;
-
-	while (left < left_end && right < right_end)
-		*to++ = compare(left, right) < 0 ? *left++ : *right++;
-	while (left < left_end)
-		*to++ = *left++;
-	while (right < right_end)
-		*to++ = *right++;
-}
-
-/* As qsort(3), of which most of the time would be calls. */
-static void merge_sort(struct place *places, size_t count, struct place *spare)
-{
-	size_t half = count / 2;
-
-	if (count < 2)
-		return;
-	merge_sort(places, half, spare);
-	merge_sort(places + half, count - half, spare);
-	if (compare(&places[half - 1], &places[half]) < 0)
-		return;
-	memcpy(spare, places, count * sizeof(*places));
-	merge(spare, half, count, places);
-}
-
-/* Sorts the requests, and leaves out all but the last for each key; how many are left. `spare`: room for as many. */
-static size_t sort(const struct kv_batch *batch, struct place *places, struct place *spare)
-{
-	size_t prefix = shared_prefix(batch), count = 0;
-
-	for (size_t i = 0; i < batch->count; i++) {
-		const struct request *request = &batch->requests[i];
-		struct kv_bytes key = { batch->text + request->text, request->key_bytes };
-
-		places[i] = (struct place){ request, key, bytes_head(key, prefix) };
-	}
-	if (!in_order(places, batch->count))
-		merge_sort(places, batch->count, spare);
-	for (size_t i = 0; i < batch->count; i++)
-		if (i + 1 == batch->count || !same_key(&places[i], &places[i + 1]))
-			places[count++] = places[i];
-	return count;
-}
-
 /* --- making the changes -------------------------------------------------------------------- */
 
 static int make_change(const struct kv_batch *batch, struct sh_txn *txn, const struct place *place,
 	struct change *change)
 {
-	const struct request *request = place->request;
+	const struct request *request = &batch->requests[place->number];
 	struct kv_bytes value = { batch->text + request->text + request->key_bytes,
 		request->value_bytes };
 
@@ -233,17 +172,16 @@ static int apply(struct edit *edit, struct change *changes, size_t count)
 	return 0;
 }
 
-static int commit(struct kv_batch *batch, struct sh_txn *txn, const struct place *places,
-	struct change *changes, size_t count)
+static int commit(struct kv_batch *batch, struct sh_txn *txn, size_t count)
 {
 	struct edit edit;
 	int error = 0;
 
 	for (size_t i = 0; i < count && error == 0; i++)
-		error = make_change(batch, txn, &places[i], &changes[i]);
+		error = make_change(batch, txn, &batch->places[i], &batch->changes[i]);
 	edit_begin(&edit, batch->store->head.heap, txn);
 	if (error == 0)
-		error = apply(&edit, changes, count);
+		error = apply(&edit, batch->changes, count);
 	return edit_end(&edit, error);
 }
 
@@ -264,9 +202,26 @@ static void join(const struct change *changes, size_t count)
 	}
 }
 
-static int commit_sorted(struct kv_batch *batch, struct place *places, struct change *changes)
+/* Sorts the requests, and leaves out all but the last for each key; how many are left. */
+static size_t sort(struct kv_batch *batch)
 {
-	size_t count = sort(batch, places, places + batch->count);
+	struct place *places = batch->places;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct request *request = &batch->requests[i];
+
+		places[i] = (struct place){
+			.table = request->table->block,
+			.key = { batch->text + request->text, request->key_bytes },
+			.number = i,
+		};
+	}
+	return places_sort(places, batch->count, places + batch->count);
+}
+
+static int commit_sorted(struct kv_batch *batch)
+{
+	size_t count = sort(batch);
 	struct sh_txn *txn;
 	int error = kv_read_begin(batch->store);
 
@@ -274,28 +229,39 @@ static int commit_sorted(struct kv_batch *batch, struct place *places, struct ch
 		return error;
 	error = sh_txn_begin(batch->store->head.heap, 0, &txn);
 	if (error == 0)
-		error = commit(batch, txn, places, changes, count);
+		error = commit(batch, txn, count);
 	if (error == 0)
-		join(changes, count);
+		join(batch->changes, count);
 	kv_read_end(batch->store);
 	return error;
 }
 
+/* Room for places, twice: sorting needs as much; and for changes. */
+static int make_room(struct kv_batch *batch)
+{
+	struct place *places = list_with_room(batch->places, 0, 2 * batch->count,
+		&batch->place_capacity, sizeof(*places));
+	struct change *changes;
+
+	if (places == NULL)
+		return ENOMEM;
+	batch->places = places;
+	changes = list_with_room(batch->changes, 0, batch->count, &batch->change_capacity,
+		sizeof(*changes));
+	if (changes == NULL)
+		return ENOMEM;
+	batch->changes = changes;
+	return 0;
+}
+
 int kv_batch_commit(struct kv_batch *batch)
 {
-	struct place *places;
-	struct change *changes;
 	int error = 0;
 
-	if (batch->count > 0) {
-		/* Twice: sorting needs as much. */
-		places = malloc(2 * batch->count * sizeof(*places));
-		changes = malloc(batch->count * sizeof(*changes));
-		error = places == NULL || changes == NULL ? ENOMEM
-							  : commit_sorted(batch, places, changes);
-		free(places);
-		free(changes);
-	}
+	if (batch->count > 0)
+		error = make_room(batch);
+	if (batch->count > 0 && error == 0)
+		error = commit_sorted(batch);
 	kv_batch_abort(batch);
 	return error;
 }

@@ -51,9 +51,15 @@ static inline bool bytes_equal(struct kv_bytes a, struct kv_bytes b)
 /* Length of what both begin with. */
 static inline size_t bytes_common(struct kv_bytes a, struct kv_bytes b)
 {
-	const unsigned char *left = a.data, *right = b.data;
+	const char *left = a.data, *right = b.data;
 	size_t limit = a.size < b.size ? a.size : b.size, common = 0;
 
+	for (; common + 8 <= limit; common += 8) {
+		uint64_t differ = bytes_word(left + common) ^ bytes_word(right + common);
+
+		if (differ != 0)
+			return common + (size_t)__builtin_ctzll(differ) / 8;
+	}
 	while (common < limit && left[common] == right[common])
 		common++;
 	return common;

@@ -158,6 +158,7 @@ int kv_close(struct kv *store)
 	if (error == EBUSY)
 		return error;
 	free_tables(store);
+	batch_drop_idle(store);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
 	return error;

@@ -30,12 +30,16 @@ struct kv {
 	char *base;
 	struct store_block *block;
 	struct kv_table catalog;
-	pthread_mutex_t lock;    /* of `tables` */
-	struct kv_table *tables; /* opened; until the store is closed */
+	pthread_mutex_t lock;        /* of `tables` */
+	struct kv_table *tables;     /* opened; until the store is closed */
+	struct kv_batch *idle_batch; /* NULL or one that ended; exchanged by any thread */
 };
 
 /* Joins the leaf of the key with a neighbour if it has few entries and all goes well. */
 void write_join(struct kv_table *table, struct kv_bytes key);
+
+/* Gives the memory of a batch that ended back. */
+void batch_drop_idle(struct kv *store);
 
 /* Makes a tree of one empty leaf; its root, or 0 and errno. */
 sh_off store_make_tree(struct sh_txn *txn, struct sh_heap *heap);
