@@ -19,20 +19,31 @@ static _Atomic uint64_t *word_of(struct sh_mutex *mutex)
 	return (_Atomic uint64_t *)(void *)&mutex->word;
 }
 
-/* The calling thread, if the mutex can be one and is not its own. */
+/* Whether a mutex can be there. For any address. */
+static bool can_be(const struct sh_heap *heap, const struct sh_mutex *mutex)
+{
+	/* Addresses below the base wrap around to offsets beyond the end. */
+	uint64_t off = (uint64_t)((uintptr_t)mutex - (uintptr_t)heap->heap.base);
+
+	return off % sizeof(uint64_t) == 0 && handle_inside(heap, off, sizeof(*mutex));
+}
+
+/* The calling thread, if the mutex can be one. Takes it if it is free: *error is 0 then. If it is the thread's own, NULL
+ * and EDEADLK. */
 static struct thread_state *begin(struct sh_heap *heap, struct sh_mutex *mutex, int *error)
 {
 	struct thread_state *state = thread_here(heap, error);
-	uint64_t off;
 
 	if (state == NULL)
 		return NULL;
+	*error = EINVAL;
+	if (!can_be(heap, mutex))
+		return NULL;
 	*error = 0;
-	if (!handle_word(heap, mutex, &off) || !handle_inside(heap, off, sizeof(*mutex)))
-		*error = EINVAL;
-	else if (lock_held_by(word_of(mutex), state->thread.tag))
-		*error = EDEADLK;
-	return *error == 0 ? state : NULL;
+	if (lock_take_vacant(word_of(mutex), state->thread.tag))
+		return state;
+	*error = lock_held_by(word_of(mutex), state->thread.tag) ? EDEADLK : EBUSY;
+	return *error == EBUSY ? state : NULL;
 }
 
 static int finish(struct thread_state *state, enum lock_result result)
@@ -61,6 +72,8 @@ int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex)
 
 	if (state == NULL)
 		return error;
+	if (error == 0)
+		return finish(state, LOCK_TAKEN);
 	return finish(state,
 		lock_acquire_settled(word_of(mutex), state->thread.tag, &heap->heap.system, settle,
 			&state->thread));
@@ -82,6 +95,8 @@ int sh_mutex_timedlock(struct sh_heap *heap, struct sh_mutex *mutex, uint64_t ti
 
 	if (state == NULL)
 		return error;
+	if (error == 0)
+		return finish(state, LOCK_TAKEN);
 	error = finish(state,
 		lock_acquire_until(word_of(mutex), state->thread.tag, system, settle,
 			&state->thread, deadline(system, timeout_ns)));
@@ -95,6 +110,8 @@ int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
 
 	if (state == NULL)
 		return error;
+	if (error == 0)
+		return finish(state, LOCK_TAKEN);
 	return finish(state,
 		lock_try_settled(word_of(mutex), state->thread.tag, &heap->heap.system, settle,
 			&state->thread));

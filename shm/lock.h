@@ -64,6 +64,16 @@ static inline bool lock_held_by(_Atomic uint64_t *word, uint64_t tag)
 	return (atomic_load_explicit(word, memory_order_relaxed) & ~TAG_WAITERS) == tag;
 }
 
+/* Takes the lock if nobody holds it and nobody died with it, which is most often so. */
+static inline bool lock_take_vacant(_Atomic uint64_t *word, uint64_t tag)
+{
+	uint64_t vacant = 0;
+
+	/* acquire: pairs with the release of lock_release(). */
+	return atomic_compare_exchange_strong_explicit(word, &vacant, tag, memory_order_acquire,
+		memory_order_relaxed);
+}
+
 /* The futex of a lock word: its low half. */
 static inline const uint32_t *lock_futex(const _Atomic uint64_t *word)
 {
