@@ -15,13 +15,13 @@
 #include <unistd.h>
 
 #define QUICK_DEATHS 24u
-#define DEATHS 400u
+#define DEATHS 100u
 
 static const char usage[] =
 	"usage: kv_death [--call PART-OF-NAME] [--survivor none|idle] [--store N] [--deaths N] "
 	"[--quick]\n"
 	"                [--folder PATH]\n"
-	"  --deaths N   of each call at most, spread over its stores (400; with --quick 24)\n"
+	"  --deaths N   of each call at most, spread over its stores (100; with --quick 24)\n"
 	"  --store N    only behind this store\n";
 
 /* Stack. */

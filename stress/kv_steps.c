@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #define QUICK_PAUSES 24u
-#define PAUSES 1000u
+#define PAUSES 200u
 
 static const char usage[] = "usage: kv_steps [--look NAME] [--work NAME] [--step N] [--pauses N] "
 			    "[--quick] [--folder PATH]\n"
 			    "  --pauses N   of each look at most, spread over its instructions "
-			    "(1000; with --quick 24)\n"
+			    "(200; with --quick 24)\n"
 			    "  --step N     only before this instruction\n";
 
 /* Stack. */
