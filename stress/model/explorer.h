@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define EXPLORER_PROCESS_LIMIT 4
-#define EXPLORER_LOCK_LIMIT 7
+#define EXPLORER_LOCK_LIMIT 15
 #define EXPLORER_TEXT_BYTES 256
 
 enum explorer_kind {
