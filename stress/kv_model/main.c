@@ -162,12 +162,15 @@ static void on_death(unsigned process)
 
 /* --- locks --------------------------------------------------------------------------------- */
 
-static _Atomic uint64_t *mutexes[EXPLORER_LOCK_LIMIT - WORLD_PROCESSES];
+#define MUTEX_LIMIT (EXPLORER_LOCK_LIMIT - WORLD_PROCESSES - 1)
+
+/* The store's, and that of the heap's free pages. */
+static _Atomic uint64_t *mutexes[MUTEX_LIMIT];
 static unsigned mutex_count;
 
 static void note_mutex(struct sh_mutex *mutex)
 {
-	if (mutex_count < EXPLORER_LOCK_LIMIT - WORLD_PROCESSES)
+	if (mutex_count < MUTEX_LIMIT)
 		mutexes[mutex_count++] = (_Atomic uint64_t *)(void *)&mutex->word;
 }
 
@@ -199,9 +202,11 @@ static unsigned locks_held(unsigned process)
 	for (unsigned slot = 0; slot < WORLD_PROCESSES; slot++)
 		if (world_holds_slot(&world, process, slot))
 			held |= 1u << slot;
+	if (lock_held_by(&world.image.heap.derived->page_lock, kernel.lives[process]))
+		held |= 1u << WORLD_PROCESSES;
 	for (unsigned i = 0; i < mutex_count; i++)
 		if (lock_held_by(mutexes[i], kernel.lives[process]))
-			held |= 1u << (WORLD_PROCESSES + i);
+			held |= 2u << (WORLD_PROCESSES + i);
 	return held;
 }
 
