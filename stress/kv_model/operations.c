@@ -111,23 +111,45 @@ static int apply(const struct request *request, unsigned number, unsigned char *
 	}
 }
 
-int operation_apply(const struct kv_operation *operation, unsigned process, content content)
+static unsigned count_requests(const struct kv_operation *operation)
 {
-	int result = 0;
+	unsigned count = 0;
 
-	for (unsigned i = 0; i < REQUESTS && operation->requests[i].kind != NOTHING; i++) {
-		const struct request *request = &operation->requests[i];
-
-		result = apply(request, number_of(process, i, request->kind),
-			&content[request->key - KEY_FIRST]);
-	}
-	/* To remove what is not there is no error in a batch. */
-	return operation->flags & IN_BATCH ? 0 : result;
+	while (count < REQUESTS && operation->requests[count].kind != NOTHING)
+		count++;
+	return count;
 }
 
 bool operation_reads(const struct kv_operation *operation)
 {
 	return (operation->flags & SCANS) != 0 || operation->requests[0].kind == GET;
+}
+
+unsigned operation_steps(const struct kv_operation *operation)
+{
+	if (operation_reads(operation))
+		return 0;
+	return operation->flags & IN_BATCH ? 1 : count_requests(operation);
+}
+
+static int apply_one(const struct kv_operation *operation, unsigned process, unsigned which,
+	content content)
+{
+	const struct request *request = &operation->requests[which];
+
+	return apply(request, number_of(process, which, request->kind),
+		&content[request->key - KEY_FIRST]);
+}
+
+int operation_apply(const struct kv_operation *operation, unsigned process, unsigned step,
+	content content)
+{
+	if ((operation->flags & IN_BATCH) == 0)
+		return apply_one(operation, process, step, content);
+	/* To remove what is not there is no error in a batch. */
+	for (unsigned i = 0; i < count_requests(operation); i++)
+		apply_one(operation, process, i, content);
+	return 0;
 }
 
 bool operation_found(const struct kv_operation *operation, const struct ghost *ghost,
@@ -175,21 +197,27 @@ static unsigned number_found(struct kv_bytes value)
 	return number;
 }
 
-/* What was found in a section is not given out before its end. */
-static void must_be_held(const struct heap *heap, const struct leaf *leaf)
+/* What was found in a section is not free before its end. */
+static void must_be_held(const struct heap *heap, uint64_t off)
 {
 	struct block block;
-	uint64_t off = (uint64_t)((const char *)leaf - heap->base);
 
 	if (block_find(heap, off, &block) != 0 ||
 		(atomic_load(block_allocated(&block)) & block.bit) == 0 ||
 		(atomic_load(block_allocated(&block) + SPAN_FREED_STEP) & block.bit) != 0)
-		explorer_fail("a leaf was freed in the section in which it was found");
+		explorer_fail("a block was freed in the section in which it was found");
+}
+
+/* The block of the value's record, whose key is a letter. */
+static uint64_t block_of(const struct heap *heap, struct kv_bytes value)
+{
+	return (uint64_t)((const char *)value.data - heap->base) - sizeof(struct record) - 1;
 }
 
 static void look_up(const struct place *place, const struct kv_operation *operation,
 	uint64_t found[2])
 {
+	const struct heap *heap = &place->world->image.heap;
 	struct kv_bytes values[REQUESTS];
 	unsigned numbers[REQUESTS];
 	const struct leaf *leaf;
@@ -206,11 +234,13 @@ static void look_up(const struct place *place, const struct kv_operation *operat
 		numbers[count] = error == 0 ? number_found(values[count]) : 0;
 		note_found(found, count, numbers[count]);
 	}
-	/* It stays as it is until the end. */
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		if (numbers[i] != 0 && value_number(values[i]) != numbers[i])
 			explorer_fail("a value changed in the section in which it was found");
-	must_be_held(&place->world->image.heap, leaf);
+		if (numbers[i] & VALUE_LARGE)
+			must_be_held(heap, block_of(heap, values[i]));
+	}
+	must_be_held(heap, (uint64_t)((const char *)leaf - heap->base));
 }
 
 static unsigned key_found(struct kv_bytes key)
@@ -265,25 +295,41 @@ static int write_batch(const struct place *place, const struct kv_operation *ope
 	char bytes[LARGE_BYTES];
 	int error = kv_batch_begin(place->store, &batch);
 
-	for (unsigned i = 0; i < REQUESTS && operation->requests[i].kind != NOTHING; i++) {
+	for (unsigned i = 0; i < count_requests(operation) && error == 0; i++) {
 		const struct request *request = &operation->requests[i];
 
-		if (error == 0)
-			error = add_to_batch(batch, place->table, request,
-				make_value(number_of(process, i, request->kind), bytes));
+		error = add_to_batch(batch, place->table, request,
+			make_value(number_of(process, i, request->kind), bytes));
 	}
 	return error == 0 ? kv_batch_commit(batch) : error;
 }
 
-static int write_one(struct kv_table *table, const struct request *request, unsigned process)
+static int write_one(struct kv_table *table, const struct kv_operation *operation, unsigned process,
+	unsigned which)
 {
+	const struct request *request = &operation->requests[which];
 	char bytes[LARGE_BYTES];
-	struct kv_bytes value = make_value(number_of(process, 0, request->kind), bytes);
+	struct kv_bytes value = make_value(number_of(process, which, request->kind), bytes);
 	struct kv_bytes key = key_of(&request->key);
 
 	if (request->kind == DELETE)
 		return kv_delete(table, key);
 	return kv_put(table, key, value, request->kind == INSERT ? KV_INSERT : 0);
+}
+
+static int write_all(const struct place *place, const struct kv_operation *operation,
+	unsigned process)
+{
+	int result = 0;
+
+	if (operation->flags & IN_BATCH)
+		return write_batch(place, operation, process);
+	for (unsigned i = 0; i < count_requests(operation); i++) {
+		int error = write_one(place->table, operation, process, i);
+
+		result = error != 0 ? error : result;
+	}
+	return result;
 }
 
 /* A leaf's block, for a moment: what was freed is another's, and all of it changes. */
@@ -302,9 +348,7 @@ static void reuse(const struct place *place)
 static int write(const struct place *place, const struct kv_operation *operation, unsigned process)
 {
 	struct thread *thread = &place->world->threads[process];
-	int error = operation->flags & IN_BATCH
-		? write_batch(place, operation, process)
-		: write_one(place->table, &operation->requests[0], process);
+	int error = write_all(place, operation, process);
 
 	/* The first drain copies, the next one frees. */
 	if (operation->flags & (DRAINS | REUSES)) {
@@ -363,6 +407,7 @@ const struct kv_operation kv_operations[] = {
 	{ "delete a block", ROOM, 0, { { DELETE, 'h' } } },
 	{ "delete what is not there", ROOM, VARIANT, { { DELETE, 'e' } } },
 	{ "batch", ROOM, IN_BATCH, { { PUT, 'e' }, { PUT_LARGE, 'h' }, { DELETE, 'b' } } },
+	{ "delete, put behind", ROOM, VARIANT, { { DELETE, 'd' }, { PUT, 'i' } } },
 	{ "put a block, drain", ROOM, DRAINS | VARIANT, { { PUT_LARGE, 'h' } } },
 	{ "get", ROOM, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get a block", ROOM, 0, { { GET, 'h' }, { GET, 'h' } } },
@@ -384,6 +429,8 @@ const struct kv_operation kv_operations[] = {
 	{ "delete right, join", FEW, 0, { { DELETE, 'h' } } },
 	{ "put left", FEW, 0, { { PUT, 'c' } } },
 	{ "put right", FEW, 0, { { PUT, 'g' } } },
+	{ "put right until it is replaced", FEW, VARIANT,
+		{ { PUT, 'g' }, { PUT, 'g' }, { PUT, 'g' } } },
 	{ "batch across", FEW, IN_BATCH, { { PUT, 'c' }, { PUT, 'g' } } },
 	{ "batch, join", FEW, IN_BATCH, { { DELETE, 'b' }, { DELETE, 'f' } } },
 	{ "get left", FEW, 0, { { GET, 'd' }, { GET, 'd' } } },

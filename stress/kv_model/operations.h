@@ -51,7 +51,7 @@ struct request {
 #define REUSES 8u   /* allocates a leaf's block after that, and overwrites it */
 #define VARIANT 16u /* beside others by -a only */
 
-/* Process. */
+/* Process. Its requests are made one after the other, or as one batch. */
 struct kv_operation {
 	const char *name;
 	enum scene_kind scene;
@@ -76,11 +76,16 @@ void operation_run(const struct place *place, const struct kv_operation *operati
 /* Makes the steps of the scene, outside of bodies. */
 void scene_fill(const struct scene *scene, struct kv_table *table);
 
-/* What a table has then, and what the requests of an operation make of that: what the operation must return. */
+/* What a table has then. */
 void scene_content(const struct scene *scene, content content);
-int operation_apply(const struct kv_operation *operation, unsigned process, content content);
 
 bool operation_reads(const struct kv_operation *operation);
+
+/* An operation has steps, each of which is done as a whole: one or several of its requests. What a step makes of a
+ * table, and what its call returns. */
+unsigned operation_steps(const struct kv_operation *operation);
+int operation_apply(const struct kv_operation *operation, unsigned process, unsigned step,
+	content content);
 
 /* Of one that reads and has ended: the number that it found under a key, at its `which`-th look; false: it did not
  * look there. */

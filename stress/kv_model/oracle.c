@@ -1,10 +1,11 @@
 /* oracle.c -- what a store must show, whoever died where
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * An operation that has not begun is not done, one that has returned is, as a whole and with the result that it has
- * in some order of the two; one in between is done or not. One that was done before the other began comes first. A
- * look-up of a reader finds what was there before the other, unless that was done when the reader began, or what was
- * there afterwards, unless that had not begun when the reader had looked. */
+ * Of an operation that has not begun no step is done, of one that has returned all are, each as a whole and with the
+ * results that they have in some order of the steps of the two; of one in between so many of the first ones. One that
+ * was done before the other began comes first. What a reader finds under a key was there at some moment: before the
+ * other's first step, unless all were done when the reader began, or after some, unless none had begun when the reader had
+ * looked; and what it finds there next was not there earlier. */
 #include "stress/kv_model/oracle.h"
 
 #include "stress/kv_model/calls.h"
@@ -55,56 +56,58 @@ static const char *look_up_all(struct kv_table *table, const content found)
 
 /* --- what it may have ---------------------------------------------------------------------- */
 
-/* Of each worker whether its operation is done; makes what the table has then. False: the results of those that
- * returned are others. */
-static bool make_content(const struct ghost *ghosts, const struct kv_operation *const chosen[2],
-	const unsigned order[2], unsigned done, content content)
-{
-	enum scene_kind scene = chosen[0]->scene;
-
-	scene_content(&scenes[scene], content);
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned process = order[i];
-
-		if ((done >> process & 1) == 0)
-			continue;
-		if (operation_apply(chosen[process], process, content) !=
-				(int)ghosts[process].result &&
-			ghosts[process].progress == DONE)
-			return false;
-	}
-	return true;
-}
-
-static bool may_be_done(const struct ghost *ghost, bool done)
-{
-	return done ? ghost->progress != NOT_STARTED : ghost->progress != DONE;
-}
-
-static bool may_come_first(const struct ghost *ghosts, unsigned first)
-{
-	return ghosts[first].progress == NOT_STARTED || operation_before(&ghosts[first]) != DONE;
-}
-
-/* Whether some order of the operations leads to it. */
-static bool may_have(const struct ghost *ghosts, const struct kv_operation *const chosen[2],
-	const content found)
-{
+/* How far the operations have come in one order of their steps. Stack. */
+struct order {
+	unsigned done[2];
+	int results[2];
 	content content;
+};
 
-	for (unsigned first = 0; first < 2; first++)
-		for (unsigned done = 0; done < 4; done++) {
-			const unsigned order[2] = { first, 1 - first };
-			bool possible = may_come_first(ghosts, first);
+/* Whether it may have done so much when it stopped, and returned that. */
+static bool may_stop(const struct ghost *ghost, const struct kv_operation *operation, unsigned done,
+	int result)
+{
+	if (operation == NULL || ghost->progress == NOT_STARTED)
+		return done == 0;
+	return ghost->progress != DONE ||
+		(done == operation_steps(operation) && result == (int)ghost->result);
+}
 
-			for (unsigned i = 0; i < 2; i++)
-				possible &= chosen[i] == NULL
-					? (done >> i & 1) == 0
-					: may_be_done(&ghosts[i], done >> i & 1);
-			if (possible && make_content(ghosts, chosen, order, done, content) &&
-				memcmp(content, found, KEY_COUNT) == 0)
-				return true;
-		}
+/* Whether its next step may be the next of all. */
+static bool may_go_on(const struct ghost *ghosts, const struct kv_operation *const chosen[2],
+	unsigned process, const struct order *order)
+{
+	const struct kv_operation *other = chosen[1 - process];
+
+	if (chosen[process] == NULL || ghosts[process].progress == NOT_STARTED ||
+		order->done[process] == operation_steps(chosen[process]))
+		return false;
+	return other == NULL || operation_before(&ghosts[process]) != DONE ||
+		order->done[1 - process] == operation_steps(other);
+}
+
+/* Whether some order that goes on from this one leads to it. */
+static bool may_have(const struct ghost *ghosts, const struct kv_operation *const chosen[2],
+	const struct order *order, const content found)
+{
+	bool may_end = memcmp(order->content, found, KEY_COUNT) == 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		may_end &= may_stop(&ghosts[i], chosen[i], order->done[i], order->results[i]);
+	if (may_end)
+		return true;
+	for (unsigned i = 0; i < 2; i++) {
+		struct order next = *order;
+		int error;
+
+		if (!may_go_on(ghosts, chosen, i, order))
+			continue;
+		error = operation_apply(chosen[i], i, next.done[i]++, next.content);
+		if (error != 0)
+			next.results[i] = error;
+		if (may_have(ghosts, chosen, &next, found))
+			return true;
+	}
 	return false;
 }
 
@@ -120,42 +123,46 @@ static void describe(const content found)
 
 /* --- readers ------------------------------------------------------------------------------- */
 
-static const char *check_found(const struct ghost *ghost, const content before, const content after,
-	unsigned key, unsigned found, bool *later)
+/* What it found under the key at its `which`-th look was there after `*step` steps of the other, or after more, as
+ * many of which are the new `*step`. */
+static const char *check_found(const struct ghost *ghost, enum scene_kind scene,
+	const struct kv_operation *other, unsigned process, unsigned key, unsigned found,
+	unsigned *step)
 {
-	bool may_before = operation_before(ghost) != DONE && !*later;
-	bool may_after = operation_after(ghost) != NOT_STARTED;
+	unsigned last =
+		other == NULL || operation_after(ghost) == NOT_STARTED ? 0 : operation_steps(other);
+	content content;
 
-	if (!(may_before && found == before[key]) && !(may_after && found == after[key])) {
-		snprintf(text, sizeof(text), "a reader finds %c=%u, which is not there then",
-			(char)(KEY_FIRST + key), found);
-		return text;
-	}
-	*later |= before[key] != after[key] && found == after[key];
-	return NULL;
+	scene_content(&scenes[scene], content);
+	for (unsigned i = 0; i < *step; i++)
+		operation_apply(other, process, i, content);
+	for (; content[key] != found && *step < last; (*step)++)
+		operation_apply(other, process, *step, content);
+	if (content[key] == found)
+		return NULL;
+	snprintf(text, sizeof(text), "a reader finds %c=%u, which is not there then",
+		(char)(KEY_FIRST + key), found);
+	return text;
 }
 
 /* Of one that has ended. */
 static const char *check_reader(const struct kv_operation *reader, unsigned process,
 	const struct ghost *ghosts, const struct kv_operation *other)
 {
-	content before;
-	content after;
+	const struct ghost *ghost = &ghosts[process];
 	const char *broken = NULL;
 
-	scene_content(&scenes[reader->scene], before);
-	scene_content(&scenes[reader->scene], after);
-	if (other != NULL)
-		operation_apply(other, 1 - process, after);
 	for (unsigned key = 0; key < KEY_COUNT; key++) {
-		bool later = false;
+		unsigned step = other != NULL && operation_before(ghost) == DONE
+			? operation_steps(other)
+			: 0;
 
 		for (unsigned which = 0; which < REQUESTS && broken == NULL; which++) {
 			unsigned found;
 
-			if (operation_found(reader, &ghosts[process], which, key, &found))
-				broken = check_found(&ghosts[process], before, after, key, found,
-					&later);
+			if (operation_found(reader, ghost, which, key, &found))
+				broken = check_found(ghost, reader->scene, other, 1 - process, key,
+					found, &step);
 		}
 	}
 	return broken;
@@ -175,6 +182,7 @@ static const char *check_store(const struct ghost *ghosts,
 {
 	struct kv *store;
 	struct kv_table *table;
+	struct order none = { .done = { 0, 0 } };
 	content found;
 	uint64_t problems;
 	const char *broken;
@@ -190,7 +198,8 @@ static const char *check_store(const struct ghost *ghosts,
 	broken = read_table(table, found);
 	if (broken == NULL)
 		broken = look_up_all(table, found);
-	if (broken != NULL || may_have(ghosts, chosen, found))
+	scene_content(&scenes[chosen[0]->scene], none.content);
+	if (broken != NULL || may_have(ghosts, chosen, &none, found))
 		return broken;
 	describe(found);
 	return text;
