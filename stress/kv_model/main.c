@@ -29,6 +29,7 @@ static struct world world;
 static struct ghost ghosts[WORLD_PROCESSES];
 static const struct kv_operation *chosen[WORKERS];
 static struct place place;
+static bool reapers_beside;    /* writers that could settle the same */
 static struct image recovered; /* check_truth's view, over the same heap buffer */
 
 /* --- building the store -------------------------------------------------------------------- */
@@ -75,12 +76,15 @@ static void fill_span(const struct scene *scene, unsigned process)
 
 static void make_store(const struct scene *scene, unsigned builder)
 {
+	struct kv_stats stats;
+
 	calls_act_as(builder);
 	world_must(kv_open("/dev/null", KV_CREATE, NULL, &place.store) == 0, builder);
 	world_must(kv_table_open(place.store, (struct kv_bytes){ TABLE_NAME, strlen(TABLE_NAME) },
 			   KV_CREATE, &place.table) == 0,
 		builder);
 	scene_fill(scene, place.table);
+	world_must(kv_stats(place.table, &stats) == 0 && stats.leaves == scene->leaves, builder);
 	deferred_drain_all(&world.threads[builder]);
 	calls_act_as(CALLS_BODY);
 }
@@ -142,6 +146,17 @@ static void body(unsigned process)
 		operation_run(&place, chosen[process], process);
 }
 
+/* Whether a writer is at work: it settles what the dead left where it needs it. */
+static bool is_settled_by_writer(void)
+{
+	for (unsigned i = 0; i < WORKERS && chosen[i] != NULL; i++)
+		if (!operation_reads(chosen[i]) &&
+			(explorer_status(i) == EXPLORER_RUNNING ||
+				explorer_status(i) == EXPLORER_BLOCKED))
+			return true;
+	return false;
+}
+
 static bool may_start(unsigned process)
 {
 	if (process < WORKERS)
@@ -149,7 +164,7 @@ static bool may_start(unsigned process)
 	/* The second reaper is there for the first one's death. */
 	if (process > WORKERS && !kernel.dead[process - 1])
 		return false;
-	return world_has_dead(&world);
+	return world_has_dead(&world) && (reapers_beside || !is_settled_by_writer());
 }
 
 static void on_death(unsigned process)
@@ -367,9 +382,11 @@ int main(int argc, char **argv)
 	struct wish wish = { .parallel = 2 };
 	int option;
 
-	while ((option = getopt(argc, argv, "auj:s:d:")) != -1) {
+	while ((option = getopt(argc, argv, "aruj:s:d:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
+		else if (option == 'r')
+			reapers_beside = true;
 		else if (option == 'u')
 			locks_unknown = true;
 		else if (option == 'j')

@@ -56,13 +56,15 @@ static struct kv_bytes key_of(const char *letter)
 
 const struct scene scenes[SCENES] = {
 	/* A leaf with free slots, and text for three records more. */
-	[ROOM] = { "room", "+b+d*h", 0, { 0, 0 } },
+	[ROOM] = { "room", "+b+d*h", 0, { 0, 0 }, 1 },
 	/* One whose text is full. */
-	[FULL] = { "full", "+b+d+f+h+j", 2, { 2, 0 } },
+	[FULL] = { "full", "+b+d+f+h+j", 2, { 2, 0 }, 1 },
 	/* Two with as many entries as they must have. */
-	[FEW] = { "few", "+a+b+f+h+l+d-a-l", 1, { 1, 0 } },
-	/* Four below an inner node that is full. */
-	[DEEP] = { "deep", "+b+d+f+h+j+k+l+m+n+o+p+q+r+s+t+u+v-k-l-m-q-r", 2, { 2, 3 } },
+	[FEW] = { "few", "+a+b+f+h+l+d-a-l", 1, { 1, 0 }, 2 },
+	/* Two whose texts are full. */
+	[WIDE] = { "wide", "+b+d+f+h+j+m+n+o+p+q", 2, { 3, 4 }, 2 },
+	/* Four below an inner node that is full; the first one's text is. */
+	[DEEP] = { "deep", "+b+d+f+h+j+k+l+m+n+o+p+q+r+s+t+u+v-k-l-m-q-r", 2, { 2, 3 }, 4 },
 };
 
 void scene_fill(const struct scene *scene, struct kv_table *table)
@@ -332,16 +334,20 @@ static int write_all(const struct place *place, const struct kv_operation *opera
 	return result;
 }
 
-/* A leaf's block, for a moment: what was freed is another's, and all of it changes. */
-static void reuse(const struct place *place)
+/* Blocks of leaves, for a moment, the last of which was freed before: all that is in them changes. */
+static void reuse(const struct place *place, unsigned process)
 {
+	const unsigned span_class = span_class_make(size_class_of(LEAF_BYTES), false);
+	const struct cursor *cursor = &place->world->threads[process].cursors[span_class];
 	struct sh_heap *heap = place->store->head.heap;
 	struct sh_txn *txn;
-	sh_off off;
+	bool fresh;
 
 	sh_txn_begin(heap, 0, &txn);
-	off = sh_txn_alloc(txn, LEAF_BYTES, 0);
-	memset(sh_ptr(heap, off), 0x55, LEAF_BYTES);
+	do {
+		fresh = cursor->free_bits != 0;
+		memset(sh_ptr(heap, sh_txn_alloc(txn, LEAF_BYTES, 0)), 0x55, LEAF_BYTES);
+	} while (fresh);
 	sh_txn_abort(txn);
 }
 
@@ -356,7 +362,7 @@ static int write(const struct place *place, const struct kv_operation *operation
 		deferred_drain(thread);
 	}
 	if (operation->flags & REUSES)
-		reuse(place);
+		reuse(place, process);
 	return error;
 }
 
@@ -408,6 +414,7 @@ const struct kv_operation kv_operations[] = {
 	{ "delete what is not there", ROOM, VARIANT, { { DELETE, 'e' } } },
 	{ "batch", ROOM, IN_BATCH, { { PUT, 'e' }, { PUT_LARGE, 'h' }, { DELETE, 'b' } } },
 	{ "delete, put behind", ROOM, VARIANT, { { DELETE, 'd' }, { PUT, 'i' } } },
+	{ "put behind, delete", ROOM, VARIANT, { { PUT, 'i' }, { DELETE, 'd' } } },
 	{ "put a block, drain", ROOM, DRAINS | VARIANT, { { PUT_LARGE, 'h' } } },
 	{ "get", ROOM, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get a block", ROOM, 0, { { GET, 'h' }, { GET, 'h' } } },
@@ -429,13 +436,18 @@ const struct kv_operation kv_operations[] = {
 	{ "delete right, join", FEW, 0, { { DELETE, 'h' } } },
 	{ "put left", FEW, 0, { { PUT, 'c' } } },
 	{ "put right", FEW, 0, { { PUT, 'g' } } },
-	{ "put right until it is replaced", FEW, VARIANT,
-		{ { PUT, 'g' }, { PUT, 'g' }, { PUT, 'g' } } },
 	{ "batch across", FEW, IN_BATCH, { { PUT, 'c' }, { PUT, 'g' } } },
 	{ "batch, join", FEW, IN_BATCH, { { DELETE, 'b' }, { DELETE, 'f' } } },
 	{ "get left", FEW, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get right", FEW, VARIANT, { { GET, 'f' }, { GET, 'f' } } },
 	{ "scan both", FEW, SCANS, { { NOTHING, 0 } } },
+
+	{ "put, split left", WIDE, 0, { { PUT, 'e' } } },
+	{ "put, split right", WIDE, VARIANT, { { PUT, 'r' } } },
+	{ "put, replace right", WIDE, 0, { { PUT, 'n' } } },
+	{ "batch, split both", WIDE, IN_BATCH | VARIANT, { { PUT, 'e' }, { PUT, 'r' } } },
+	{ "get far right", WIDE, VARIANT, { { GET, 'q' }, { GET, 'q' } } },
+	{ "scan left and right", WIDE, SCANS, { { NOTHING, 0 } } },
 
 	{ "put, split inner node", DEEP, VARIANT, { { PUT, 'c' } } },
 	{ "get below", DEEP, VARIANT, { { GET, 'd' }, { GET, 'd' } } },

@@ -22,7 +22,7 @@
 #define VALUE_BITS 4u
 typedef unsigned char content[KEY_COUNT];
 
-enum scene_kind { ROOM, FULL, FEW, DEEP, SCENES };
+enum scene_kind { ROOM, FULL, FEW, WIDE, DEEP, SCENES };
 
 /* Process. */
 struct scene {
@@ -32,6 +32,7 @@ struct scene {
 	unsigned room; /* how many leaves each worker can make in its own span; 0: none has one */
 	/* The same of inner nodes: the children of those that are made. */
 	unsigned children[2];
+	unsigned leaves; /* that the table has */
 };
 
 extern const struct scene scenes[SCENES];
@@ -48,7 +49,7 @@ struct request {
 #define IN_BATCH 1u /* all requests are one batch */
 #define SCANS 2u    /* reads everything, by a cursor */
 #define DRAINS 4u   /* what was freed deferred, before it returns */
-#define REUSES 8u   /* allocates a leaf's block after that, and overwrites it */
+#define REUSES 8u   /* after that, gets a leaf's block that was freed, and overwrites it */
 #define VARIANT 16u /* beside others by -a only */
 
 /* Process. Its requests are made one after the other, or as one batch. */
