@@ -242,15 +242,17 @@ static const char *check_whole(struct heap *heap, struct thread *thread)
 	uint64_t problems;
 
 	check_heap(heap, thread, keep_problem, NULL, &problems);
-	return problems != 0 ? problem_text : oracle_check(heap, ghosts, chosen);
+	return problems != 0 ? problem_text : oracle_check_store(heap, ghosts, chosen);
 }
 
 /* Everybody is dead here: what does the next open find? */
 static const char *check_truth(void)
 {
 	static char text[280];
-	const char *broken;
+	const char *broken = oracle_check_readers(ghosts, chosen);
 
+	if (broken != NULL)
+		return broken;
 	memset(recovered.control, 0, recovered.control_bytes);
 	if (image_open(&recovered, NULL) != 0)
 		return "P2: the heap does not open";
