@@ -56,15 +56,18 @@ static struct kv_bytes key_of(const char *letter)
 
 const struct scene scenes[SCENES] = {
 	/* A leaf with free slots, and text for three records more. */
-	[ROOM] = { "room", "+b+d*h", 0, { 0, 0 }, 1 },
+	[ROOM] = { "room", "+b+d*h", 0, { 0 }, 1 },
 	/* One whose text is full. */
-	[FULL] = { "full", "+b+d+f+h+j", 2, { 2, 0 }, 1 },
+	[FULL] = { "full", "+b+d+f+h+j", 2, { 2 }, 1 },
 	/* Two with as many entries as they must have. */
-	[FEW] = { "few", "+a+b+f+h+l+d-a-l", 1, { 1, 0 }, 2 },
+	[FEW] = { "few", "+a+b+f+h+l+d-a-l", 1, { 1 }, 2 },
 	/* Two whose texts are full. */
 	[WIDE] = { "wide", "+b+d+f+h+j+m+n+o+p+q", 2, { 3, 4 }, 2 },
 	/* Four below an inner node that is full; the first one's text is. */
 	[DEEP] = { "deep", "+b+d+f+h+j+k+l+m+n+o+p+q+r+s+t+u+v-k-l-m-q-r", 2, { 2, 3 }, 4 },
+	/* Two inner nodes below the root: one with two leaves that have as many entries as they must, one with three. */
+	[TALL] = { "tall", "+b+d+f+h+j+k+l+m+n+o+p+q+r+s+t+u+v-k-l-m-q-r+c-c-j", 1, { 1, 2, 4 },
+		5 },
 };
 
 void scene_fill(const struct scene *scene, struct kv_table *table)
@@ -402,23 +405,23 @@ void operation_run(const struct place *place, const struct kv_operation *operati
 
 const struct kv_operation kv_operations[] = {
 	{ "put a new key", ROOM, 0, { { PUT, 'e' } } },
-	{ "put another new key", ROOM, VARIANT, { { PUT, 'c' } } },
+	{ "put another new key", ROOM, 0, { { PUT, 'c' } } },
 	{ "put in place of another value", ROOM, 0, { { PUT, 'd' } } },
 	{ "put a new block", ROOM, 0, { { PUT_LARGE, 'e' } } },
 	{ "put a block in place of another", ROOM, 0, { { PUT_LARGE, 'h' } } },
-	{ "put text in place of a block", ROOM, VARIANT, { { PUT, 'h' } } },
-	{ "insert a new key", ROOM, VARIANT, { { INSERT, 'e' } } },
-	{ "insert a key that is there", ROOM, VARIANT, { { INSERT, 'd' } } },
+	{ "put text in place of a block", ROOM, 0, { { PUT, 'h' } } },
+	{ "insert a new key", ROOM, 0, { { INSERT, 'e' } } },
+	{ "insert a key that is there", ROOM, 0, { { INSERT, 'd' } } },
 	{ "delete", ROOM, 0, { { DELETE, 'd' } } },
 	{ "delete a block", ROOM, 0, { { DELETE, 'h' } } },
-	{ "delete what is not there", ROOM, VARIANT, { { DELETE, 'e' } } },
+	{ "delete what is not there", ROOM, 0, { { DELETE, 'e' } } },
 	{ "batch", ROOM, IN_BATCH, { { PUT, 'e' }, { PUT_LARGE, 'h' }, { DELETE, 'b' } } },
-	{ "delete, put behind", ROOM, VARIANT, { { DELETE, 'd' }, { PUT, 'i' } } },
-	{ "put behind, delete", ROOM, VARIANT, { { PUT, 'i' }, { DELETE, 'd' } } },
-	{ "put a block, drain", ROOM, DRAINS | VARIANT, { { PUT_LARGE, 'h' } } },
+	{ "delete, put behind", ROOM, 0, { { DELETE, 'd' }, { PUT, 'i' } } },
+	{ "put behind, delete", ROOM, 0, { { PUT, 'i' }, { DELETE, 'd' } } },
+	{ "put a block, drain", ROOM, DRAINS, { { PUT_LARGE, 'h' } } },
 	{ "get", ROOM, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get a block", ROOM, 0, { { GET, 'h' }, { GET, 'h' } } },
-	{ "get what is not there", ROOM, VARIANT, { { GET, 'e' }, { GET, 'e' } } },
+	{ "get what is not there", ROOM, 0, { { GET, 'e' }, { GET, 'e' } } },
 	{ "scan", ROOM, SCANS, { { NOTHING, 0 } } },
 
 	{ "put, split", FULL, 0, { { PUT, 'e' } } },
@@ -439,19 +442,56 @@ const struct kv_operation kv_operations[] = {
 	{ "batch across", FEW, IN_BATCH, { { PUT, 'c' }, { PUT, 'g' } } },
 	{ "batch, join", FEW, IN_BATCH, { { DELETE, 'b' }, { DELETE, 'f' } } },
 	{ "get left", FEW, 0, { { GET, 'd' }, { GET, 'd' } } },
-	{ "get right", FEW, VARIANT, { { GET, 'f' }, { GET, 'f' } } },
+	{ "get right", FEW, 0, { { GET, 'f' }, { GET, 'f' } } },
 	{ "scan both", FEW, SCANS, { { NOTHING, 0 } } },
 
 	{ "put, split left", WIDE, 0, { { PUT, 'e' } } },
-	{ "put, split right", WIDE, VARIANT, { { PUT, 'r' } } },
+	{ "put, split right", WIDE, 0, { { PUT, 'r' } } },
 	{ "put, replace right", WIDE, 0, { { PUT, 'n' } } },
-	{ "batch, split both", WIDE, IN_BATCH | VARIANT, { { PUT, 'e' }, { PUT, 'r' } } },
-	{ "get far right", WIDE, VARIANT, { { GET, 'q' }, { GET, 'q' } } },
+	{ "batch, split both", WIDE, IN_BATCH, { { PUT, 'e' }, { PUT, 'r' } } },
+	{ "get far right", WIDE, 0, { { GET, 'q' }, { GET, 'q' } } },
 	{ "scan left and right", WIDE, SCANS, { { NOTHING, 0 } } },
 
-	{ "put, split inner node", DEEP, VARIANT, { { PUT, 'c' } } },
-	{ "get below", DEEP, VARIANT, { { GET, 'd' }, { GET, 'd' } } },
-	{ "scan all", DEEP, SCANS | VARIANT, { { NOTHING, 0 } } },
+	{ "put, split inner node", DEEP, 0, { { PUT, 'c' } } },
+	{ "put into the last leaf", DEEP, 0, { { PUT, 'w' } } },
+	{ "get below", DEEP, 0, { { GET, 'd' }, { GET, 'd' } } },
+	{ "scan all", DEEP, SCANS, { { NOTHING, 0 } } },
+
+	{ "delete, join inner nodes", TALL, 0, { { DELETE, 'b' } } },
+	{ "delete, join far right", TALL, 0, { { DELETE, 'u' } } },
+	{ "put far right", TALL, 0, { { PUT, 'o' } } },
+	{ "get in a tall tree", TALL, 0, { { GET, 'h' }, { GET, 'h' } } },
+	{ "scan a tall tree", TALL, SCANS, { { NOTHING, 0 } } },
 };
 
 const unsigned kv_operation_count = sizeof(kv_operations) / sizeof(kv_operations[0]);
+
+const struct kv_pair quick_pairs[] = {
+	{ "put a new key", "put a new key" },
+	{ "put a new key", "put in place of another value" },
+	{ "put a new key", "delete" },
+	{ "put a new key", "put a block in place of another" },
+	{ "put in place of another value", "put in place of another value" },
+	{ "put a block in place of another", "put a block in place of another" },
+	{ "insert a new key", "insert a new key" },
+	{ "delete", "delete" },
+	{ "batch", "put a new key" },
+	{ "batch", "delete" },
+	{ "get", "put a new key" },
+	{ "get", "put in place of another value" },
+	{ "get", "put behind, delete" },
+	{ "get a block", "put a block in place of another" },
+	{ "get a block", "delete a block" },
+	{ "scan", "delete, put behind" },
+	{ "scan", "batch" },
+	{ "put, split", "get from a full leaf" },
+	{ "put, split", "delete from a full leaf" },
+	{ "put, replace leaf", "get from a full leaf" },
+	{ "get a block", "put a block, drain" },
+	{ "delete, join", "scan both" },
+	{ "delete, join", "put right" },
+	{ "batch across", "put left" },
+	{ "put, split left", "scan left and right" },
+};
+
+const unsigned quick_pair_count = sizeof(quick_pairs) / sizeof(quick_pairs[0]);

@@ -22,7 +22,7 @@
 #define VALUE_BITS 4u
 typedef unsigned char content[KEY_COUNT];
 
-enum scene_kind { ROOM, FULL, FEW, WIDE, DEEP, SCENES };
+enum scene_kind { ROOM, FULL, FEW, WIDE, DEEP, TALL, SCENES };
 
 /* Process. */
 struct scene {
@@ -31,7 +31,7 @@ struct scene {
 	const char *steps;
 	unsigned room; /* how many leaves each worker can make in its own span; 0: none has one */
 	/* The same of inner nodes: the children of those that are made. */
-	unsigned children[2];
+	unsigned children[3];
 	unsigned leaves; /* that the table has */
 };
 
@@ -50,7 +50,6 @@ struct request {
 #define SCANS 2u    /* reads everything, by a cursor */
 #define DRAINS 4u   /* what was freed deferred, before it returns */
 #define REUSES 8u   /* after that, gets a leaf's block that was freed, and overwrites it */
-#define VARIANT 16u /* beside others by -a only */
 
 /* Process. Its requests are made one after the other, or as one batch. */
 struct kv_operation {
@@ -62,6 +61,14 @@ struct kv_operation {
 
 extern const struct kv_operation kv_operations[];
 extern const unsigned kv_operation_count;
+
+/* Pairs of them, by name, that are explored when not all are. */
+struct kv_pair {
+	const char *first;
+	const char *second;
+};
+extern const struct kv_pair quick_pairs[];
+extern const unsigned quick_pair_count;
 
 /* The store that operations work on. Constant after it was made. */
 struct place {
