@@ -260,23 +260,25 @@ static unsigned key_found(struct kv_bytes key)
 	return letter - (unsigned)KEY_FIRST;
 }
 
-static void scan(const struct place *place, uint64_t found[2])
+typedef int move_fn(struct kv_cursor *cursor, struct kv_bytes *key, struct kv_bytes *value);
+
+static void scan(const struct place *place, bool backwards, uint64_t found[2])
 {
+	move_fn *move = backwards ? kv_cursor_last : kv_cursor_first;
 	struct kv_cursor *cursor;
 	struct kv_bytes key;
 	struct kv_bytes value;
-	unsigned next = 0;
+	unsigned before = backwards ? KEY_COUNT : 0;
 	int error = kv_cursor_open(place->table, &cursor);
 
-	if (error == 0)
-		error = kv_cursor_first(cursor, &key, &value);
-	for (; error == 0; error = kv_cursor_next(cursor, &key, &value)) {
-		unsigned at = key_found(key);
+	while (error == 0 && (error = move(cursor, &key, &value)) == 0) {
+		unsigned at = key_found(key) + (backwards ? 0 : 1);
 
-		if (at < next)
+		if (backwards ? at >= before : at <= before)
 			explorer_fail("a scan shows keys out of order, or one twice");
-		next = at + 1;
-		note_found(found, at, number_found(value));
+		before = at;
+		note_found(found, key_found(key), number_found(value));
+		move = backwards ? kv_cursor_previous : kv_cursor_next;
 	}
 	if (error != KV_ENOTFOUND)
 		explorer_fail("a cursor fails");
@@ -377,7 +379,7 @@ static void read(const struct place *place, const struct kv_operation *operation
 	uint64_t found[2] = { 0, 0 };
 
 	if (operation->flags & SCANS) {
-		scan(place, found);
+		scan(place, (operation->flags & BACKWARDS) != 0, found);
 		ghost->kept[1] = other->progress;
 	} else {
 		look_up(place, operation, found);
@@ -423,6 +425,7 @@ const struct kv_operation kv_operations[] = {
 	{ "get a block", ROOM, 0, { { GET, 'h' }, { GET, 'h' } } },
 	{ "get what is not there", ROOM, 0, { { GET, 'e' }, { GET, 'e' } } },
 	{ "scan", ROOM, SCANS, { { NOTHING, 0 } } },
+	{ "scan backwards", ROOM, SCANS | BACKWARDS, { { NOTHING, 0 } } },
 
 	{ "put, split", FULL, 0, { { PUT, 'e' } } },
 	{ "put, split, reuse", FULL, REUSES, { { PUT, 'e' } } },
@@ -433,6 +436,7 @@ const struct kv_operation kv_operations[] = {
 	{ "batch, split", FULL, IN_BATCH, { { PUT, 'e' }, { PUT, 'g' }, { DELETE, 'b' } } },
 	{ "get from a full leaf", FULL, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "scan a full leaf", FULL, SCANS, { { NOTHING, 0 } } },
+	{ "scan a full leaf backwards", FULL, SCANS | BACKWARDS, { { NOTHING, 0 } } },
 
 	{ "delete, join", FEW, 0, { { DELETE, 'b' } } },
 	{ "delete, join, reuse", FEW, REUSES, { { DELETE, 'b' } } },
@@ -444,6 +448,7 @@ const struct kv_operation kv_operations[] = {
 	{ "get left", FEW, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get right", FEW, 0, { { GET, 'f' }, { GET, 'f' } } },
 	{ "scan both", FEW, SCANS, { { NOTHING, 0 } } },
+	{ "scan both backwards", FEW, SCANS | BACKWARDS, { { NOTHING, 0 } } },
 
 	{ "put, split left", WIDE, 0, { { PUT, 'e' } } },
 	{ "put, split right", WIDE, 0, { { PUT, 'r' } } },
@@ -451,6 +456,7 @@ const struct kv_operation kv_operations[] = {
 	{ "batch, split both", WIDE, IN_BATCH, { { PUT, 'e' }, { PUT, 'r' } } },
 	{ "get far right", WIDE, 0, { { GET, 'q' }, { GET, 'q' } } },
 	{ "scan left and right", WIDE, SCANS, { { NOTHING, 0 } } },
+	{ "scan left and right backwards", WIDE, SCANS | BACKWARDS, { { NOTHING, 0 } } },
 
 	{ "put, split inner node", DEEP, 0, { { PUT, 'c' } } },
 	{ "put into the last leaf", DEEP, 0, { { PUT, 'w' } } },

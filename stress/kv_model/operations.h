@@ -46,10 +46,11 @@ struct request {
 
 #define REQUESTS 3u
 
-#define IN_BATCH 1u /* all requests are one batch */
-#define SCANS 2u    /* reads everything, by a cursor */
-#define DRAINS 4u   /* what was freed deferred, before it returns */
-#define REUSES 8u   /* after that, gets a leaf's block that was freed, and overwrites it */
+#define IN_BATCH 1u  /* all requests are one batch */
+#define SCANS 2u     /* reads everything, by a cursor */
+#define BACKWARDS 4u /* and from the end */
+#define DRAINS 8u    /* what was freed deferred, before it returns */
+#define REUSES 16u   /* after that, gets a leaf's block that was freed, and overwrites it */
 
 /* Process. Its requests are made one after the other, or as one batch. */
 struct kv_operation {
