@@ -64,11 +64,12 @@ void *arena_calloc(size_t count, size_t bytes)
 void arena_free(void *memory)
 {
 	struct arena *arena = here();
-	char *block = (char *)memory - UNIT_BYTES;
+	char *block = memory;
 	size_t whole;
 
 	if (memory == NULL)
 		return;
+	block -= UNIT_BYTES;
 	whole = *(uint64_t *)(void *)block;
 	memset(block, 0, whole);
 	if (block + whole == bytes_of(arena) + arena->used)

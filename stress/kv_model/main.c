@@ -33,6 +33,11 @@ static struct place place;
 static bool reapers_beside;    /* writers that could settle the same */
 static struct image recovered; /* check_truth's view, over the same heap buffer */
 
+static unsigned workers(void)
+{
+	return chosen[1] == NULL ? 1 : 2;
+}
+
 /* --- building the store -------------------------------------------------------------------- */
 
 static void leave_bystander(unsigned process, uint64_t bytes)
@@ -110,12 +115,12 @@ static void make_world(void)
 	calls_begin(&world);
 	calls_set_heap(&world.image.heap);
 	place.world = &world;
-	for (unsigned i = 0; i < WORKERS && chosen[i] != NULL; i++) {
+	for (unsigned i = 0; i < workers(); i++) {
 		own_spans(scene, i);
 		thread_enroll(&world.threads[i]);
 	}
 	make_store(scene, choose_builder());
-	for (unsigned i = 0; i < WORKERS && chosen[i] != NULL; i++)
+	for (unsigned i = 0; i < workers(); i++)
 		fill_span(scene, i);
 	world_remember_chunks(&world);
 }
@@ -150,7 +155,7 @@ static void body(unsigned process)
 /* Whether a writer is at work: it settles what the dead left where it needs it. */
 static bool is_settled_by_writer(void)
 {
-	for (unsigned i = 0; i < WORKERS && chosen[i] != NULL; i++)
+	for (unsigned i = 0; i < workers(); i++)
 		if (!operation_reads(chosen[i]) &&
 			(explorer_status(i) == EXPLORER_RUNNING ||
 				explorer_status(i) == EXPLORER_BLOCKED))
@@ -268,7 +273,7 @@ static const char *check_final(void)
 {
 	struct thread thread;
 
-	for (unsigned i = 0; i < WORKERS && chosen[i] != NULL; i++) {
+	for (unsigned i = 0; i < workers(); i++) {
 		if (kernel.dead[i])
 			continue;
 		if (ghosts[i].progress != DONE)
