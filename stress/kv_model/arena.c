@@ -114,7 +114,7 @@ void arena_clear(unsigned process)
 	calls_clear(&arenas[process], sizeof(arenas[process]));
 }
 
-int arena_is_empty(unsigned process)
+bool arena_is_empty(unsigned process)
 {
 	return arenas[process].head.blocks == 0;
 }

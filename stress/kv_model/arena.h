@@ -6,6 +6,7 @@
 #ifndef KV_MODEL_ARENA_H
 #define KV_MODEL_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *arena_malloc(size_t bytes);
@@ -19,11 +20,11 @@ int arena_compare(const void *a, const void *b, size_t bytes);
 /* Has the explorer track the arenas of the processes. */
 void arena_track(void);
 
-/* What has a process in its arena is gone, by its death. */
+/* A process has died: what it had in its arena is gone. */
 void arena_clear(unsigned process);
 
 /* Whether nothing is left in the arena of the process. */
-int arena_is_empty(unsigned process);
+bool arena_is_empty(unsigned process);
 
 /* Whose arena memory is of: the process's whose body is running; that of the store itself, for as long as the program
  * runs; or that of checks, which is emptied. */

@@ -15,8 +15,8 @@
 #define KEY_FIRST 'a'
 #define KEY_COUNT 26u
 
-/* What is under each key: 0: nothing; else a number below VALUE_LARGE, with VALUE_LARGE if the value is so long that its
- * record is a block. A process's values are its own. */
+/* What is under each key: 0: nothing; else a number below VALUE_LARGE, with VALUE_LARGE if the value is so long that
+ * its record is a block. A process's values are its own. */
 #define VALUE_INITIAL 1u
 #define VALUE_LARGE 8u
 #define VALUE_BITS 4u

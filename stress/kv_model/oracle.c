@@ -1,11 +1,11 @@
 /* oracle.c -- what a store must show, whoever died where
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Of an operation that has not begun no step is done, of one that has returned all are, each as a whole and with the
+ * Of an operation that has not begun no step is done. Of one that has returned all are, each as a whole and with the
  * results that they have in some order of the steps of the two; of one in between so many of the first ones. One that
  * was done before the other began comes first. What a reader finds under a key was there at some moment: before the
- * other's first step, unless all were done when the reader began, or after some, unless none had begun when the reader had
- * looked; and what it finds there next was not there earlier. */
+ * other's first step, unless all were done when the reader began, or after some, unless none had begun when the reader
+ * had looked; and what it finds there next was not there earlier. */
 #include "stress/kv_model/oracle.h"
 
 #include "stress/kv_model/calls.h"
