@@ -45,10 +45,11 @@ static void leave_bystander(unsigned process, uint64_t bytes)
 	calls_leave_out(world_allocate(&world, process, bytes));
 }
 
+/* Records, or tables' blocks, which have the same size class. */
 static bool makes_blocks(const struct kv_operation *operation)
 {
 	for (unsigned i = 0; i < REQUESTS; i++)
-		if (operation->requests[i].kind == PUT_LARGE)
+		if (operation->requests[i].kind == PUT_LARGE || operation->requests[i].kind == DROP)
 			return true;
 	return false;
 }
@@ -57,7 +58,7 @@ static bool makes_blocks(const struct kv_operation *operation)
 static void own_spans(const struct scene *scene, unsigned process)
 {
 	if (makes_blocks(chosen[process]))
-		leave_bystander(process, 64);
+		leave_bystander(process, sizeof(struct table_block));
 	if (scene->room != 0)
 		leave_bystander(process, LEAF_BYTES);
 	for (unsigned i = 0; i < sizeof(scene->children) / sizeof(scene->children[0]); i++) {

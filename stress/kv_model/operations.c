@@ -84,11 +84,11 @@ void scene_fill(const struct scene *scene, struct kv_table *table)
 	}
 }
 
-void scene_content(const struct scene *scene, content content)
+void scene_content(const struct scene *scene, struct content *content)
 {
-	memset(content, 0, KEY_COUNT);
+	memset(content, 0, sizeof(*content));
 	for (const char *step = scene->steps; *step != 0; step += 2)
-		content[step[1] - KEY_FIRST] =
+		content->numbers[step[1] - KEY_FIRST] =
 			*step == '-' ? 0 : VALUE_INITIAL | (*step == '*' ? VALUE_LARGE : 0);
 }
 
@@ -138,17 +138,24 @@ unsigned operation_steps(const struct kv_operation *operation)
 }
 
 static int apply_one(const struct kv_operation *operation, unsigned process, unsigned which,
-	content content)
+	struct content *content)
 {
 	const struct request *request = &operation->requests[which];
 
+	if (request->kind == DROP) {
+		memset(content, 0, sizeof(*content));
+		content->dropped = 1;
+		return 0;
+	}
 	return apply(request, number_of(process, which, request->kind),
-		&content[request->key - KEY_FIRST]);
+		&content->numbers[request->key - KEY_FIRST]);
 }
 
 int operation_apply(const struct kv_operation *operation, unsigned process, unsigned step,
-	content content)
+	struct content *content)
 {
+	if (content->dropped)
+		return KV_EDROPPED;
 	if ((operation->flags & IN_BATCH) == 0)
 		return apply_one(operation, process, step, content);
 	/* To remove what is not there is no error in a batch. */
@@ -234,7 +241,7 @@ static void look_up(const struct place *place, const struct kv_operation *operat
 		int error = kv_get(place->table, key_of(&operation->requests[count].key),
 			&values[count]);
 
-		if (error != 0 && error != KV_ENOTFOUND)
+		if (error != 0 && error != KV_ENOTFOUND && error != KV_EDROPPED)
 			explorer_fail("kv_get() fails");
 		numbers[count] = error == 0 ? number_found(values[count]) : 0;
 		note_found(found, count, numbers[count]);
@@ -245,7 +252,8 @@ static void look_up(const struct place *place, const struct kv_operation *operat
 		if (numbers[i] & VALUE_LARGE)
 			must_be_held(heap, block_of(heap, values[i]));
 	}
-	must_be_held(heap, (uint64_t)((const char *)leaf - heap->base));
+	if (leaf != NULL)
+		must_be_held(heap, (uint64_t)((const char *)leaf - heap->base));
 }
 
 static unsigned key_found(struct kv_bytes key)
@@ -280,7 +288,7 @@ static void scan(const struct place *place, bool backwards, uint64_t found[2])
 		note_found(found, key_found(key), number_found(value));
 		move = backwards ? kv_cursor_previous : kv_cursor_next;
 	}
-	if (error != KV_ENOTFOUND)
+	if (error != KV_ENOTFOUND && error != KV_EDROPPED)
 		explorer_fail("a cursor fails");
 	kv_cursor_close(cursor);
 }
@@ -311,17 +319,20 @@ static int write_batch(const struct place *place, const struct kv_operation *ope
 	return error == 0 ? kv_batch_commit(batch) : error;
 }
 
-static int write_one(struct kv_table *table, const struct kv_operation *operation, unsigned process,
-	unsigned which)
+static int write_one(const struct place *place, const struct kv_operation *operation,
+	unsigned process, unsigned which)
 {
 	const struct request *request = &operation->requests[which];
 	char bytes[LARGE_BYTES];
 	struct kv_bytes value = make_value(number_of(process, which, request->kind), bytes);
 	struct kv_bytes key = key_of(&request->key);
 
+	if (request->kind == DROP)
+		return kv_table_drop(place->store,
+			(struct kv_bytes){ TABLE_NAME, strlen(TABLE_NAME) });
 	if (request->kind == DELETE)
-		return kv_delete(table, key);
-	return kv_put(table, key, value, request->kind == INSERT ? KV_INSERT : 0);
+		return kv_delete(place->table, key);
+	return kv_put(place->table, key, value, request->kind == INSERT ? KV_INSERT : 0);
 }
 
 static int write_all(const struct place *place, const struct kv_operation *operation,
@@ -332,7 +343,7 @@ static int write_all(const struct place *place, const struct kv_operation *opera
 	if (operation->flags & IN_BATCH)
 		return write_batch(place, operation, process);
 	for (unsigned i = 0; i < count_requests(operation); i++) {
-		int error = write_one(place->table, operation, process, i);
+		int error = write_one(place, operation, process, i);
 
 		result = error != 0 ? error : result;
 	}
@@ -420,6 +431,7 @@ const struct kv_operation kv_operations[] = {
 	{ "batch", ROOM, IN_BATCH, { { PUT, 'e' }, { PUT_LARGE, 'h' }, { DELETE, 'b' } } },
 	{ "delete, put behind", ROOM, 0, { { DELETE, 'd' }, { PUT, 'i' } } },
 	{ "put behind, delete", ROOM, 0, { { PUT, 'i' }, { DELETE, 'd' } } },
+	{ "drop the table", ROOM, 0, { { DROP, 0 } } },
 	{ "put a block, drain", ROOM, DRAINS, { { PUT_LARGE, 'h' } } },
 	{ "get", ROOM, 0, { { GET, 'd' }, { GET, 'd' } } },
 	{ "get a block", ROOM, 0, { { GET, 'h' }, { GET, 'h' } } },

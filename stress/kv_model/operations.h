@@ -20,7 +20,12 @@
 #define VALUE_INITIAL 1u
 #define VALUE_LARGE 8u
 #define VALUE_BITS 4u
-typedef unsigned char content[KEY_COUNT];
+
+/* Stack. */
+struct content {
+	unsigned char numbers[KEY_COUNT];
+	unsigned char dropped; /* there is no table any more, and `numbers` are 0 */
+};
 
 enum scene_kind { ROOM, FULL, FEW, WIDE, DEEP, TALL, SCENES };
 
@@ -37,7 +42,10 @@ struct scene {
 
 extern const struct scene scenes[SCENES];
 
-enum request_kind { NOTHING, PUT, PUT_LARGE, INSERT, DELETE, GET };
+/* DROP: the table; of no key. */
+enum request_kind { NOTHING, PUT, PUT_LARGE, INSERT, DELETE, DROP, GET };
+
+#define TABLE_NAME "t"
 
 struct request {
 	enum request_kind kind;
@@ -86,7 +94,7 @@ void operation_run(const struct place *place, const struct kv_operation *operati
 void scene_fill(const struct scene *scene, struct kv_table *table);
 
 /* What a table has then. */
-void scene_content(const struct scene *scene, content content);
+void scene_content(const struct scene *scene, struct content *content);
 
 bool operation_reads(const struct kv_operation *operation);
 
@@ -94,7 +102,7 @@ bool operation_reads(const struct kv_operation *operation);
  * table, and what its call returns. */
 unsigned operation_steps(const struct kv_operation *operation);
 int operation_apply(const struct kv_operation *operation, unsigned process, unsigned step,
-	content content);
+	struct content *content);
 
 /* Of one that reads and has ended: the number that it found under a key, at its `which`-th look; false: it did not
  * look there. */

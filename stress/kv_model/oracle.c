@@ -17,7 +17,7 @@ static char text[240];
 
 /* --- the table ----------------------------------------------------------------------------- */
 
-static const char *read_table(struct kv_table *table, content found)
+static const char *read_table(struct kv_table *table, struct content *found)
 {
 	struct kv_cursor *cursor;
 	struct kv_bytes key;
@@ -25,7 +25,6 @@ static const char *read_table(struct kv_table *table, content found)
 	int next = KEY_FIRST;
 	int error = kv_cursor_open(table, &cursor);
 
-	memset(found, 0, KEY_COUNT);
 	if (error == 0)
 		error = kv_cursor_first(cursor, &key, &value);
 	for (; error == 0; error = kv_cursor_next(cursor, &key, &value)) {
@@ -34,24 +33,38 @@ static const char *read_table(struct kv_table *table, content found)
 		if (letter < next || letter >= KEY_FIRST + (int)KEY_COUNT)
 			return "the table has a key that nobody put, or keys out of order";
 		next = letter + 1;
-		found[letter - KEY_FIRST] = (unsigned char)value_number(value);
+		found->numbers[letter - KEY_FIRST] = (unsigned char)value_number(value);
 	}
 	kv_cursor_close(cursor);
 	return error == KV_ENOTFOUND ? NULL : "the table cannot be read";
 }
 
 /* A cursor finds its way by order, a look-up by tags. */
-static const char *look_up_all(struct kv_table *table, const content found)
+static const char *look_up_all(struct kv_table *table, const struct content *found)
 {
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
 		char letter = (char)(KEY_FIRST + i);
 		struct kv_bytes value;
 		int error = kv_get(table, (struct kv_bytes){ &letter, 1 }, &value);
 
-		if ((error == 0 ? value_number(value) : 0) != found[i])
+		if ((error == 0 ? value_number(value) : 0) != found->numbers[i])
 			return "a look-up and a scan do not agree";
 	}
 	return NULL;
+}
+
+static const char *read_store(struct kv *store, struct content *found)
+{
+	struct kv_bytes name = { TABLE_NAME, strlen(TABLE_NAME) };
+	struct kv_table *table;
+	const char *broken;
+	int error = kv_table_open(store, name, 0, &table);
+
+	*found = (struct content){ .dropped = error == KV_ENOTFOUND };
+	if (error != 0)
+		return error == KV_ENOTFOUND ? NULL : "the table does not open";
+	broken = read_table(table, found);
+	return broken != NULL ? broken : look_up_all(table, found);
 }
 
 /* --- what it may have ---------------------------------------------------------------------- */
@@ -60,7 +73,7 @@ static const char *look_up_all(struct kv_table *table, const content found)
 struct order {
 	unsigned done[2];
 	int results[2];
-	content content;
+	struct content content;
 };
 
 /* Whether it may have done so much when it stopped, and returned that. */
@@ -88,9 +101,9 @@ static bool may_go_on(const struct ghost *ghosts, const struct kv_operation *con
 
 /* Whether some order that goes on from this one leads to it. */
 static bool may_have(const struct ghost *ghosts, const struct kv_operation *const chosen[2],
-	const struct order *order, const content found)
+	const struct order *order, const struct content *found)
 {
-	bool may_end = memcmp(order->content, found, KEY_COUNT) == 0;
+	bool may_end = memcmp(&order->content, found, sizeof(*found)) == 0;
 
 	for (unsigned i = 0; i < 2; i++)
 		may_end &= may_stop(&ghosts[i], chosen[i], order->done[i], order->results[i]);
@@ -102,7 +115,7 @@ static bool may_have(const struct ghost *ghosts, const struct kv_operation *cons
 
 		if (!may_go_on(ghosts, chosen, i, order))
 			continue;
-		error = operation_apply(chosen[i], i, next.done[i]++, next.content);
+		error = operation_apply(chosen[i], i, next.done[i]++, &next.content);
 		if (error != 0)
 			next.results[i] = error;
 		if (may_have(ghosts, chosen, &next, found))
@@ -111,14 +124,14 @@ static bool may_have(const struct ghost *ghosts, const struct kv_operation *cons
 	return false;
 }
 
-static void describe(const content found)
+static void describe(const struct content *found)
 {
 	size_t length = (size_t)snprintf(text, sizeof(text), "the table has what nobody left:");
 
 	for (unsigned i = 0; i < KEY_COUNT && length < sizeof(text); i++)
-		if (found[i] != 0)
+		if (found->numbers[i] != 0)
 			length += (size_t)snprintf(text + length, sizeof(text) - length, " %c=%u",
-				(char)(KEY_FIRST + i), found[i]);
+				(char)(KEY_FIRST + i), found->numbers[i]);
 }
 
 /* --- readers ------------------------------------------------------------------------------- */
@@ -131,14 +144,14 @@ static const char *check_found(const struct ghost *ghost, enum scene_kind scene,
 {
 	unsigned last =
 		other == NULL || operation_after(ghost) == NOT_STARTED ? 0 : operation_steps(other);
-	content content;
+	struct content content;
 
-	scene_content(&scenes[scene], content);
+	scene_content(&scenes[scene], &content);
 	for (unsigned i = 0; i < *step; i++)
-		operation_apply(other, process, i, content);
-	for (; content[key] != found && *step < last; (*step)++)
-		operation_apply(other, process, *step, content);
-	if (content[key] == found)
+		operation_apply(other, process, i, &content);
+	for (; content.numbers[key] != found && *step < last; (*step)++)
+		operation_apply(other, process, *step, &content);
+	if (content.numbers[key] == found)
 		return NULL;
 	snprintf(text, sizeof(text), "a reader finds %c=%u, which is not there then",
 		(char)(KEY_FIRST + key), found);
@@ -181,27 +194,22 @@ static const char *check_store(const struct ghost *ghosts,
 	const struct kv_operation *const chosen[2])
 {
 	struct kv *store;
-	struct kv_table *table;
 	struct order none = { .done = { 0, 0 } };
-	content found;
+	struct content found;
 	uint64_t problems;
 	const char *broken;
 
-	if (kv_open("", KV_RDONLY, NULL, &store) != 0 ||
-		kv_table_open(store, (struct kv_bytes){ TABLE_NAME, strlen(TABLE_NAME) }, 0,
-			&table) != 0)
+	if (kv_open("", KV_RDONLY, NULL, &store) != 0)
 		return "the store does not open";
 	if (kv_check(store, keep_problem, NULL, &problems) != 0 || problems != 0)
 		return text;
 	if (!calls_met_all())
 		return "a block of somebody else is gone";
-	broken = read_table(table, found);
-	if (broken == NULL)
-		broken = look_up_all(table, found);
-	scene_content(&scenes[chosen[0]->scene], none.content);
-	if (broken != NULL || may_have(ghosts, chosen, &none, found))
+	broken = read_store(store, &found);
+	scene_content(&scenes[chosen[0]->scene], &none.content);
+	if (broken != NULL || may_have(ghosts, chosen, &none, &found))
 		return broken;
-	describe(found);
+	describe(&found);
 	return text;
 }
 

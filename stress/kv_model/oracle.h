@@ -5,8 +5,6 @@
 
 #include "stress/kv_model/operations.h"
 
-#define TABLE_NAME "t"
-
 /* NULL, or what is broken in the store of a heap that nobody else works on: it is no tree, a block is in no place of it
  * or in two, or its table has what no order of the operations leads to. `chosen` has one for each worker, or NULL. */
 const char *oracle_check_store(struct heap *heap, const struct ghost *ghosts,
