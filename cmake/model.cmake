@@ -58,10 +58,31 @@ if(core_sources)
 	spanheap_model_program(model_checker "${core_sources};${operation_sources}"
 		$<TARGET_OBJECTS:model_objects>)
 endif()
+# An archive, of which the other programs pull the explorer and leave what they do not need.
+add_library(model_explorer STATIC $<TARGET_OBJECTS:model_objects>)
+set_target_properties(model_explorer PROPERTIES LINKER_LANGUAGE C)
 if(explorer_test_sources)
-	# An archive, of which the tests pull the explorer and leave what needs the library.
-	add_library(model_explorer STATIC $<TARGET_OBJECTS:model_objects>)
-	set_target_properties(model_explorer PROPERTIES LINKER_LANGUAGE C)
 	spanheap_model_program(explorer_tests "${toy_sources}" ${explorer_test_sources})
 	target_link_libraries(explorer_tests PRIVATE model_explorer)
+endif()
+
+# The store of examples/kv, small, over the library without its public calls: calls.c has those that it makes. What
+# a process allocates is part of the state: arena.c has that, and what would compare memory past the hooks.
+file(GLOB kv_sources CONFIGURE_DEPENDS examples/kv/*.c)
+file(GLOB kv_model_sources CONFIGURE_DEPENDS stress/kv_model/*.c)
+set(kv_hooked_sources ${core_sources})
+list(FILTER kv_hooked_sources EXCLUDE REGEX "/api/")
+list(APPEND kv_hooked_sources ${kv_sources}
+	stress/kv_model/arena.c stress/kv_model/calls.c stress/kv_model/operations.c)
+list(FILTER kv_model_sources EXCLUDE REGEX "/(arena|calls|operations)\\.c$")
+if(kv_model_sources)
+	spanheap_model_program(kv_checker "${kv_hooked_sources}" ${kv_model_sources} api/error.c)
+	target_link_libraries(kv_checker PRIVATE model_explorer)
+	target_compile_definitions(kv_checker PRIVATE KV_GEOMETRY_SMALL)
+	target_include_directories(kv_checker PRIVATE examples/kv)
+	target_compile_definitions(kv_checker_hooked PRIVATE KV_GEOMETRY_SMALL)
+	target_include_directories(kv_checker_hooked PRIVATE examples/kv)
+	set_property(SOURCE ${kv_sources} APPEND PROPERTY COMPILE_DEFINITIONS
+		malloc=arena_malloc calloc=arena_calloc realloc=arena_realloc free=arena_free
+		memcmp=arena_compare)
 endif()

@@ -17,8 +17,8 @@
 #	run      the command, in the folder of the build
 #	limit    seconds in which it must be found (300)
 #	expect   what the harness says then, as an extended regular expression; it must fail besides
-# Of the model checker, instead of run:
-#	first    the operations (stress/model/operations.c) that must show it,
+# Of the model checkers (target), instead of run:
+#	first    the operations (operations.c of the list's folder) that must show it,
 #	second   the second may be "alone" or "recovery"
 #	deaths   at most so many; without it the checker's own limit
 # Then the edits: old text, which occurs exactly once in the file, and new text, between lines of <<<, === and
@@ -195,7 +195,7 @@ run()
 	deaths=$(field "$1" deaths)
 	cd "$tree/build/$(field "$1" preset)"
 	if [ -n "$(field "$1" first)" ]; then
-		set -- stress/model_checker -j 1 ${deaths:+-d "$deaths"} "$(field "$1" first)" \
+		set -- "stress/$(field "$1" target)" -j 1 ${deaths:+-d "$deaths"} "$(field "$1" first)" \
 			"$(field "$1" second)"
 	else
 		# shellcheck disable=SC2046 # a list of words

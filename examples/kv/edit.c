@@ -4,14 +4,6 @@
 
 #include "list.h"
 
-/* Entries of a leaf that is made when one does not do, or of two that are joined, and what they take of its
- * 7,936 bytes, at most. */
-#define LEAF_FILL 44u
-#define LEAF_FILL_BYTES ((size_t)5952)
-
-/* Children of an inner node that is made when one does not do. */
-#define INNER_FILL 96u
-
 void edit_begin(struct edit *edit, struct sh_heap *heap, struct sh_txn *txn)
 {
 	*edit = (struct edit){ .txn = txn };

@@ -9,7 +9,7 @@
  *
  *   separators[0] < separators[1] < ...       count <= INNER_SEPARATORS
  *   heads[i] = bytes_head(separator i, prefix_bytes)
- *   guides[j] = heads[16 j + 15], or UINT64_MAX where there is none
+ *   guides[j] = heads[16 j + 15], or UINT64_MAX where there is none (16: INNER_GROUP)
  *   the first prefix_bytes of all separators are the same, and `prefix` has the first of these
  *
  * A search looks at four or five lines of 64 bytes: the node's first two, two with heads, one with the child. */
@@ -17,18 +17,7 @@
 #define KV_INNER_H
 
 #include "bytes.h"
-
-#define INNER_SEPARATORS 127u
-#define INNER_CHILDREN (INNER_SEPARATORS + 1)
-
-/* Fewer children, and it is joined with a neighbour, if both fit in INNER_JOINED. */
-#define INNER_FEW 32u
-#define INNER_JOINED 96u
-
-/* Heads between two guides. */
-#define INNER_GROUP 16u
-#define INNER_GUIDES (INNER_SEPARATORS / INNER_GROUP)
-#define INNER_PREFIX 32u
+#include "geometry.h"
 
 /* Heap file. What follows it in its block: heads, children, ends, text. */
 struct inner {
@@ -49,7 +38,9 @@ struct piece {
 	struct kv_bytes low;
 };
 
+#ifndef KV_GEOMETRY_SMALL
 _Static_assert(offsetof(struct inner, words) == 128, "two lines");
+#endif
 
 static inline const uint64_t *inner_heads(const struct inner *inner)
 {

@@ -10,9 +10,6 @@
 /* What there is to be divided. */
 #define SPACE_BYTES (LEAF_BYTES - sizeof(struct leaf))
 
-/* Of a leaf that is made without entries. */
-#define EMPTY_LEAF_SLOTS 40u
-
 /* --- looking ------------------------------------------------------------------------------- */
 
 static unsigned slot_at(const struct leaf_view *view, unsigned place)
@@ -412,7 +409,7 @@ struct leaf_layout leaf_layout(size_t count, size_t bytes)
 		return (struct leaf_layout){ LEAF_SLOTS,
 			sizeof(struct leaf) + LEAF_SLOTS * LEAF_SLOT_BYTES };
 	/* As many as it has when it is full of such entries. */
-	slots = count == 0 ? EMPTY_LEAF_SLOTS : slots_for(SPACE_BYTES * count / bytes);
+	slots = count == 0 ? LEAF_EMPTY_SLOTS : slots_for(SPACE_BYTES * count / bytes);
 	if (slots > LEAF_SLOTS)
 		slots = LEAF_SLOTS;
 	while (slots > slots_for(count) && bytes + (slots - count) * LEAF_SLOT_BYTES > SPACE_BYTES)

@@ -26,17 +26,10 @@
 #ifndef KV_LEAF_H
 #define KV_LEAF_H
 
+#include "geometry.h"
 #include "record.h"
 
 #include <assert.h>
-
-#define LEAF_BYTES 8192u
-
-/* At most; a leaf has a multiple of 8. */
-#define LEAF_SLOTS 56u
-
-/* Larger records are blocks of their own. */
-#define LEAF_INLINE_BYTES 256u
 
 /* Heap file. Written by who has the mutex, while it does not count; read with relaxed loads. */
 struct leaf_view {
@@ -61,7 +54,9 @@ struct leaf {
 };
 
 _Static_assert(offsetof(struct leaf, views) == 64, "a line each");
+#ifndef KV_GEOMETRY_SMALL
 _Static_assert(sizeof(struct leaf) == 256, "4 lines");
+#endif
 
 /* What a slot takes beside the leaf's head. */
 #define LEAF_SLOT_BYTES (2 * sizeof(uint64_t))

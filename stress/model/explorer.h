@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define EXPLORER_PROCESS_LIMIT 4
-#define EXPLORER_LOCK_LIMIT 7
+#define EXPLORER_LOCK_LIMIT 15
 #define EXPLORER_TEXT_BYTES 256
 
 enum explorer_kind {
@@ -61,7 +61,7 @@ struct explorer_scenario {
 	void (*body)(unsigned process);
 
 	/* Asked of a fresh or idle process, in every state: may its body be started? Must depend on
-	 * nothing but its status, who is dead, and tracked memory. NULL: when it is fresh. */
+	 * nothing but statuses, who is dead, and tracked memory. NULL: when it is fresh. */
 	bool (*may_start)(unsigned process);
 
 	/* Asked of a process that is not dead, idle ones included: may it die here? NULL: when it

@@ -9,8 +9,8 @@
  * with one death, instead. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
-#include "stress/common/totals.h"
-#include "stress/model/explorer.h"
+#include "stress/model/jobs.h"
+#include "stress/model/kernel.h"
 #include "stress/model/world.h"
 
 #include "heap/growth.h"
@@ -24,249 +24,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define THREAD_SLOTS (WORLD_PROCESSES + 3u) /* one for `slot`, one to check with, recovery's */
-#define CHECK_SLOT (WORLD_PROCESSES + 1u)
-#define CHUNKS_BACKED 3u
 
 static struct world world;
 static struct ghost ghosts[WORLD_PROCESSES];
-static uint64_t
-	dead[WORLD_PROCESSES]; /* no truth: what is promised of it holds for all in it alive */
 static const struct operation *chosen[WORLD_WORKERS];
 static struct image recovered; /* check_truth's view, over the same heap buffer */
 static bool recovering;        /* processes 1 and 2 recover the heap after process 0's death */
 static struct image recoverers[WORLD_PROCESSES];
-static uint64_t buffer_bytes;
-static uint64_t lives[WORLD_PROCESSES]; /* the tag that each process's thread has now */
-static bool detaching;                  /* SETTING_DETACHED */
-static uint64_t detached_lives[WORLD_PROCESSES];
-static uint64_t gone[WORLD_PROCESSES]; /* detaching: the kernel says that the process is dead */
-
-/* --- the system as the model sees it ------------------------------------------------------- */
-
-static bool process_lives(uint32_t process)
-{
-	explorer_will_read(&dead[process], sizeof(uint64_t));
-	return dead[process] == 0;
-}
-
-/* The byte of the process is held still. */
-static bool process_is_there(uint32_t process)
-{
-	if (!detaching)
-		return process_lives(process);
-	explorer_will_read(&gone[process], sizeof(uint64_t));
-	return gone[process] == 0;
-}
-
-/* Whose detached transaction's tag it is; WORLD_PROCESSES: nobody's. */
-static uint32_t process_of_detached(uint64_t tag)
-{
-	for (uint32_t i = 0; detaching && i < WORLD_PROCESSES; i++) {
-		explorer_will_read(&detached_lives[i], sizeof(uint64_t));
-		if (detached_lives[i] == tag)
-			return i;
-	}
-	return WORLD_PROCESSES;
-}
-
-/* Whose tag it is, by the bits of the mask; WORLD_PROCESSES: of a thread that does not die. */
-static uint32_t process_of(uint64_t tag, uint64_t mask)
-{
-	for (uint32_t i = 0; i < WORLD_PROCESSES; i++) {
-		explorer_will_read(&lives[i], sizeof(uint64_t));
-		if (((lives[i] ^ tag) & mask) == 0)
-			return i;
-	}
-	return WORLD_PROCESSES;
-}
-
-static bool model_alive(void *context, uint64_t tag)
-{
-	const struct heap *heap = &world.image.heap;
-	uint32_t process;
-
-	(void)context;
-	if (!tag_plausible(tag, heap->thread_slots))
-		return false;
-	explorer_will_read(&heap->thread_slot[tag_slot(tag)].owner, sizeof(uint64_t));
-	if (atomic_load(&heap->thread_slot[tag_slot(tag)].owner) != tag)
-		return false;
-	process = process_of_detached(tag);
-	if (process != WORLD_PROCESSES)
-		return process_is_there(process);
-	process = process_of(tag, UINT64_MAX);
-	return process == WORLD_PROCESSES || process_lives(process);
-}
-
-static bool model_process_alive(void *context, uint32_t process)
-{
-	(void)context;
-	return process >= WORLD_PROCESSES || process_is_there(process);
-}
-
-static void model_futex_wait(void *context, const uint32_t *word, uint32_t expected,
-	uint64_t limit_ns)
-{
-	/* The futex is the low half of a tag's word. */
-	uint32_t holder = process_of(expected, UINT32_MAX & ~TAG_WAITERS);
-
-	(void)context;
-	(void)limit_ns;
-	/* Whoever begins to wait for the dead wakes by the limit, not when the others have returned:
-	 * what follows a take-over runs beside them. */
-	if (holder == WORLD_PROCESSES || process_lives(holder))
-		explorer_block(word, expected);
-	else if (process_is_there(holder))
-		explorer_block((const uint32_t *)(const void *)&gone[holder], 0);
-}
-
-static void model_futex_wake(void *context, const uint32_t *word, int count)
-{
-	(void)context;
-	(void)word;
-	(void)count;
-}
-
-static uint64_t model_now(void *context)
-{
-	(void)context;
-	return 0;
-}
-
-/* Which chunks of two arenas are backed, and whose metadata in the first. Tracked as truth. */
-static struct {
-	uint64_t chunks;
-	uint64_t metadata;
-} backed;
-
-static void back(uint64_t *mask, uint64_t first, uint64_t count)
-{
-	explorer_will_write(mask, sizeof(*mask));
-	for (uint64_t i = first; i < first + count; i++)
-		*mask |= UINT64_C(1) << i;
-}
-
-static int model_back_heap(void *context, uint64_t offset, uint64_t bytes)
-{
-	const struct heap *heap = &world.image.heap;
-	uint64_t first = arena_first_chunk(heap, 0);
-	uint64_t metadata = offset - chunk_meta_offset(heap, 0);
-
-	(void)context;
-	if (offset + bytes > world.image.bytes)
-		return 28; /* ENOSPC */
-	if (offset >= first * CHUNK_BYTES)
-		back(&backed.chunks, offset / CHUNK_BYTES, bytes / CHUNK_BYTES);
-	else if (metadata < ARENA_CHUNKS * META_STRIDE)
-		back(&backed.metadata, metadata / META_STRIDE, bytes / META_STRIDE);
-	return 0;
-}
-
-static int model_back_control(void *context, uint64_t offset, uint64_t bytes)
-{
-	(void)context;
-	return offset + bytes <= world.image.control_bytes ? 0 : 28;
-}
-
-/* Words that are zero already are no stores. */
-static int model_zero_heap(void *context, uint64_t offset, uint64_t bytes)
-{
-	uint64_t *words = (uint64_t *)(void *)(world.image.base + offset);
-
-	(void)context;
-	for (uint64_t i = 0; i < bytes / sizeof(*words); i++) {
-		if (words[i] == 0)
-			continue;
-		explorer_will_write(&words[i], sizeof(*words));
-		words[i] = 0;
-	}
-	return 0;
-}
-
-static const struct system model_system = {
-	.alive = model_alive,
-	.process_alive = model_process_alive,
-	.futex_wait = model_futex_wait,
-	.futex_wake = model_futex_wake,
-	.now_ns = model_now,
-	.back_heap = model_back_heap,
-	.back_control = model_back_control,
-	.zero_heap = model_zero_heap,
-};
 
 /* --- building the world -------------------------------------------------------------------- */
-
-static void *buffer(uint64_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		perror("model_checker: mmap");
-		exit(1);
-	}
-	return memory;
-}
-
-static void make_heap(unsigned setting)
-{
-	uint64_t max_bytes = setting & SETTING_ARENAS ? 2 * ARENA_BYTES : ARENA_BYTES;
-	struct image *image = &world.image;
-	uint64_t first;
-
-	buffer_bytes = max_bytes;
-	image->bytes = max_bytes;
-	image->base = buffer(buffer_bytes);
-	image->control_bytes = heap_control_bytes(max_bytes, WORLD_PROCESSES, THREAD_SLOTS);
-	image->control = buffer(image->control_bytes);
-	image_format(image->base, max_bytes, WORLD_PROCESSES, THREAD_SLOTS);
-	if (image_open(image, &model_system) != 0) {
-		fprintf(stderr, "model_checker: the image does not open\n");
-		exit(1);
-	}
-	first = image->heap.zone_chunks[0];
-	if ((setting & SETTING_ARENAS) == 0)
-		image->bytes =
-			(first + CHUNKS_BACKED + (setting & SETTING_GROWTH ? 1 : 0)) * CHUNK_BYTES;
-	world.ghosts = ghosts;
-	world.dead = dead;
-	world.lives = lives;
-	world.detached_lives = detached_lives;
-}
-
-/* Backs the first chunks, so that no operation but growth grows. */
-static void grow_first(void)
-{
-	struct thread *thread = &world.threads[0];
-	int error;
-
-	for (unsigned i = 0; i < CHUNKS_BACKED; i++) {
-		uint64_t page = pages_allocate(thread, CHUNK_PAGES, &error);
-
-		pages_close_intent(thread->log, 0);
-		pages_open_intent(thread->log, 0, RUN_FREE, page, CHUNK_PAGES);
-		pages_to_limbo(thread, 0, page, CHUNK_PAGES);
-		pages_close_intent(thread->log, 0);
-		if (i + 1 == CHUNKS_BACKED)
-			pages_give_back(thread);
-	}
-}
-
-static void attach_all(void)
-{
-	for (unsigned i = 0; i < WORLD_PROCESSES; i++) {
-		image_attach_thread(&world.image, &world.threads[i], i);
-		atomic_store(&world.image.heap.thread_slot[i].process, i);
-		lives[i] = world.threads[i].tag;
-		if (detaching)
-			atomic_store(&world.image.heap.thread_slot[i].liveness_tag, lives[i]);
-	}
-}
 
 /* One large block, so that of the first arena four chunks are left. */
 static void use_first_arena(void)
@@ -289,22 +56,9 @@ static void use_up(void)
 static void restart(void)
 {
 	memset(world.image.control, 0, world.image.control_bytes);
-	if (image_open(&world.image, &model_system) != 0)
+	if (image_open(&world.image, &kernel_system) != 0)
 		abort();
-	attach_all();
-}
-
-/* What processes remember of chunks that hold data from the start. */
-static _Atomic(char *) remembered[ARENA_CHUNKS];
-
-static void remember_chunks(struct heap *heap)
-{
-	uint64_t end = arena_frontier(heap, 0);
-
-	for (uint64_t chunk = arena_first_chunk(heap, 0); chunk < end; chunk++)
-		remembered[chunk] = heap->base + chunk_meta_offset(heap, chunk);
-	heap->chunk_meta = remembered;
-	heap->chunk_limit = end;
+	world_attach_all(&world);
 }
 
 static void make_world(void)
@@ -314,12 +68,13 @@ static void make_world(void)
 	for (unsigned i = 0; i < WORLD_WORKERS; i++)
 		if (chosen[i] != NULL)
 			setting |= chosen[i]->setting;
-	detaching = (setting & SETTING_DETACHED) != 0;
-	make_heap(setting);
-	attach_all();
+	kernel.detaching = (setting & SETTING_DETACHED) != 0;
+	world_make_heap(&world, setting);
+	world.ghosts = ghosts;
+	world_attach_all(&world);
 	if (setting & SETTING_ARENAS)
 		use_first_arena();
-	grow_first();
+	world_grow_first(&world);
 	for (unsigned i = 0; i < WORLD_WORKERS; i++)
 		if (chosen[i] != NULL && chosen[i]->prepare != NULL)
 			chosen[i]->prepare(&world, i);
@@ -327,35 +82,29 @@ static void make_world(void)
 		use_up();
 	if (setting & SETTING_RESTART)
 		restart();
-	remember_chunks(&world.image.heap);
+	world_remember_chunks(&world);
 }
 
 static void track_world(void)
 {
-	explorer_track("heap", world.image.base, buffer_bytes, EXPLORER_TRUTH);
+	explorer_track("heap", world.image.base, world.buffer_bytes, EXPLORER_TRUTH);
 	explorer_track("control", world.image.control, world.image.control_bytes, EXPLORER_SHARED);
-	explorer_track("backed", &backed, sizeof(backed), EXPLORER_TRUTH);
 	explorer_track("ghost", ghosts, sizeof(ghosts), EXPLORER_TRUTH);
-	explorer_track("dead", dead, sizeof(dead), EXPLORER_SHARED);
-	explorer_track("lives", lives, sizeof(lives), EXPLORER_SHARED);
-	if (detaching) {
-		explorer_track("detached lives", detached_lives, sizeof(detached_lives),
-			EXPLORER_SHARED);
-		explorer_track("gone", gone, sizeof(gone), EXPLORER_SHARED);
+	kernel_track();
+	if (kernel.detaching)
 		explorer_track("detached threads", world.detached, sizeof(world.detached),
 			EXPLORER_PRIVATE);
-	}
 	explorer_track("threads", world.threads, sizeof(world.threads), EXPLORER_PRIVATE);
 	explorer_track("transactions", world.transactions, sizeof(world.transactions),
 		EXPLORER_PRIVATE);
 	recovered.base = world.image.base;
 	recovered.bytes = world.image.bytes;
 	recovered.control_bytes = world.image.control_bytes;
-	recovered.control = buffer(recovered.control_bytes);
+	recovered.control = kernel_memory(recovered.control_bytes);
 	for (unsigned i = 1; recovering && i < WORLD_PROCESSES - 1; i++) {
 		recoverers[i] = recovered;
 		recoverers[i].recovery.trusts = true;
-		recoverers[i].control = buffer(recovered.control_bytes);
+		recoverers[i].control = kernel_memory(recovered.control_bytes);
 		explorer_track("new control", recoverers[i].control, recovered.control_bytes,
 			EXPLORER_SHARED);
 	}
@@ -391,25 +140,10 @@ static void recover_everything(unsigned process)
 	set_ghost(&ghosts[process].progress, DONE);
 }
 
-/* Somebody whose thread is dead, and whose byte is held; WORLD_PROCESSES: nobody. */
-static unsigned going(void)
-{
-	for (unsigned i = 0; detaching && i < WORLD_PROCESSES; i++)
-		if (dead[i] && !gone[i])
-			return i;
-	return WORLD_PROCESSES;
-}
-
-static void let_go(unsigned process)
-{
-	explorer_will_write(&gone[process], sizeof(uint64_t));
-	gone[process] = 1;
-}
-
 static void body(unsigned process)
 {
-	if (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
-		let_go(going());
+	if (process == WORLD_PROCESSES - 1 && kernel_going() != WORLD_PROCESSES)
+		kernel_let_go(kernel_going());
 	else if (recovering && process > 0)
 		recover_everything(process);
 	else if (process < world.workers)
@@ -419,56 +153,31 @@ static void body(unsigned process)
 		reap_all(&world.threads[process]);
 }
 
-static bool somebody_to_reap(void)
-{
-	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
-		if (dead[i] &&
-			atomic_load(&world.image.heap.thread_slot[tag_slot(lives[i])].owner) ==
-				lives[i])
-			return true;
-	for (unsigned i = 0; detaching && i < WORLD_WORKERS; i++)
-		if (gone[i] && detached_lives[i] != 0 &&
-			atomic_load(&world.image.heap.thread_slot[tag_slot(detached_lives[i])]
-					     .owner) == detached_lives[i])
-			return true;
-	return false;
-}
-
 static bool may_start(unsigned process)
 {
 	if (recovering && process > 0)
-		return process < WORLD_PROCESSES - 1 && dead[process - 1] &&
+		return process < WORLD_PROCESSES - 1 && kernel.dead[process - 1] &&
 			explorer_status(process) == EXPLORER_FRESH;
 	if (process < world.workers)
 		return chosen[process] != NULL && explorer_status(process) == EXPLORER_FRESH;
-	if (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
+	if (process == WORLD_PROCESSES - 1 && kernel_going() != WORLD_PROCESSES)
 		return true;
 	/* The second reaper is there for the first one's death. */
-	if (process > world.workers && !dead[process - 1])
+	if (process > world.workers && !kernel.dead[process - 1])
 		return false;
-	return somebody_to_reap();
+	return world_has_dead(&world);
 }
 
 static void on_death(unsigned process)
 {
-	explorer_will_write(&dead[process], sizeof(uint64_t));
-	dead[process] = 1;
+	kernel_die(process);
 	/* There is a kernel, whoever dies. */
-	while (process == WORLD_PROCESSES - 1 && going() != WORLD_PROCESSES)
-		let_go(going());
+	while (process == WORLD_PROCESSES - 1 && kernel_going() != WORLD_PROCESSES)
+		kernel_let_go(kernel_going());
 }
 
 #define SLOT_LOCKS 3u /* the first of WORLD_PROCESSES */
 static_assert(SLOT_LOCKS + WORLD_PROCESSES <= EXPLORER_LOCK_LIMIT, "locks have numbers");
-
-/* A slot's words are its thread's, or his who has the reaper word. */
-static bool holds_slot(uint64_t tag, unsigned slot)
-{
-	const struct thread_slot *words = &world.image.heap.thread_slot[slot];
-	uint64_t reaper = atomic_load(&words->reaper);
-
-	return (reaper != 0 ? reaper : atomic_load(&words->owner)) == tag;
-}
 
 static unsigned locks_held(unsigned process)
 {
@@ -478,12 +187,12 @@ static unsigned locks_held(unsigned process)
 	unsigned held = 0;
 
 	for (unsigned i = 0; i < SLOT_LOCKS; i++)
-		if (lock_held_by(words[i], lives[process]) ||
-			(detached_lives[process] != 0 &&
-				lock_held_by(words[i], detached_lives[process])))
+		if (lock_held_by(words[i], kernel.lives[process]) ||
+			(kernel.detached_lives[process] != 0 &&
+				lock_held_by(words[i], kernel.detached_lives[process])))
 			held |= 1u << i;
 	for (unsigned slot = 0; slot < WORLD_PROCESSES; slot++)
-		if (holds_slot(lives[process], slot))
+		if (world_holds_slot(&world, process, slot))
 			held |= 1u << (SLOT_LOCKS + slot);
 	return held;
 }
@@ -557,7 +266,7 @@ static const char *check_promises(struct heap *heap)
 static const char *check_backing(const struct heap *heap)
 {
 	for (uint64_t chunk = arena_first_chunk(heap, 0); chunk < arena_frontier(heap, 0); chunk++)
-		if (!(backed.chunks & backed.metadata & UINT64_C(1) << chunk))
+		if (!(kernel.backed.chunks & kernel.backed.metadata & UINT64_C(1) << chunk))
 			return "a chunk below the frontier is not backed";
 	return NULL;
 }
@@ -574,7 +283,7 @@ static const char *check_arenas(const struct heap *heap)
 	if (arena_word_chunks(word) != 0 && !growth_is_continued(heap, 1))
 		return "an arena continues a run that is not there";
 	for (uint64_t chunk = 0; chunk < arena_word_chunks(word); chunk++)
-		if (!(backed.chunks & UINT64_C(1) << (ARENA_CHUNKS + chunk)))
+		if (!(kernel.backed.chunks & UINT64_C(1) << (ARENA_CHUNKS + chunk)))
 			return "a chunk of a continuation is not backed";
 	if (arena_is_ordinary(heap, 1) || arena_word_chunks(word) != 0 ||
 		heap->directory[1].touched != 0)
@@ -651,7 +360,7 @@ static const char *check_cursors(void)
 	const struct heap *heap = &world.image.heap;
 
 	for (unsigned i = 0; i < WORLD_PROCESSES; i++)
-		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !dead[i]; c++) {
+		for (unsigned c = 0; c < SPAN_CLASS_COUNT && !kernel.dead[i]; c++) {
 			uint64_t head = world.threads[i].cursors[c].page;
 
 			if (head != 0 &&
@@ -670,12 +379,12 @@ static const char *check_final(void)
 	if (recovering)
 		return check_recovered();
 	for (unsigned i = 0; i < WORLD_WORKERS && chosen[i] != NULL; i++)
-		if (!dead[i] && ghosts[i].progress != DONE)
+		if (!kernel.dead[i] && ghosts[i].progress != DONE)
 			return "an operation did not end";
 	broken = check_cursors();
 	if (broken != NULL)
 		return broken;
-	image_attach_thread(&world.image, &thread, CHECK_SLOT);
+	image_attach_thread(&world.image, &thread, WORLD_CHECK_SLOT);
 	return check_whole(&world.image.heap, &thread);
 }
 
@@ -695,20 +404,9 @@ struct job {
 static uint64_t state_limit = 0;
 static bool locks_unknown = false;
 
-/* Shared mapping. Of all explorations. */
-static struct {
-	_Atomic uint64_t states;
-	_Atomic uint64_t images;
-	_Atomic uint64_t deaths;
-} * sums;
-
-/* How the exploration in a child ended: its exit status. */
-enum job_end { JOB_PASSED, JOB_FAILED, JOB_CUT_SHORT, JOB_ENDS };
-
-static int explore(const struct job *job)
+static enum job_end explore(const struct job *job)
 {
 	char name[128];
-	struct explorer_result result;
 	struct explorer_scenario scenario = {
 		.name = name,
 		.process_count = WORLD_PROCESSES,
@@ -741,15 +439,7 @@ static int explore(const struct job *job)
 	}
 	make_world();
 	track_world();
-	explorer_run(&scenario, &result);
-	explorer_print_result(stdout, &scenario, &result);
-	fflush(stdout);
-	atomic_fetch_add(&sums->states, result.states);
-	atomic_fetch_add(&sums->images, result.truth_images);
-	atomic_fetch_add(&sums->deaths, result.deaths);
-	if (result.violated)
-		return JOB_FAILED;
-	return result.complete ? JOB_PASSED : JOB_CUT_SHORT;
+	return jobs_explore(&scenario);
 }
 
 /* A whole name means that operation and no other. */
@@ -895,49 +585,16 @@ static unsigned make_triples(struct job *jobs, const struct wish *wish)
 	return count;
 }
 
-/* Explores in processes of their own, `parallel` at a time. Counts how they ended. */
-static void run_jobs(const struct job *jobs, unsigned count, unsigned parallel,
-	unsigned ends[JOB_ENDS])
+static struct job *jobs; /* that are to be done */
+
+static enum job_end explore_one(unsigned job)
 {
-	unsigned started = 0;
-	unsigned running = 0;
-
-	while (started < count || running > 0) {
-		int status;
-
-		if (started < count && running < parallel) {
-			fflush(stdout);
-			if (fork() == 0)
-				_exit(explore(&jobs[started]));
-			started++;
-			running++;
-			continue;
-		}
-		wait(&status);
-		running--;
-		ends[WIFEXITED(status) && WEXITSTATUS(status) < JOB_ENDS ? WEXITSTATUS(status)
-									 : JOB_FAILED]++;
-	}
-}
-
-static void print_totals(unsigned count, unsigned failed)
-{
-	const struct totals totals = {
-		.cases = count,
-		.images = atomic_load(&sums->images),
-		.states = atomic_load(&sums->states),
-		.deaths = atomic_load(&sums->deaths),
-		.bad = failed,
-	};
-
-	totals_print(&totals);
+	return explore(&jobs[job]);
 }
 
 int main(int argc, char **argv)
 {
 	struct wish wish = { .parallel = 2 };
-	struct job *jobs;
-	unsigned ends[JOB_ENDS] = { 0 };
 	unsigned count;
 	int option;
 
@@ -964,22 +621,11 @@ int main(int argc, char **argv)
 	wish.first = optind < argc ? argv[optind] : NULL;
 	wish.second = optind + 1 < argc ? argv[optind + 1] : NULL;
 	wish.third = optind + 2 < argc ? argv[optind + 2] : NULL;
-	sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (sums == MAP_FAILED)
-		abort();
 	jobs = room_for_jobs();
 	count = wish.triples || wish.third != NULL ? make_triples(jobs, &wish)
 						   : make_jobs(jobs, &wish);
 	if (wish.passed > count)
 		wish.passed = count;
-	count -= wish.passed;
-	run_jobs(jobs + wish.passed, count, wish.parallel == 0 ? 1 : wish.parallel, ends);
-	free(jobs);
-	print_totals(count, ends[JOB_FAILED]);
-	if (ends[JOB_CUT_SHORT] != 0)
-		printf("SKIPPED: the rest of %u explorations, behind %llu states\n",
-			ends[JOB_CUT_SHORT], (unsigned long long)state_limit);
-	printf("%u passed, %u failed", ends[JOB_PASSED], ends[JOB_FAILED]);
-	printf(ends[JOB_CUT_SHORT] != 0 ? ", %u skipped\n" : "\n", ends[JOB_CUT_SHORT]);
-	return ends[JOB_FAILED] != 0;
+	jobs += wish.passed;
+	return jobs_run(count - wish.passed, wish.parallel, explore_one, state_limit);
 }

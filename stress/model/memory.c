@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 #define WORD_BYTES sizeof(uint64_t)
-#define USED 0x80u
+#define USED 0x8000u
 #define ALL_LOCKS ((1u << EXPLORER_LOCK_LIMIT) - 1)
 #define REGION_KEY_SHIFT 48
 
@@ -156,7 +156,7 @@ static bool meet(unsigned use, unsigned other)
 	return (use & other & USED) != 0 && ((use | other) & ALL_LOCKS) == ALL_LOCKS;
 }
 
-static bool conflicts_for(const uint8_t uses[MEMORY_USES])
+static bool conflicts_for(const uint16_t uses[MEMORY_USES])
 {
 	return meet(uses[MEMORY_STORES], uses[MEMORY_OTHERS_STORE]) ||
 		meet(uses[MEMORY_STORES], uses[MEMORY_OTHERS_LOAD]) ||
@@ -166,7 +166,7 @@ static bool conflicts_for(const uint8_t uses[MEMORY_USES])
 /* Adds to one kind of use of one process; `use` is new. */
 static void add_use(struct memory_word *word, unsigned process, enum memory_use kind, unsigned use)
 {
-	word->uses[process][kind] |= (uint8_t)use;
+	word->uses[process][kind] |= (uint16_t)use;
 	if (conflicts_for(word->uses[process]))
 		word->conflicts |= (uint8_t)(1u << process);
 }

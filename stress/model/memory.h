@@ -24,13 +24,13 @@ enum memory_use {
 	MEMORY_USES,
 };
 
-/* Process. A word of 8 bytes. Of each use of each process: bit 7 says that there was one, bit i that
+/* Process. A word of 8 bytes. Of each use of each process: bit 15 says that there was one, bit i that
  * lock i was not held during one.
  *
  * Bit p of `conflicts`: p uses the word, another one may at the same time, one of the two stores, and
  * no lock that both always hold keeps them apart. */
 struct memory_word {
-	uint8_t uses[EXPLORER_PROCESS_LIMIT][MEMORY_USES];
+	uint16_t uses[EXPLORER_PROCESS_LIMIT][MEMORY_USES];
 	uint8_t conflicts;
 	bool logged; /* will_write was told of it */
 };

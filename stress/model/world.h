@@ -17,6 +17,9 @@
 
 #define WORLD_WORKERS 3u   /* at most */
 #define WORLD_PROCESSES 4u /* two workers and two reapers, or three and one */
+/* One for an operation that comes and goes, one to check with, recovery's. */
+#define WORLD_THREAD_SLOTS (WORLD_PROCESSES + 3u)
+#define WORLD_CHECK_SLOT (WORLD_PROCESSES + 1u)
 #define WORLD_KEPT 4u
 
 enum progress { NOT_STARTED, RUNNING, DONE };
@@ -39,6 +42,7 @@ struct world {
 	struct thread detached[WORLD_WORKERS]; /* by process: its detached transaction's state */
 	uint64_t *detached_lives;              /* by process: the tag of that */
 	uint64_t bystanders;                   /* live blocks that no operation touches */
+	uint64_t buffer_bytes;                 /* of the heap file's buffer */
 };
 
 /* How many blocks are live because of an operation, at least and at most, and how many pages are in
@@ -88,6 +92,25 @@ extern const unsigned operation_count;
 
 /* Sizes of the scenarios' blocks: a class of four pages with four blocks. */
 #define BLOCK_BYTES 1024u
+
+/* Formats and opens the heap. SETTING_... */
+void world_make_heap(struct world *world, unsigned setting);
+
+/* Each process gets its thread slot. */
+void world_attach_all(struct world *world);
+
+/* Backs the first chunks, so that no operation but growth grows. */
+#define CHUNKS_BACKED 3u
+void world_grow_first(struct world *world);
+
+/* What processes remember of chunks that hold data from the start. */
+void world_remember_chunks(struct world *world);
+
+/* Whether the slot's words are the process's: its own, or those of one that it reaps. */
+bool world_holds_slot(const struct world *world, unsigned process, unsigned slot);
+
+/* Whether somebody is dead and not reaped. */
+bool world_has_dead(const struct world *world);
 
 /* Helpers for prepare. What cannot be prepared ends the program. */
 void world_must(bool done, unsigned process);
