@@ -28,18 +28,21 @@ struct kv_batch {
 	size_t change_capacity;
 };
 
-/* A batch that ended with no more memory than this is kept for the next one: what is freed the system takes, and
- * gives back page by page. */
-#define KEPT_BYTES ((size_t)1 << 20)
-
 static struct kv_batch *exchange_idle(struct kv *store, struct kv_batch *batch)
 {
 	return __atomic_exchange_n(&store->idle_batch, batch, __ATOMIC_ACQ_REL);
 }
 
+static struct kv_batch *take_idle(struct kv *store)
+{
+	return __atomic_load_n(&store->idle_batch, __ATOMIC_RELAXED) == NULL
+		? NULL
+		: exchange_idle(store, NULL);
+}
+
 int kv_batch_begin(struct kv *store, struct kv_batch **batch)
 {
-	*batch = exchange_idle(store, NULL);
+	*batch = take_idle(store);
 	if (*batch == NULL)
 		*batch = calloc(1, sizeof(**batch));
 	if (*batch == NULL)
@@ -61,7 +64,7 @@ static void destroy(struct kv_batch *batch)
 
 void batch_drop_idle(struct kv *store)
 {
-	destroy(exchange_idle(store, NULL));
+	destroy(take_idle(store));
 }
 
 static size_t bytes_of(const struct kv_batch *batch)
@@ -76,7 +79,7 @@ void kv_batch_abort(struct kv_batch *batch)
 	if (batch == NULL)
 		return;
 	batch->count = batch->text_bytes = 0;
-	if (bytes_of(batch) <= KEPT_BYTES)
+	if (bytes_of(batch) < BATCH_KEPT_BYTES)
 		batch = exchange_idle(batch->store, batch);
 	destroy(batch);
 }

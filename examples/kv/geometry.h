@@ -1,4 +1,4 @@
-/* geometry.h -- sizes of leaves and inner nodes, fixed when the library is compiled
+/* geometry.h -- sizes that are fixed when the library is compiled
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * KV_GEOMETRY_SMALL shrinks all of them, so that a model checker splits and joins leaves of a few entries. The store's
@@ -20,6 +20,9 @@
 #define INNER_FEW 2u
 #define INNER_JOINED 3u
 #define INNER_FILL 3u
+
+/* What a process remembers would be one more part of the state. */
+#define BATCH_KEPT_BYTES ((size_t)0)
 
 #else
 
@@ -50,6 +53,10 @@
 
 /* Children of an inner node that is made when one does not do. */
 #define INNER_FILL 96u
+
+/* A batch that ended with less memory is kept for the next one: what is freed the system takes, and gives back page
+ * by page. */
+#define BATCH_KEPT_BYTES ((size_t)1 << 20)
 
 #endif
 
