@@ -59,6 +59,8 @@ const struct scene scenes[SCENES] = {
 	[ROOM] = { "room", "+b+d*h", 0, { 0 }, 1 },
 	/* One whose text is full. */
 	[FULL] = { "full", "+b+d+f+h+j", 2, { 2 }, 1 },
+	/* One whose text is full of what does not count any more. */
+	[AGED] = { "aged", "+b+d*h+d+d+d", 2, { 0 }, 1 },
 	/* Two with as many entries as they must have. */
 	[FEW] = { "few", "+a+b+f+h+l+d-a-l", 1, { 1 }, 2 },
 	/* Two whose texts are full. */
@@ -450,6 +452,16 @@ const struct kv_operation kv_operations[] = {
 	{ "scan a full leaf", FULL, SCANS, { { NOTHING, 0 } } },
 	{ "scan a full leaf backwards", FULL, SCANS | BACKWARDS, { { NOTHING, 0 } } },
 
+	{ "put, renew leaf", AGED, 0, { { PUT, 'd' } } },
+	{ "put, renew leaf, reuse", AGED, REUSES, { { PUT, 'd' } } },
+	{ "put a new key, renew leaf", AGED, 0, { { PUT, 'e' } } },
+	{ "put text in place of a block, renew leaf", AGED, 0, { { PUT, 'h' } } },
+	{ "batch, renew leaf", AGED, IN_BATCH, { { PUT, 'd' }, { PUT, 'h' }, { DELETE, 'b' } } },
+	{ "delete a block from an aged leaf", AGED, 0, { { DELETE, 'h' } } },
+	{ "get from an aged leaf", AGED, 0, { { GET, 'd' }, { GET, 'd' } } },
+	{ "get a block from an aged leaf", AGED, 0, { { GET, 'h' }, { GET, 'h' } } },
+	{ "scan an aged leaf", AGED, SCANS, { { NOTHING, 0 } } },
+
 	{ "delete, join", FEW, 0, { { DELETE, 'b' } } },
 	{ "delete, join, reuse", FEW, REUSES, { { DELETE, 'b' } } },
 	{ "delete right, join", FEW, 0, { { DELETE, 'h' } } },
@@ -505,6 +517,12 @@ const struct kv_pair quick_pairs[] = {
 	{ "put, split", "get from a full leaf" },
 	{ "put, split", "delete from a full leaf" },
 	{ "put, replace leaf", "get from a full leaf" },
+	{ "put, renew leaf", "get from an aged leaf" },
+	{ "put, renew leaf, reuse", "get from an aged leaf" },
+	{ "put text in place of a block, renew leaf", "get a block from an aged leaf" },
+	{ "put, renew leaf", "put a new key, renew leaf" },
+	{ "put, renew leaf", "delete a block from an aged leaf" },
+	{ "batch, renew leaf", "scan an aged leaf" },
 	{ "get a block", "put a block, drain" },
 	{ "delete, join", "scan both" },
 	{ "delete, join", "put right" },

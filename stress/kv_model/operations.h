@@ -27,7 +27,7 @@ struct content {
 	unsigned char dropped; /* there is no table any more, and `numbers` are 0 */
 };
 
-enum scene_kind { ROOM, FULL, FEW, WIDE, DEEP, TALL, SCENES };
+enum scene_kind { ROOM, FULL, AGED, FEW, WIDE, DEEP, TALL, SCENES };
 
 /* Process. */
 struct scene {
