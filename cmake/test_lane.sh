@@ -116,6 +116,7 @@ model_lane()
 	build_preset model || return
 	run_counted build/model/stress/explorer_tests
 	run_counted build/model/stress/model_checker -q
+	run_counted build/model/stress/kv_checker
 }
 
 kill_lane()
