@@ -155,7 +155,7 @@ int operation_apply(const struct kv_operation *operation, unsigned process, unsi
 	struct content *content)
 {
 	if (content->dropped)
-		return KV_EDROPPED;
+		return operation->requests[0].kind == DROP ? KV_ENOTFOUND : KV_EDROPPED;
 	if ((operation->flags & IN_BATCH) == 0)
 		return apply_one(operation, process, step, content);
 	/* To remove what is not there is no error in a batch. */
