@@ -509,7 +509,6 @@ const struct kv_pair quick_pairs[] = {
 	{ "delete, join", "scan both" },
 	{ "delete, join", "put right" },
 	{ "batch across", "put left" },
-	{ "put, split left", "scan left and right" },
 };
 
 const unsigned quick_pair_count = sizeof(quick_pairs) / sizeof(quick_pairs[0]);
