@@ -92,7 +92,8 @@ KV_API struct sh_heap *kv_heap(const struct kv *store);
 KV_API int kv_table_open(struct kv *store, struct kv_bytes name, unsigned flags,
 	struct kv_table **table);
 
-/* Removes the table and all that is in it. Calls with handles of it that others have give KV_EDROPPED.
+/* Removes the table and all that is in it. Calls with handles of it that others have give KV_EDROPPED; one that was
+ * under way meanwhile may have found a table that was being emptied.
  * Errors: KV_ENOTFOUND, ENOMEM, ENOSPC. Crash: there as a whole, or gone; its space is then given back by the
  * next kv_open() or kv_table_drop(). */
 KV_API int kv_table_drop(struct kv *store, struct kv_bytes name);

@@ -157,7 +157,7 @@ int operation_apply(const struct kv_operation *operation, unsigned process, unsi
 	struct content *content)
 {
 	if (content->dropped)
-		return KV_EDROPPED;
+		return operation->requests[0].kind == DROP ? KV_ENOTFOUND : KV_EDROPPED;
 	if ((operation->flags & IN_BATCH) == 0)
 		return apply_one(operation, process, step, content);
 	/* To remove what is not there is no error in a batch. */
@@ -527,7 +527,6 @@ const struct kv_pair quick_pairs[] = {
 	{ "delete, join", "scan both" },
 	{ "delete, join", "put right" },
 	{ "batch across", "put left" },
-	{ "put, split left", "scan left and right" },
 };
 
 const unsigned quick_pair_count = sizeof(quick_pairs) / sizeof(quick_pairs[0]);

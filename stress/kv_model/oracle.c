@@ -76,6 +76,17 @@ struct order {
 	struct content content;
 };
 
+/* Whether it may have returned that, where `expected` is what it should. Of a table that was dropped meanwhile it may
+ * have found what was left when it had been emptied. */
+static bool may_return(const struct ghost *ghost, int expected)
+{
+	int result = (int)ghost->result;
+
+	return result == expected ||
+		(expected == KV_EDROPPED && operation_before(ghost) != DONE &&
+			(result == KV_ENOTFOUND || result == 0));
+}
+
 /* Whether it may have done so much when it stopped, and returned that. */
 static bool may_stop(const struct ghost *ghost, const struct kv_operation *operation, unsigned done,
 	int result)
@@ -83,7 +94,7 @@ static bool may_stop(const struct ghost *ghost, const struct kv_operation *opera
 	if (operation == NULL || ghost->progress == NOT_STARTED)
 		return done == 0;
 	return ghost->progress != DONE ||
-		(done == operation_steps(operation) && result == (int)ghost->result);
+		(done == operation_steps(operation) && may_return(ghost, result));
 }
 
 /* Whether its next step may be the next of all. */
