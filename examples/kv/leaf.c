@@ -360,7 +360,11 @@ static void copy_text(struct leaf *leaf, const struct leaf_edit *old, unsigned s
 
 void leaf_renew(struct leaf *leaf, const struct leaf_edit *old)
 {
-	memcpy(leaf, old->leaf, sizeof(*leaf) + old->leaf->slots * LEAF_SLOT_BYTES);
+	/* Others wait for the old leaf's mutex, and mark it. */
+	size_t begin = offsetof(struct leaf, state);
+	size_t end = sizeof(*leaf) + old->leaf->slots * LEAF_SLOT_BYTES;
+
+	memcpy((char *)leaf + begin, (const char *)old->leaf + begin, end - begin);
 	leaf->mutex = (struct sh_mutex){ 0 };
 	leaf->state = (uint64_t)old->count << LEAF_COUNT_SHIFT;
 	leaf->text_used = 0;
