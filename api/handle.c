@@ -9,27 +9,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes)
-{
-	uint64_t first = off >> PAGE_SHIFT;
-
-	/* Inside one chunk that is remembered as data. */
-	if (bytes != 0 && bytes <= CHUNK_BYTES &&
-		(first ^ (off + bytes - 1) >> PAGE_SHIFT) >> CHUNK_PAGES_SHIFT == 0 &&
-		chunk_meta(&heap->heap, first) != NULL)
-		return true;
-	return bytes_are_data(&heap->heap, off, bytes);
-}
-
-bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off)
-{
-	/* Addresses below the base wrap around to offsets beyond the end. */
-	*off = (uint64_t)((uintptr_t)ptr - (uintptr_t)heap->heap.base);
-	return *off % sizeof(uint64_t) == 0 &&
-		(chunk_meta(&heap->heap, *off >> PAGE_SHIFT) != NULL ||
-			bytes_are_data(&heap->heap, *off, sizeof(uint64_t)));
-}
-
 void handle_bump_stamp(struct sh_heap *heap, struct thread *thread)
 {
 	_Atomic uint64_t *lock = &heap->heap.derived->growth_lock;

@@ -109,13 +109,6 @@ static inline uint64_t handle_next_serial(struct sh_heap *heap)
 	return serial;
 }
 
-/* Whether `bytes` from `off` lie in pages that can hold data, and that one block can have. For any
- * values. */
-bool handle_inside(const struct sh_heap *heap, uint64_t off, uint64_t bytes);
-
-/* Whether `ptr` is an aligned word inside the heap, and where. */
-bool handle_word(const struct sh_heap *heap, const void *ptr, uint64_t *off);
-
 /* Marks both files as changed by attach or detach, under the growth lock: two threads that bump at
  * once could leave the stamps further apart than open accepts. */
 void handle_bump_stamp(struct sh_heap *heap, struct thread *thread);

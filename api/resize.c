@@ -155,7 +155,7 @@ sh_off sh_realloc_to(struct sh_heap *heap, sh_off *dst, size_t size)
 
 	if (state == NULL)
 		return error_no_block(error);
-	if (!handle_word(heap, dst, &word))
+	if (!words_are_inside(&heap->heap, dst, sizeof(*dst), &word))
 		return error_no_block(EINVAL);
 	if (state->txn.open)
 		return error_no_block(EBUSY);

@@ -136,7 +136,7 @@ int sh_txn_add(struct sh_txn *txn, void *ptr, size_t len)
 		return EINVAL;
 	heap = heap_of(txn);
 	off = (uint64_t)((uintptr_t)ptr - (uintptr_t)heap->heap.base);
-	if (!handle_inside(heap, off, len == 0 ? 1 : len))
+	if (!bytes_are_inside(&heap->heap, off, len == 0 ? 1 : len))
 		return EINVAL;
 	return len == 0 ? 0 : transaction_add(&txn->transaction, off, len);
 }
@@ -154,7 +154,7 @@ int sh_txn_store(struct sh_txn *txn, uint64_t *dst, uint64_t value)
 {
 	uint64_t off;
 
-	if (!txn->open || !handle_word(heap_of(txn), dst, &off))
+	if (!txn->open || !words_are_inside(&heap_of(txn)->heap, dst, sizeof(*dst), &off))
 		return EINVAL;
 	return transaction_store(&txn->transaction, off, value);
 }
@@ -171,7 +171,7 @@ static struct sh_txn *begin_for_word(struct sh_heap *heap, const sh_off *word, u
 	int *error)
 {
 	*error = handle_refuses(heap);
-	if (*error == 0 && !handle_word(heap, word, off))
+	if (*error == 0 && !words_are_inside(&heap->heap, word, sizeof(*word), off))
 		*error = EINVAL;
 	return *error == 0 ? begin(heap, error) : NULL;
 }

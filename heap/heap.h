@@ -452,6 +452,27 @@ static inline char *chunk_meta(const struct heap *heap, uint64_t page)
 	return chunk_meta_look(heap, page);
 }
 
+/* As bytes_are_data(), and sooner for those of one chunk that is remembered. */
+static inline bool bytes_are_inside(const struct heap *heap, uint64_t off, uint64_t bytes)
+{
+	uint64_t first = off >> PAGE_SHIFT;
+
+	if (bytes != 0 && bytes <= CHUNK_BYTES &&
+		(first ^ (off + bytes - 1) >> PAGE_SHIFT) >> CHUNK_PAGES_SHIFT == 0 &&
+		chunk_meta(heap, first) != NULL)
+		return true;
+	return bytes_are_data(heap, off, bytes);
+}
+
+/* Whether `bytes` from `address` on are aligned words inside the heap, and where. For any address. */
+static inline bool words_are_inside(const struct heap *heap, const void *address, uint64_t bytes,
+	uint64_t *off)
+{
+	/* Addresses below the base wrap around to offsets beyond the end. */
+	*off = (uint64_t)((uintptr_t)address - (uintptr_t)heap->base);
+	return *off % sizeof(uint64_t) == 0 && bytes_are_inside(heap, *off, bytes);
+}
+
 /* Spans of 8 pages use every 8th pair, which would use every 8th set of a cache: the low bits of
  * the index are mixed with the next ones. A permutation within 64 pages. */
 static inline uint64_t pair_index(uint64_t page)

@@ -10,7 +10,7 @@
 #include "heap/root.h"
 #include "heap/transaction.h"
 #include "recovery/check.h"
-#include "recovery/reap.h"
+#include "recovery/mutex.h"
 #include "shm/lock.h"
 
 #include <errno.h>
@@ -184,20 +184,11 @@ int sh_txn_free(struct sh_txn *txn, sh_off off, unsigned flags)
 				    : transaction_free(&txn->transaction, off);
 }
 
-/* Whether it is an aligned word inside the heap, and where. */
-static bool find_word(const struct heap *heap, const void *address, uint64_t *off)
-{
-	*off = (uint64_t)((uintptr_t)address - (uintptr_t)heap->base);
-	return *off % sizeof(uint64_t) == 0 &&
-		(chunk_meta(heap, *off >> PAGE_SHIFT) != NULL ||
-			bytes_are_data(heap, *off, sizeof(uint64_t)));
-}
-
 int sh_txn_store(struct sh_txn *txn, uint64_t *dst, uint64_t value)
 {
 	uint64_t off;
 
-	if (!txn->open || !find_word(here()->heap, dst, &off))
+	if (!txn->open || !words_are_inside(here()->heap, dst, sizeof(*dst), &off))
 		return EINVAL;
 	return transaction_store(&txn->transaction, off, value);
 }
@@ -248,56 +239,29 @@ void sh_reader_close(struct sh_reader *reader)
 
 /* --- mutexes ------------------------------------------------------------------------------- */
 
-static void settle(void *argument, uint64_t dead)
-{
-	reap_thread(argument, dead);
-}
-
-static _Atomic uint64_t *word_of(struct sh_mutex *mutex)
-{
-	return (_Atomic uint64_t *)(void *)&mutex->word;
-}
-
-static int lock_by(struct sh_mutex *mutex,
-	enum lock_result (*lock)(_Atomic uint64_t *word, uint64_t tag, const struct system *system,
-		void (*settle)(void *argument, uint64_t dead), void *argument))
-{
-	struct thread *thread = here();
-	enum lock_result result;
-	uint64_t off;
-
-	if (!find_word(thread->heap, mutex, &off))
-		return EINVAL;
-	if (lock_held_by(word_of(mutex), thread->tag))
-		return EDEADLK;
-	result = lock(word_of(mutex), thread->tag, &thread->heap->system, settle, thread);
-	done(thread);
-	if (result == LOCK_BUSY)
-		return EBUSY;
-	return result == LOCK_TAKEN_OVER ? SH_EOWNERDIED : 0;
-}
-
 int sh_mutex_lock(struct sh_heap *heap, struct sh_mutex *mutex)
 {
+	struct thread *thread = here();
+	int error = mutex_lock(thread, mutex, LOCK_NO_DEADLINE);
+
 	(void)heap;
-	return lock_by(mutex, lock_acquire_settled);
+	done(thread);
+	return error;
 }
 
 int sh_mutex_trylock(struct sh_heap *heap, struct sh_mutex *mutex)
 {
+	struct thread *thread = here();
+	int error = mutex_trylock(thread, mutex);
+
 	(void)heap;
-	return lock_by(mutex, lock_try_settled);
+	done(thread);
+	return error;
 }
 
 int sh_mutex_unlock(struct sh_heap *heap, struct sh_mutex *mutex)
 {
-	struct thread *thread = here();
-
-	(void)heap;
-	if (!lock_held_by(word_of(mutex), thread->tag))
-		return EPERM;
-	lock_release(word_of(mutex), &thread->heap->system);
-	return 0;
+	return mutex_unlock(inside(heap), here(), mutex);
 }
 
 /* --- looking ------------------------------------------------------------------------------- */
