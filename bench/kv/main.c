@@ -66,9 +66,8 @@ int main(int argc, char **argv)
 	subjects_pick(&subjects, settings.engines, settings.folders, settings.folder_count);
 	report_promises(&subjects);
 	note("Rates are medians of %u repetition%s, ± half the distance of the quartiles; of "
-	     "SQLite and "
-	     "RocksDB, where they are marks from outside, those of one. A look at the clock takes "
-	     "%.0f ns.",
+	     "SQLite and RocksDB, where they are marks from outside, those of one. "
+	     "A look at the clock takes %.0f ns.",
 		settings.repetitions, settings.repetitions == 1 ? "" : "s", clock_cost_ns());
 	for (unsigned e = 0; e < settings.entries.count; e++)
 		run_sizes(&settings, &subjects, settings.entries.of[e]);

@@ -257,25 +257,39 @@ bool leaf_has_inside(const struct leaf *leaf, const char *base, sh_off record)
 	return (uintptr_t)(base + record) - (uintptr_t)leaf_text(leaf) < leaf->text_bytes;
 }
 
+/* What a record takes of a text. */
+static size_t text_bytes(size_t key_bytes, size_t value_bytes)
+{
+	return (record_bytes(key_bytes, value_bytes) + 7) & ~(size_t)7;
+}
+
 size_t leaf_inline_bytes(size_t key_bytes, size_t value_bytes)
 {
 	if (key_bytes > LEAF_INLINE_BYTES || value_bytes > LEAF_INLINE_BYTES ||
 		record_bytes(key_bytes, value_bytes) > LEAF_INLINE_BYTES)
 		return 0;
-	return (record_bytes(key_bytes, value_bytes) + 7) & ~(size_t)7;
+	return text_bytes(key_bytes, value_bytes);
 }
 
-sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value)
+/* So much of the leaf's text, which has room. */
+static char *take_text(struct leaf *leaf, size_t bytes)
 {
-	size_t bytes = leaf_inline_bytes(key.size, value.size);
-	struct record *record = (struct record *)(uintptr_t)(leaf_text(leaf) + leaf->text_used);
+	char *taken = (char *)(uintptr_t)leaf_text(leaf) + leaf->text_used;
 
 	assert(bytes != 0 && bytes <= leaf_text_left(leaf));
 	/* Crash: text that nothing leads to, until another leaf takes this one's place. So it is taken before
 	 * something does. */
 	__atomic_store_n(&leaf->text_used, leaf->text_used + bytes, __ATOMIC_RELAXED);
+	return taken;
+}
+
+sh_off leaf_write(struct leaf *leaf, const char *base, struct kv_bytes key, struct kv_bytes value)
+{
+	char *text = take_text(leaf, leaf_inline_bytes(key.size, value.size));
+	struct record *record = (struct record *)(void *)text;
+
 	record_fill(record, key, value);
-	return (sh_off)((const char *)record - base);
+	return (sh_off)(text - base);
 }
 
 /* release: what the word leads to was written before. */
@@ -327,10 +341,9 @@ int leaf_edit_publish(const struct leaf_edit *edit, struct sh_txn *txn)
 		txn);
 }
 
-/* Bytes of text that the record takes, which is in one. */
 static size_t text_bytes_of(const struct record *record)
 {
-	return (record_bytes(record_key(record).size, record_value(record).size) + 7) & ~(size_t)7;
+	return text_bytes(record_key(record).size, record_value(record).size);
 }
 
 size_t leaf_edit_text_bytes(const struct leaf_edit *edit)
@@ -350,11 +363,10 @@ size_t leaf_edit_text_bytes(const struct leaf_edit *edit)
 static void copy_text(struct leaf *leaf, const struct leaf_edit *old, unsigned slot)
 {
 	const struct record *record = leaf_record(old->leaf, slot, old->base);
-	char *copy = (char *)(uintptr_t)leaf_text(leaf) + leaf->text_used;
 	size_t bytes = text_bytes_of(record);
+	char *copy = take_text(leaf, bytes);
 
 	memcpy(copy, record, bytes);
-	leaf->text_used += bytes;
 	leaf->words[slot] = (uint64_t)(copy - old->base);
 }
 

@@ -127,16 +127,22 @@ static void plan_step(struct actor *actor)
 	}
 }
 
-static void plan(struct actor *actor, bool is_long)
+static void plan_no_step(struct actor *actor)
 {
 	struct record *record = &actor->seat->record;
-	uint64_t steps = is_long ? DIRECTORY_WORDS / 2 : 1 + chance_below(&actor->random, 6);
 
 	record->operation = OPERATION_TRANSACTION;
 	record->aborts = chance_once_in(&actor->random, ABORT_ODDS);
 	record->detached = chance_once_in(&actor->random, DETACHED_ODDS);
 	record->defers = chance_once_in(&actor->random, DEFERS_ODDS);
 	record->step_count = 0;
+}
+
+static void plan(struct actor *actor, bool is_long)
+{
+	uint64_t steps = is_long ? DIRECTORY_WORDS / 2 : 1 + chance_below(&actor->random, 6);
+
+	plan_no_step(actor);
 	for (uint32_t word = 0; is_long && word < DIRECTORY_WORDS; word++)
 		plan_word(actor, word);
 	for (uint64_t i = 0; i < steps; i++)
@@ -146,8 +152,7 @@ static void plan(struct actor *actor, bool is_long)
 /* Stores and nothing else: of its time an uncommonly large part is in the commit. */
 static void plan_spread(struct actor *actor)
 {
-	plan(actor, false);
-	actor->seat->record.step_count = 0;
+	plan_no_step(actor);
 	plan_add(actor, (struct step){ .kind = STEP_SPREAD });
 }
 

@@ -341,15 +341,14 @@ static enum job_end explore(unsigned number)
 	return jobs_explore(&scenario);
 }
 
-/* A whole name means that operation and no other. */
-static bool matches(int index, const char *part)
+static const char *name_of(unsigned operation)
 {
-	if (part == NULL)
-		return true;
-	for (int i = 0; i < (int)kv_operation_count; i++)
-		if (strcmp(kv_operations[i].name, part) == 0)
-			return i == index;
-	return strstr(kv_operations[index].name, part) != NULL;
+	return kv_operations[operation].name;
+}
+
+static bool matches(int operation, const char *part)
+{
+	return job_is_meant(&(struct job_names){ kv_operation_count, name_of }, operation, part);
 }
 
 static bool is_quick(int i, int j)
@@ -383,8 +382,8 @@ static bool is_paired(const struct wish *wish, int i, int j)
 {
 	if (!can_meet(&kv_operations[i], &kv_operations[j]))
 		return false;
-	if (!(matches(i, wish->first) && matches(j, wish->second)) &&
-		!(matches(j, wish->first) && matches(i, wish->second)))
+	if (!job_pair_is_meant(&(struct job_names){ kv_operation_count, name_of }, i, j,
+		    wish->first, wish->second))
 		return false;
 	if (wish->second != NULL)
 		return true;

@@ -442,15 +442,14 @@ static enum job_end explore(const struct job *job)
 	return jobs_explore(&scenario);
 }
 
-/* A whole name means that operation and no other. */
-static bool matches(int index, const char *part)
+static const char *name_of(unsigned operation)
 {
-	if (part == NULL)
-		return true;
-	for (int i = 0; i < (int)operation_count; i++)
-		if (strcmp(operations[i].name, part) == 0)
-			return i == index;
-	return strstr(operations[index].name, part) != NULL;
+	return operations[operation].name;
+}
+
+static bool matches(int operation, const char *part)
+{
+	return job_is_meant(&(struct job_names){ operation_count, name_of }, operation, part);
 }
 
 /* Whether another pair is the same exploration: a setting is the world's, so beside an operation that
@@ -479,8 +478,8 @@ struct wish {
 
 static bool is_wished(const struct wish *wish, int i, int j)
 {
-	return (matches(i, wish->first) && matches(j, wish->second)) ||
-		(matches(j, wish->first) && matches(i, wish->second));
+	return job_pair_is_meant(&(struct job_names){ operation_count, name_of }, i, j, wish->first,
+		wish->second);
 }
 
 static enum role role_of(int i)
