@@ -112,18 +112,19 @@ static void tell_bad(struct row *row, uint64_t step)
 }
 
 /* Of the changes that a loop makes the first ones, and a few. */
-static bool is_chosen_change(const struct moment *moment)
+static bool is_chosen_change(const struct trace *trace, uint64_t k)
 {
 	const struct campaign_options *options = &table->options;
+	uint64_t times = trace_times(trace, k);
 
-	return moment->change != 0 &&
-		(moment->times <= options->loop_first ||
-			(options->loop_nth != 0 && moment->times % options->loop_nth == 0));
+	return trace->moment[k].change != 0 &&
+		(times <= options->loop_first ||
+			(options->loop_nth != 0 && times % options->loop_nth == 0));
 }
 
 static bool is_candidate(const struct trace *trace, uint64_t k)
 {
-	return k == 0 || k == trace->instructions || is_chosen_change(&trace->moment[k]);
+	return k == 0 || k == trace->route.instructions || is_chosen_change(trace, k);
 }
 
 /* Changes are killed, and both ends, and each nth of the rest, if not far into a loop. */
@@ -133,7 +134,7 @@ static bool is_killed(const struct row *row, const struct trace *trace, uint64_t
 	unsigned nth = row->survivor == SURVIVOR_BUSY ? options->nth_busy : options->nth;
 
 	return is_candidate(trace, k) || nth == 1 ||
-		(nth != 0 && k % nth == 0 && trace->moment[k].times <= LOOP_TURNS);
+		(nth != 0 && k % nth == 0 && trace_times(trace, k) <= LOOP_TURNS);
 }
 
 /* Of stops there is a sample. */
@@ -145,7 +146,7 @@ static bool is_stopped(const struct trace *trace, uint64_t k)
 
 	if (!is_candidate(trace, k) || table->options.nth == 1)
 		return table->options.nth == 1;
-	for (uint64_t i = 0; i <= trace->instructions; i++)
+	for (uint64_t i = 0; i <= trace->route.instructions; i++)
 		if (is_candidate(trace, i)) {
 			before += i < k;
 			all++;
@@ -169,13 +170,13 @@ static void run_case(struct row *row, struct target *target, struct trace *trace
 
 static void run_chosen(struct row *row, struct target *target, struct trace *trace)
 {
-	struct image *images = calloc(trace->instructions + 1, sizeof(*images));
+	struct image *images = calloc(trace->route.instructions + 1, sizeof(*images));
 	struct trial_result result;
 	uint64_t kills = 0;
 
 	if (images == NULL)
 		return;
-	for (uint64_t k = 0; k <= trace->instructions && row->bad < BAD_LIMIT; k++)
+	for (uint64_t k = 0; k <= trace->route.instructions && row->bad < BAD_LIMIT; k++)
 		if (row->survivor == SURVIVOR_WATCH ? is_stopped(trace, k)
 						    : is_killed(row, trace, k)) {
 			run_case(row, target, trace, k, &result);
@@ -201,7 +202,7 @@ static void run_row(struct row *row, struct target *target)
 	if (table->options.step != ANY_STEP) {
 		run_case(row, target, NULL, table->options.step, &result);
 	} else if (trace_record(&trace, target, &operations[row->operation], recorded)) {
-		row->instructions = trace.instructions;
+		row->instructions = trace.route.instructions;
 		row->heap_changes = trace.heap_changes;
 		row->control_changes = trace.control_changes;
 		note_images(row, &trace);

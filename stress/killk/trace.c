@@ -15,8 +15,6 @@
 #include <unistd.h>
 
 #define INSTRUCTIONS_LIMIT UINT64_C(100000)
-#define STEP_COST 2u
-#define VISIT_COST 5u
 #define PAGE_WORDS (FOUR_KIB / sizeof(uint64_t))
 
 /* --- images -------------------------------------------------------------------------------- */
@@ -143,120 +141,55 @@ static void watch_end(struct watch *watch)
 	free(watch->page);
 }
 
-/* --- landmarks ----------------------------------------------------------------------------- */
-
-/* Worker. How often an instruction was executed. */
-struct visits {
-	uint64_t place;
-	uint64_t times;
-};
-
-static struct visits *find_place(struct visits *table, uint64_t slots, uint64_t place)
-{
-	uint64_t i = mix(place) % slots;
-
-	while (table[i].times != 0 && table[i].place != place)
-		i = (i + 1) % slots;
-	table[i].place = place;
-	return &table[i];
-}
-
-static bool count_visits(struct trace *trace)
-{
-	uint64_t slots = 2 * trace->instructions + 16;
-	struct visits *table = calloc(slots, sizeof(*table));
-	uint64_t times = 0;
-
-	if (table == NULL)
-		return false;
-	for (uint64_t k = 0; k <= trace->instructions; k++) {
-		struct moment *moment = &trace->moment[k];
-
-		moment->times = times;
-		times = ++find_place(table, slots, moment->place)->times;
-		moment->visits = times - 1;
-	}
-	free(table);
-	return true;
-}
-
-/* To come to a landmark costs VISIT_COST for each visit of its instruction, from there a step STEP_COST. */
-static void find_landmarks(struct trace *trace)
-{
-	for (uint64_t k = 0; k <= trace->instructions; k++) {
-		uint64_t best = UINT64_MAX;
-
-		for (uint64_t back = 0; back <= k && back * STEP_COST < best; back++) {
-			uint64_t cost =
-				back * STEP_COST + trace->moment[k - back].visits * VISIT_COST;
-
-			if (cost < best) {
-				best = cost;
-				trace->moment[k].landmark = k - back;
-			}
-		}
-	}
-}
-
 /* --- recording ----------------------------------------------------------------------------- */
 
-static void note_moment(struct trace *trace, uint64_t k, const struct target *target, pid_t victim,
-	unsigned change)
+/* Worker. */
+struct recording {
+	struct trace *trace;
+	const struct target *target;
+	struct watch watch;
+};
+
+static bool note_moment(void *argument, uint64_t k)
 {
+	struct recording *recording = argument;
+	struct trace *trace = recording->trace;
 	struct moment *moment = &trace->moment[k];
 
-	moment->place = step_place(victim);
-	moment->change = change;
-	moment->image = k > 0 ? trace->moment[k - 1].image : (struct image){ { 0, 0 } };
-	if (change & CHANGE_HEAP) {
-		moment->image = trace_image(trace, target);
+	if (k == 0)
+		return true;
+	moment->change = watch_changes(&recording->watch);
+	moment->image = trace->moment[k - 1].image;
+	if (moment->change & CHANGE_HEAP) {
+		moment->image = trace_image(trace, recording->target);
 		trace->heap_changes++;
 	}
-	if (change & CHANGE_CONTROL)
+	if (moment->change & CHANGE_CONTROL)
 		trace->control_changes++;
-}
-
-static bool record_steps(struct trace *trace, const struct target *target, struct watch *watch,
-	pid_t victim)
-{
-	uint64_t k = 0;
-
-	trace_begin_image(trace, target);
-	note_moment(trace, 0, target, victim, 0);
-	while (!step_at_end(victim)) {
-		if (k == INSTRUCTIONS_LIMIT) {
-			complain("more than %llu instructions",
-				(unsigned long long)INSTRUCTIONS_LIMIT);
-			return false;
-		}
-		if (!step(victim)) {
-			complain("the victim ended at step %llu", (unsigned long long)k);
-			return false;
-		}
-		k++;
-		note_moment(trace, k, target, victim, watch_changes(watch));
-	}
-	trace->instructions = k;
 	return true;
 }
 
 static bool record(struct trace *trace, struct target *target, const struct operation *operation,
 	enum survivor survivor)
 {
+	struct recording recording = { .trace = trace, .target = target };
 	struct cast cast;
-	struct watch watch;
 	bool recorded = false;
 
 	if (!trial_enter(&cast, target, operation, survivor, 0))
 		return false;
-	if (watch_begin(&watch, trace, target))
-		recorded = record_steps(trace, target, &watch, cast.victim);
-	watch_end(&watch);
+	if (watch_begin(&recording.watch, trace, target)) {
+		trace_begin_image(trace, target);
+		recorded = route_record(&trace->route, cast.victim, INSTRUCTIONS_LIMIT, note_moment,
+			&recording);
+		if (!recorded)
+			complain("the victim ended before its end, or took more than %llu "
+				 "instructions",
+				(unsigned long long)INSTRUCTIONS_LIMIT);
+	}
+	watch_end(&recording.watch);
 	trial_leave(&cast);
-	if (!recorded || !count_visits(trace))
-		return false;
-	find_landmarks(trace);
-	return true;
+	return recorded;
 }
 
 bool trace_record(struct trace *trace, struct target *target, const struct operation *operation,
@@ -274,7 +207,7 @@ bool trace_record(struct trace *trace, struct target *target, const struct opera
 
 uint64_t trace_images(const struct trace *trace, struct image **images)
 {
-	uint64_t moments = trace->instructions + 1;
+	uint64_t moments = trace->route.instructions + 1;
 
 	*images = calloc(moments, sizeof(**images));
 	if (*images == NULL)
@@ -286,6 +219,7 @@ uint64_t trace_images(const struct trace *trace, struct image **images)
 
 void trace_free(struct trace *trace)
 {
+	route_free(&trace->route);
 	free(trace->moment);
 	free(trace->page);
 }

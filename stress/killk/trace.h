@@ -3,6 +3,7 @@
 #ifndef KILLK_TRACE_H
 #define KILLK_TRACE_H
 
+#include "stress/common/route.h"
 #include "stress/killk/operations.h"
 #include "stress/killk/target.h"
 
@@ -10,23 +11,17 @@
 #define CHANGE_HEAP 1u
 #define CHANGE_CONTROL 2u
 
-/* Worker. After k instructions, for k = 0 to `instructions`.
+/* Worker. After k instructions, for k = 0 to route.instructions.
  *
- * place: of the next instruction, which was executed so often before (visits).
- * change: by the last one, which was executed so many `times` by then.
- * landmark: from which step on it is best to go by single steps. */
+ * change: by the last one. */
 struct moment {
-	uint64_t place;
 	struct image image;
-	uint64_t visits;
-	uint64_t landmark;
-	uint64_t times;
 	unsigned change;
 };
 
 struct trace {
+	struct route route;
 	struct moment *moment;
-	uint64_t instructions;
 	uint64_t heap_changes;
 	uint64_t control_changes;
 	/* --- pages of 4 KiB that the operation stores to; of the heap file also as at the beginning */
@@ -42,6 +37,12 @@ struct trace {
 bool trace_record(struct trace *trace, struct target *target, const struct operation *operation,
 	enum survivor survivor);
 void trace_free(struct trace *trace);
+
+/* How often the last of the first k instructions was executed by then. */
+static inline uint64_t trace_times(const struct trace *trace, uint64_t k)
+{
+	return k == 0 ? 0 : trace->route.waypoint[k - 1].visits + 1;
+}
 
 /* The distinct images that it has. Returns how many; *images is the caller's to free, NULL: no memory. */
 uint64_t trace_images(const struct trace *trace, struct image **images);

@@ -124,19 +124,10 @@ bool trial_play(struct target *target, const struct operation *operation, enum s
 
 /* --- going there --------------------------------------------------------------------------- */
 
+/* Without a trace it steps all the way. */
 static bool go_to(pid_t victim, uint64_t target, const struct trace *trace)
 {
-	uint64_t at = 0;
-
-	if (trace != NULL) {
-		at = trace->moment[target].landmark;
-		if (!step_run_to(victim, trace->moment[at].place, trace->moment[at].visits))
-			return false;
-	}
-	for (; at < target && !step_at_end(victim); at++)
-		if (!step(victim))
-			return false;
-	return true;
+	return trace == NULL ? route_step(victim, target) : route_go(&trace->route, victim, target);
 }
 
 /* --- after the death ----------------------------------------------------------------------- */
@@ -228,13 +219,12 @@ static void meet_end(struct cast *cast, const struct target *target)
 static void look_where(const struct cast *cast, const struct target *target,
 	const struct trace *trace, struct trial_result *result)
 {
-	const struct moment *moment = &trace->moment[board->step];
-
 	result->image = trace_image(trace, target);
 	if (board->survivor == SURVIVOR_BUSY)
-		result->strayed = step_place(cast->victim) != moment->place;
+		result->strayed =
+			step_place(cast->victim) != trace->route.waypoint[board->step].place;
 	else
-		result->strayed = !image_equal(result->image, moment->image);
+		result->strayed = !image_equal(result->image, trace->moment[board->step].image);
 }
 
 bool trial_run(struct target *target, const struct operation *operation, enum survivor survivor,

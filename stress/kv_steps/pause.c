@@ -7,6 +7,7 @@
 
 #include "stress/common/expect.h"
 #include "stress/common/heap_files.h"
+#include "stress/common/route.h"
 #include "stress/common/single_step.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 
 #define HEAP_BYTES_MAX (UINT64_C(1) << 30)
 #define LIMIT_SECONDS 20u
+#define INSTRUCTIONS_LIMIT UINT64_C(100000)
 
 static char path[256];
 static struct kv *store;
@@ -91,26 +93,25 @@ static bool finish(pid_t reader)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Instructions of the look when nobody writes. */
-static uint64_t count_instructions(const struct look *look)
+/* The way through the look when nobody writes. */
+static struct route find_way(const struct look *look)
 {
 	pid_t reader = start(look);
-	uint64_t count = 0;
+	struct route way;
 
-	for (; !step_at_end(reader); count++)
-		EXPECT(step(reader));
+	EXPECT(route_record(&way, reader, INSTRUCTIONS_LIMIT, NULL, NULL));
 	EXPECT(finish(reader));
-	return count;
+	return way;
 }
 
 /* Pauses before the instruction; *pauses: what became of it. */
-static void pause_before(const struct look *look, const struct work *work, uint64_t instruction,
-	struct pauses *pauses)
+static void pause_before(const struct look *look, const struct work *work, const struct route *way,
+	uint64_t instruction, struct pauses *pauses)
 {
 	pid_t reader = start(look);
 
-	for (uint64_t done = 0; done < instruction; done++)
-		EXPECT(step(reader));
+	EXPECT(route_go(way, reader, instruction));
+	pauses->strayed += step_place(reader) != way->waypoint[instruction].place;
 	work->act(table);
 	pauses->count++;
 	if (finish(reader))
@@ -123,12 +124,14 @@ static void pause_before(const struct look *look, const struct work *work, uint6
 struct pauses pause_everywhere(const struct look *look, const struct work *work, uint64_t limit,
 	uint64_t only)
 {
-	struct pauses pauses = { .instructions = count_instructions(look) };
+	struct route way = find_way(look);
+	struct pauses pauses = { .instructions = way.instructions };
 	uint64_t count = pauses.instructions < limit ? pauses.instructions : limit;
 
 	if (only != PAUSE_EVERYWHERE)
-		pause_before(look, work, only, &pauses);
+		pause_before(look, work, &way, only, &pauses);
 	for (uint64_t i = 0; only == PAUSE_EVERYWHERE && i < count; i++)
-		pause_before(look, work, i * pauses.instructions / count, &pauses);
+		pause_before(look, work, &way, i * pauses.instructions / count, &pauses);
+	route_free(&way);
 	return pauses;
 }

@@ -9,6 +9,8 @@
 struct pauses {
 	uint64_t instructions;
 	uint64_t count;
+	uint64_t
+		strayed; /* at another instruction: what the work left behind has it go another way */
 	uint64_t bad;
 };
 
