@@ -126,7 +126,7 @@ kill_lane()
 		return
 	fi
 	build_preset gcc || return
-	run_counted build/gcc/stress/kill_stress --seconds 15
+	run_counted build/gcc/stress/kill_stress --inside 2000
 	run_counted build/gcc/stress/rcu_torture --seconds 12
 	run_counted build/gcc/examples/readmostly --seconds 8
 	# The control: wrong values must be found when writers do not wait for readers.

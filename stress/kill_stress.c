@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
+#define INSIDE 20000u
 
 /* --- the result ---------------------------------------------------------------------------- */
 
@@ -86,14 +87,15 @@ static void print_totals(void)
 /* --- start --------------------------------------------------------------------------------- */
 
 static const char usage[] =
-	"usage: kill_stress [--seed N] [--workers N] [--kills N] [--inside N] [--seconds N]\n"
+	"usage: kill_stress [--seed N] [--workers N] [--inside N] [--kills N] [--seconds N]\n"
 	"                   [--limit N] [--folder PATH]\n"
 	"  --seed N       decides what is done (the environment's SH_SEED; else random)\n"
 	"  --workers N    processes at once, 2 to 8, each of one or two threads (4)\n"
-	"  --kills N      how many processes are killed, at least (2000)\n"
-	"  --inside N     how many of these inside an operation, at least (a quarter)\n"
-	"  --seconds N    how long it runs, at least (30)\n"
-	"  --limit N      after how many seconds it gives up (150)\n"
+	"  --inside N     how many die inside an operation, at least (20000; with --kills a "
+	"quarter of those)\n"
+	"  --kills N      how many processes are killed, at least\n"
+	"  --seconds N    how long it runs, at least (10)\n"
+	"  --limit N      after how many seconds it gives up (400)\n"
 	"  --folder PATH  where the heap is made (/dev/shm, else /tmp)\n";
 
 static bool read_options(struct options *options, int argc, char **argv)
@@ -110,9 +112,8 @@ static bool read_options(struct options *options, int argc, char **argv)
 
 	*options = (struct options){
 		.workers = 4,
-		.kills = 2000,
-		.seconds = 30,
-		.limit_seconds = 150,
+		.seconds = 10,
+		.limit_seconds = 400,
 		.folder = arguments_folder(),
 	};
 	return arguments_seed(&options->seed) &&
@@ -131,7 +132,9 @@ static void make_shared(const struct options *options)
 	shared->seed = options->seed;
 	shared->workers = (unsigned)options->workers;
 	shared->inside_wanted =
-		options->inside > options->kills / 4 ? options->inside : options->kills / 4;
+		options->inside != 0 || options->kills != 0 ? options->inside : INSIDE;
+	if (shared->inside_wanted < options->kills / 4)
+		shared->inside_wanted = options->kills / 4;
 }
 
 static pid_t start_supervisor(const struct options *options)

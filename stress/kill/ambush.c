@@ -14,15 +14,35 @@ bool ambush_wanted(void)
 	return deaths_behind() || remains_behind();
 }
 
-bool ambush(const struct sh_heap *heap, unsigned worker)
+static unsigned worker_of(pid_t pid)
 {
-	pid_t pid = (pid_t)atomic_load(&shared->pids[worker]);
+	unsigned worker = 0;
+
+	while (worker < WORKERS && (pid == 0 || atomic_load(&shared->pids[worker]) != pid))
+		worker++;
+	return worker;
+}
+
+/* One whose seat is in a call in which too few died. */
+static unsigned find_in_call(void)
+{
+	unsigned worker = 0;
+
+	while (worker < WORKERS && !deaths_wanted(&shared->seats[worker]) &&
+		!deaths_wanted(&shared->seats[WORKERS + worker]))
+		worker++;
+	return worker;
+}
+
+unsigned ambush(const struct sh_heap *heap)
+{
 	uint64_t end = now_ns() + PATIENCE_NS;
+	unsigned worker;
 
 	do {
-		if (remains_wanted(heap, pid) || deaths_wanted(&shared->seats[worker]) ||
-			deaths_wanted(&shared->seats[WORKERS + worker]))
-			return true;
-	} while (now_ns() < end);
-	return false;
+		worker = worker_of(remains_wanted(heap));
+		if (worker == WORKERS)
+			worker = find_in_call();
+	} while (worker == WORKERS && now_ns() < end);
+	return worker;
 }

@@ -8,9 +8,9 @@
 /* Whether there is anything in which too few died until now. */
 bool ambush_wanted(void);
 
-/* Watches the worker until it would leave something that was left too seldom, or is in a call in which too few died.
- * Returns whether it is, or was a moment ago: it goes on, and a kill that comes at once hits that or what follows. Gives up
- * after a while. `heap`: a handle of its heap; nothing is called on it, only looked at. */
-bool ambush(const struct sh_heap *heap, unsigned worker);
+/* Watches the workers until one would leave something that was left too seldom, or is in a call in which too few died.
+ * Returns which is, or was a moment ago: it goes on, and a kill that comes at once hits that or what follows; WORKERS after
+ * a while. `heap`: a handle of its heap; nothing is called on it, only looked at. */
+unsigned ambush(const struct sh_heap *heap);
 
 #endif

@@ -8,7 +8,7 @@
 #include "stress/kill/tally.h"
 
 /* How many must have died in each, however short the run; of 20,000 that died inside operations MANY in each. */
-#define MANY 20u
+#define MANY 50u
 
 static const struct {
 	uint64_t least;

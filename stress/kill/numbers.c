@@ -34,7 +34,7 @@ static void collect(struct number numbers[NUMBERS], uint64_t kills)
 		{ CHECK_ROLLED_FORWARD, atomic_load(&reported->rolled_forward),
 			greater(in_proportion(50), 1) },
 		{ CHECK_FINISHED, atomic_load(&reported->operations_finished),
-			greater(in_proportion(20), 1) },
+			greater(in_proportion(50), 1) },
 		{ CHECK_UNDONE, atomic_load(&reported->operations_undone),
 			greater(in_proportion(50), 1) },
 	};

@@ -19,18 +19,18 @@ static const struct {
 } kinds[REMAINS] = {
 	[REMAINS_OPEN] = { 1000, "a log that is open" },
 	[REMAINS_COMMITTED] = { 50, "one whose stores are made" },
-	[REMAINS_FREEING] = { 20, "one whose blocks are freed" },
+	[REMAINS_FREEING] = { 50, "one whose blocks are freed" },
 	[REMAINS_ABORTING] = { 50, "one whose ranges are put back" },
-	[REMAINS_ROLLBACK] = { 20, "one whose new blocks are freed" },
-	[REMAINS_APPLYING] = { 20, "a block that a log is freeing" },
+	[REMAINS_ROLLBACK] = { 50, "one whose new blocks are freed" },
+	[REMAINS_APPLYING] = { 50, "a block that a log is freeing" },
 	[REMAINS_ALLOC] = { 50, "pages on their way to a head bit" },
-	[REMAINS_FREE] = { 20, "pages on their way from one" },
+	[REMAINS_FREE] = { 50, "pages on their way from one" },
 	[REMAINS_LOG_FREE] = { 0, "the same for a log" },
-	[REMAINS_PAGE_LOCK] = { 40, "the page lock" },
-	[REMAINS_GROWTH_LOCK] = { 40, "the growth lock" },
+	[REMAINS_PAGE_LOCK] = { 50, "the page lock" },
+	[REMAINS_GROWTH_LOCK] = { 50, "the growth lock" },
 	[REMAINS_ROOT_LOCK] = { 5, "the root lock" },
 	[REMAINS_DRAIN_LOCK] = { 50, "the drain lock" },
-	[REMAINS_TOUCHING] = { 20, "a span that is being listed or noted" },
+	[REMAINS_TOUCHING] = { 50, "a span that is being listed or noted" },
 	[REMAINS_SEARCHING] = { 5, "a chunk whose class bit is being cleared" },
 	[REMAINS_SECTION] = { 50, "a read section" },
 	[REMAINS_REAPING] = { 10, "another dead one, being reaped" },
@@ -168,14 +168,41 @@ void remains_count(const struct sh_heap *handle, pid_t pid)
 		atomic_fetch_add(&shared->remains[what], findings.times[what]);
 }
 
-bool remains_wanted(const struct sh_heap *handle, pid_t pid)
+static bool is_wanted(const struct findings *findings)
 {
-	struct findings findings = look(&handle->heap, pid);
-
 	for (unsigned what = 0; what < REMAINS; what++)
-		if (findings.times[what] != 0 && is_behind(what))
+		if (findings->times[what] != 0 && is_behind(what))
 			return true;
 	return false;
+}
+
+/* The pid of the process whose thread has this tag; 0: of none that is there. */
+static pid_t pid_of(const struct heap *heap, uint64_t tag)
+{
+	uint32_t process = atomic_load(&heap->thread_slot[tag_slot(tag)].process);
+
+	return process < heap->process_slots ? (pid_t)atomic_load(&heap->process_slot[process].pid)
+					     : 0;
+}
+
+pid_t remains_wanted(const struct sh_heap *handle)
+{
+	const struct heap *heap = &handle->heap;
+
+	for (uint32_t slot = 0; slot < heap_slot_high_water(heap); slot++) {
+		uint64_t owner = atomic_load(&heap->thread_slot[slot].owner);
+		uint64_t reaper = atomic_load(&heap->thread_slot[slot].reaper) & ~TAG_WAITERS;
+		struct findings findings = { .times = { 0 } };
+
+		if (reaper != 0 && is_behind(REMAINS_REAPING))
+			return pid_of(heap, reaper);
+		if (owner == 0 || (owner & THREAD_CLAIM) != 0)
+			continue;
+		look_at_slot(heap, slot, owner, &findings);
+		if (is_wanted(&findings))
+			return pid_of(heap, owner);
+	}
+	return 0;
 }
 
 /* --- results ------------------------------------------------------------------------------- */

@@ -11,10 +11,9 @@
 /* Counts what the process that was `pid` left. `heap` is a handle of its heap, by which somebody is attached. */
 void remains_count(const struct sh_heap *heap, pid_t pid);
 
-/* Whether something was left too seldom until now; and whether the process, which may be at work, would leave
- * that. */
+/* Whether something was left too seldom until now; and the pid of a process that would leave that, if it died now, or 0. */
 bool remains_behind(void);
-bool remains_wanted(const struct sh_heap *heap, pid_t pid);
+pid_t remains_wanted(const struct sh_heap *heap);
 
 /* Whether there was enough of each. */
 bool remains_enough(void);

@@ -20,8 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUND_KILLS 24u    /* between two rounds */
-#define UNREAPED_KILLS 12u /* before the supervisor reaps, whatever chance says */
+#define ROUND_KILLS 24u        /* between two rounds */
+#define UNREAPED_KILLS 12u     /* before the supervisor reaps, whatever chance says */
+#define LIVE_US UINT64_C(2000) /* between two acts, at most */
 #define NEW_BLOCKS 12
 #define NEW_BLOCK_BYTES (UINT64_C(512) << 10)
 #define NS_PER_S UINT64_C(1000000000)
@@ -211,7 +212,7 @@ static void kill_and_bury(struct supervisor *supervisor, unsigned worker)
 		reap(supervisor);
 	bury(supervisor, worker, true);
 	if (who_reaps == 3 && supervisor->unreaped < UNREAPED_KILLS)
-		spin_some(&supervisor->random, 4000);
+		spin_some(&supervisor->random, LIVE_US / 2);
 	else
 		reap(supervisor);
 }
@@ -220,7 +221,7 @@ static void kill_one(struct supervisor *supervisor)
 {
 	unsigned worker = (unsigned)chance_below(&supervisor->random, shared->workers);
 
-	spin_some(&supervisor->random, 8000);
+	spin_some(&supervisor->random, LIVE_US);
 	kill_and_bury(supervisor, worker);
 	start_missing(supervisor);
 }
@@ -228,11 +229,12 @@ static void kill_one(struct supervisor *supervisor)
 /* One that is where few die by chance. */
 static void kill_ambushed(struct supervisor *supervisor)
 {
-	unsigned worker = (unsigned)chance_below(&supervisor->random, shared->workers);
+	unsigned worker;
 
 	if (!ambush_wanted())
 		return kill_one(supervisor);
-	if (ambush(supervisor->target.heap, worker))
+	worker = ambush(supervisor->target.heap);
+	if (worker < WORKERS)
 		kill_and_bury(supervisor, worker);
 	start_missing(supervisor);
 }
@@ -253,7 +255,7 @@ static void kill_several(struct supervisor *supervisor)
 {
 	uint64_t victims = chance_below(&supervisor->random, UINT64_C(1) << shared->workers);
 
-	spin_some(&supervisor->random, 8000);
+	spin_some(&supervisor->random, LIVE_US);
 	for (unsigned worker = 0; worker < shared->workers; worker++)
 		if (victims >> worker & 1)
 			kill_worker(worker);
@@ -274,13 +276,13 @@ static void stop_one(struct supervisor *supervisor)
 	struct seat *seat = &shared->seats[worker];
 	uint64_t progress;
 
-	spin_some(random, 2000);
+	spin_some(random, LIVE_US);
 	kill(worker_pid(worker), SIGSTOP);
-	spin_some(random, 8000);
+	spin_some(random, LIVE_US);
 	if (victim != worker && chance_once_in(random, 2)) {
 		kill_worker(victim);
 		bury(supervisor, victim, true);
-		spin_some(random, 8000);
+		spin_some(random, LIVE_US);
 	}
 	progress = atomic_load(&seat->progress);
 	kill(worker_pid(worker), SIGCONT);
@@ -321,7 +323,7 @@ static void kill_opener(struct supervisor *supervisor, const char *path, unsigne
 		fail(CHECK_PROGRESS, "fork: %s", strerror(errno));
 		return;
 	}
-	spin_some(&supervisor->random, 3000);
+	spin_some(&supervisor->random, LIVE_US);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	count_kill(atomic_exchange(&shared->opening, 0) != 0);
@@ -359,7 +361,7 @@ static void kill_all(struct supervisor *supervisor)
 	uint64_t deaths;
 
 	target_close(&supervisor->target);
-	spin_some(&supervisor->random, 8000);
+	spin_some(&supervisor->random, LIVE_US);
 	for (unsigned worker = 0; worker < shared->workers; worker++)
 		kill_worker(worker);
 	deaths = bury_all(supervisor);
@@ -416,7 +418,7 @@ static void act(struct supervisor *supervisor)
 {
 	uint64_t percent = chance_below(&supervisor->random, 100);
 
-	if (percent < 47)
+	if (percent < 35)
 		kill_one(supervisor);
 	else if (percent < 62)
 		kill_ambushed(supervisor);
@@ -424,11 +426,11 @@ static void act(struct supervisor *supervisor)
 		kill_newcomers(supervisor);
 	else if (percent < 80)
 		kill_several(supervisor);
-	else if (percent < 88)
+	else if (percent < 89)
 		stop_one(supervisor);
-	else if (percent < 94)
+	else if (percent < 93)
 		kill_all(supervisor);
-	else if (percent < 96)
+	else if (percent < 95)
 		kill_creator(supervisor);
 	else
 		round_check(supervisor->target.heap, CHECK_HEAP_BUSY);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define PARK_MICROSECONDS 100
+#define NICENESS 10
 #define HELPER_OPERATIONS 400u
 /* After an operation, once in so many. */
 #define HELPER_ODDS 200u
@@ -173,6 +174,9 @@ void worker_main(struct sh_heap *heap, const char *path, unsigned number, uint64
 	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Behind the supervisor, who would else wait for its turn among those it is to kill. */
+	if (nice(NICENESS) == -1)
+		_exit(1);
 	/* Attached by the fork, or by itself. */
 	if (chance_once_in(&worker.actor.random, 3)) {
 		close_heap(&worker);
