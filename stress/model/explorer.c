@@ -45,7 +45,7 @@
  * about a tenth of the pass before, and at least these. */
 #define QUIET_WALKS 64
 #define TRANSITIONS_PER_QUIET_WALK 1500
-#define WALK_STEPS 4096
+#define WALK_ACCESSES (UINT64_C(1) << 17) /* who goes in circles ends, too */
 #define WALK_PATIENCE 8u /* one access in so many interrupts, on average, or in a multiple */
 #define WALK_MULTIPLES 8
 #define WALK_DEATHS 4 /* one interruption in so many */
@@ -744,15 +744,19 @@ static unsigned first_of(const uint32_t *ranks, unsigned mask)
 	return first;
 }
 
-static void walk_on(uint64_t *dice, unsigned process, unsigned patience)
+/* Returns how many accesses were made. */
+static uint64_t walk_on(uint64_t *dice, unsigned process, unsigned patience)
 {
 	enum machine_event event;
+	uint64_t accesses = 0;
 
 	machine_wake(process);
 	do {
 		event = machine_step(process);
+		accesses++;
 	} while (event == MACHINE_RETURNING ||
 		(event == MACHINE_ACCESS && roll(dice, patience) != 0));
+	return accesses;
 }
 
 /* One schedule from the start, for the sake of the conflicts that machine_step() notes: whoever ranks
@@ -767,7 +771,7 @@ static void walk(uint64_t *dice)
 	machine_reset();
 	for (unsigned i = 0; i < EXPLORER_PROCESS_LIMIT; i++)
 		ranks[i] = UINT32_MAX / 2 + roll(dice, UINT16_MAX);
-	for (unsigned steps = 0; steps < WALK_STEPS; steps++) {
+	for (uint64_t accesses = 0; accesses < WALK_ACCESSES;) {
 		struct frame frame = { .is_state = true };
 
 		find_choices(&frame);
@@ -777,7 +781,7 @@ static void walk(uint64_t *dice)
 
 		unsigned process = first_of(ranks, frame.run_mask);
 
-		walk_on(dice, process, patience);
+		accesses += walk_on(dice, process, patience);
 		if (may_die(process) && roll(dice, WALK_DEATHS) == 0)
 			machine_kill(process);
 		else
@@ -804,7 +808,8 @@ static void walk_about(void *argument)
 	}
 }
 
-/* What is broken here the passes find again, and report. */
+/* What is broken here the passes find again, and report. The search for a shorter way to a violation knows the conflicts
+ * of the search that found it. */
 static void find_conflicts(void)
 {
 	uint64_t quiet = search.result->transitions / TRANSITIONS_PER_QUIET_WALK;
@@ -814,7 +819,7 @@ static void find_conflicts(void)
 	};
 	bool in_body = false;
 
-	if (search.switches != EXPLORER_AT_EVERY_ACCESS)
+	if (search.switches != EXPLORER_AT_EVERY_ACCESS && search.preemption_limit == NO_LIMIT)
 		machine_try(walk_about, &walks, &in_body);
 }
 

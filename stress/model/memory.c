@@ -107,9 +107,16 @@ static bool contains(const struct memory_region *region, const void *address)
 
 struct memory_region *memory_find(const void *address)
 {
+	/* Accesses come in runs. */
+	static size_t last;
+
+	if (last < region_count && contains(&regions[last], address))
+		return &regions[last];
 	for (size_t i = 0; i < region_count; i++)
-		if (contains(&regions[i], address))
+		if (contains(&regions[i], address)) {
+			last = i;
 			return &regions[i];
+		}
 	return NULL;
 }
 
