@@ -105,8 +105,9 @@ static void track_world(void)
 		recoverers[i] = recovered;
 		recoverers[i].recovery.trusts = true;
 		recoverers[i].control = kernel_memory(recovered.control_bytes);
+		/* Whoever comes after its death makes another one. */
 		explorer_track("new control", recoverers[i].control, recovered.control_bytes,
-			EXPLORER_SHARED);
+			EXPLORER_PRIVATE);
 	}
 	if (recovering)
 		explorer_track("recoverers", recoverers, sizeof(recoverers), EXPLORER_PRIVATE);
@@ -505,12 +506,12 @@ static bool is_paired(const struct wish *wish, int i, int j)
 
 	if (wish->second != NULL)
 		return true;
+	if (wish->quick && is_long(i) && is_long(j))
+		return false;
 	if (first == COUPLE || second == COUPLE)
 		return i == j;
 	if (wish->all_pairs)
 		return true;
-	if (wish->quick && is_long(i) && is_long(j))
-		return false;
 	return (first == ORDINARY && second == ORDINARY) || (first == TWIN && i == j);
 }
 

@@ -55,11 +55,11 @@ struct contribution {
 };
 
 #define SETTING_GROWTH 1u  /* nothing is free, and one more chunk can be backed */
-#define SETTING_ARENAS 4u  /* two arenas, and one chunk is left of the first */
 #define SETTING_RESTART 2u /* everybody died and the heap was opened again before it begins */
+#define SETTING_ARENAS 4u  /* two arenas, and one chunk is left of the first */
 /* A thread is dead before its process, and before its detached transactions; in between the last
  * process, as the kernel, lets go of the dead one's byte. */
-#define SETTING_DETACHED 4u
+#define SETTING_DETACHED 8u
 
 /* Beside which others an operation is explored when not all pairs are. */
 enum role {
