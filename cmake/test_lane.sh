@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Leaves build/logs/LANE.log, all that the lane printed, and build/logs/LANE.count: a line
-# "PASSED FAILED SKIPPED what" for each thing that was counted, and "seconds N" at the end.
+# "PASSED FAILED SKIPPED what" for each thing that was counted, and "seconds N" at the end. Of a program there is also
+# build/logs/LANE.PROGRAM, what it printed, and behind that how long it took.
 set -u
 
 lane=$1
@@ -73,11 +74,13 @@ run_counted()
 		return
 	fi
 	output=$logs/$lane.$(basename "$1")
+	begun_program=$(date +%s)
 	timeout -k 10 "$program_limit_seconds" "$@" >"$output" 2>&1
 	status=$?
 	cat "$output"
 	count=$(tail -n 1 "$output" |
 		sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 0\4/p')
+	echo "totals: took $(($(date +%s) - begun_program))" >>"$output"
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 		record 0 1 0 "$* was stopped after $program_limit_seconds s"
 	elif [ -z "$count" ]; then
@@ -116,7 +119,7 @@ model_lane()
 	build_preset model || return
 	run_counted build/model/stress/explorer_tests
 	run_counted build/model/stress/model_checker -q
-	run_counted build/model/stress/kv_checker
+	run_counted build/model/stress/kv_checker -q
 }
 
 kill_lane()
@@ -133,11 +136,15 @@ kill_lane()
 	run_counted build/gcc/examples/readmostly --seconds 8 --careless
 	run_counted build/gcc/stress/kv_storm --seconds 10
 	run_counted build/gcc/stress/killk --quick
-	run_counted build/gcc/stress/crashlog --quick
-	run_counted build/gcc/stress/torn --quick
 	run_counted build/gcc/stress/faults --quick
+	# These have one process that works at a time: two go beside each other.
+	{
+		run_counted build/gcc/stress/crashlog --quick
+		run_counted build/gcc/stress/torn --quick
+	} &
 	run_counted build/gcc/stress/kv_death --quick
 	run_counted build/gcc/stress/kv_steps --quick
+	wait
 }
 
 run_lane()

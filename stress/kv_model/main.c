@@ -1,10 +1,10 @@
 /* main.c -- explores the operations of examples/kv, alone and in pairs, under deaths
  * SPDX-License-Identifier: BSD-3-Clause
  *
- *	kv_checker [-a] [-r] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
+ *	kv_checker [-a] [-q] [-r] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included), and some pairs of operations of
- * one scene with one (quick_pairs). With -a: all pairs but those of which both drain. With -r: reapers begin, too, while a
+ * one scene with one (usual_pairs). With -a: all pairs but those of which both drain. With -q: but the long ones. With -r: reapers begin, too, while a
  * writer is at work that settles what it meets of the dead. With -u: as if no lock were known. FIRST and SECOND are names
  * of operations, or parts of names; SECOND may be "alone". The last line is "N passed, N failed". */
 #include "stress/kv_model/arena.h"
@@ -304,6 +304,7 @@ struct wish {
 	unsigned parallel;
 	unsigned deaths; /* 0: as many as usual */
 	bool all_pairs;
+	bool quick;
 	const char *first;  /* NULL: all */
 	const char *second; /* NULL: alone, and those that are paired */
 };
@@ -351,18 +352,26 @@ static bool matches(int operation, const char *part)
 	return job_is_meant(&(struct job_names){ kv_operation_count, name_of }, operation, part);
 }
 
-static bool is_quick(int i, int j)
+/* The pair of the list; NULL: it is not there. */
+static const struct kv_pair *find_usual(int i, int j)
 {
 	const char *first = kv_operations[i].name;
 	const char *second = kv_operations[j].name;
 
-	for (unsigned k = 0; k < quick_pair_count; k++)
-		if ((strcmp(quick_pairs[k].first, first) == 0 &&
-			    strcmp(quick_pairs[k].second, second) == 0) ||
-			(strcmp(quick_pairs[k].first, second) == 0 &&
-				strcmp(quick_pairs[k].second, first) == 0))
-			return true;
-	return false;
+	for (unsigned k = 0; k < usual_pair_count; k++)
+		if ((strcmp(usual_pairs[k].first, first) == 0 &&
+			    strcmp(usual_pairs[k].second, second) == 0) ||
+			(strcmp(usual_pairs[k].first, second) == 0 &&
+				strcmp(usual_pairs[k].second, first) == 0))
+			return &usual_pairs[k];
+	return NULL;
+}
+
+static bool is_usual(const struct wish *wish, int i, int j)
+{
+	const struct kv_pair *pair = find_usual(i, j);
+
+	return pair != NULL && !(wish->quick && pair->is_long);
 }
 
 /* What two drains do to each other is the heap's, and explored by its own checker. */
@@ -387,18 +396,20 @@ static bool is_paired(const struct wish *wish, int i, int j)
 		return false;
 	if (wish->second != NULL)
 		return true;
-	return wish->all_pairs ? !both_drain(&kv_operations[i], &kv_operations[j]) : is_quick(i, j);
+	return wish->all_pairs ? !both_drain(&kv_operations[i], &kv_operations[j])
+			       : is_usual(wish, i, j);
 }
 
 /* A pair of the list that names none is none. */
-static void check_quick_pairs(void)
+static void check_usual_pairs(void)
 {
 	unsigned count = 0;
 
 	for (int i = 0; i < (int)kv_operation_count; i++)
 		for (int j = 0; j <= i; j++)
-			count += is_quick(i, j) && can_meet(&kv_operations[i], &kv_operations[j]);
-	if (count != quick_pair_count)
+			count += find_usual(i, j) != NULL &&
+				can_meet(&kv_operations[i], &kv_operations[j]);
+	if (count != usual_pair_count)
 		abort();
 }
 
@@ -406,7 +417,7 @@ static unsigned make_jobs(const struct wish *wish)
 {
 	unsigned count = 0;
 
-	check_quick_pairs();
+	check_usual_pairs();
 	wanted = calloc(kv_operation_count * (kv_operation_count + 1), sizeof(*wanted));
 	if (wanted == NULL)
 		abort();
@@ -428,9 +439,11 @@ int main(int argc, char **argv)
 	struct wish wish = { .parallel = 2 };
 	int option;
 
-	while ((option = getopt(argc, argv, "aruj:s:d:")) != -1) {
+	while ((option = getopt(argc, argv, "aqruj:s:d:")) != -1) {
 		if (option == 'a')
 			wish.all_pairs = true;
+		else if (option == 'q')
+			wish.quick = true;
 		else if (option == 'r')
 			reapers_beside = true;
 		else if (option == 'u')

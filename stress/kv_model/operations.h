@@ -75,9 +75,10 @@ extern const unsigned kv_operation_count;
 struct kv_pair {
 	const char *first;
 	const char *second;
+	bool is_long;
 };
-extern const struct kv_pair quick_pairs[];
-extern const unsigned quick_pair_count;
+extern const struct kv_pair usual_pairs[];
+extern const unsigned usual_pair_count;
 
 /* The store that operations work on. Constant after it was made. */
 struct place {
