@@ -4,6 +4,7 @@
  * Runs the scenarios of stress/hostile/, each in a process of its own, and prints one line for each:
  * PASS, FAIL or SKIPPED, and what happened. */
 #define _GNU_SOURCE
+#include "stress/common/totals.h"
 #include "stress/hostile/cgroup.h"
 #include "stress/hostile/scenarios.h"
 
@@ -137,6 +138,13 @@ int main(int argc, char **argv)
 		run_scenario(find(argv[k]), parent);
 	for (const struct scenario *s = scenarios; i == argc && s->name != NULL; s++)
 		run_scenario(s, parent);
+	totals_print(&(struct totals){
+		.cases = counts[OUTCOME_PASSED] + counts[OUTCOME_FAILED],
+		.images = TOTALS_NONE,
+		.states = TOTALS_NONE,
+		.deaths = TOTALS_NONE,
+		.bad = counts[OUTCOME_FAILED],
+	});
 	printf("%u passed, %u failed, %u skipped\n", counts[OUTCOME_PASSED], counts[OUTCOME_FAILED],
 		counts[OUTCOME_SKIPPED]);
 	return counts[OUTCOME_FAILED] != 0;

@@ -83,13 +83,15 @@ static void make_shared(void)
 static void run_all(struct run_options options)
 {
 	uint64_t seconds = options.seconds;
+	struct totals totals = { .images = TOTALS_NONE, .states = TOTALS_NONE };
 
 	options.seconds = (seconds + 1) / 2;
-	run_torture(&options, SH_BARRIER_AUTO);
+	run_torture(&options, SH_BARRIER_AUTO, &totals);
 	options.seconds = seconds / 2;
-	run_torture(&options, SH_BARRIER_READER);
+	run_torture(&options, SH_BARRIER_READER, &totals);
 	for (enum fault fault = FAULT_NONE + 1; fault < FAULTS; fault++)
 		run_control(&options, fault);
+	totals_print(&totals);
 }
 
 int main(int argc, char **argv)

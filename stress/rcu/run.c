@@ -225,7 +225,15 @@ static void judge_end(struct crew *crew, const char *way)
 		error == 0 ? "" : sh_strerror(error));
 }
 
-void run_torture(const struct run_options *options, unsigned barrier)
+static void add_totals(struct totals *totals)
+{
+	totals->cases += done_in(UPDATERS, SEATS);
+	totals->deaths += atomic_load(&shared->counts.kills_in_sections) +
+		atomic_load(&shared->counts.kills_in_waits);
+	totals->bad += errors_seen();
+}
+
+void run_torture(const struct run_options *options, unsigned barrier, struct totals *totals)
 {
 	const char *way = barrier == SH_BARRIER_READER ? "fences" : "membarrier";
 	struct crew crew;
@@ -244,6 +252,7 @@ void run_torture(const struct run_options *options, unsigned barrier)
 	judge_readings(way);
 	judge_waits(&crew, way);
 	judge_deaths(way);
+	add_totals(totals);
 	judge_end(&crew, way);
 }
 

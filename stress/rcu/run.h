@@ -3,6 +3,7 @@
 #ifndef RCU_RUN_H
 #define RCU_RUN_H
 
+#include "stress/common/totals.h"
 #include "stress/rcu/shared.h"
 
 /* Stack. */
@@ -12,8 +13,9 @@ struct run_options {
 	const char *folder;
 };
 
-/* Tortures a heap of the barrier for so long, and says what was seen. */
-void run_torture(const struct run_options *options, unsigned barrier);
+/* Tortures a heap of the barrier for so long, and says what was seen. Adds sections to the cases, deaths in sections and
+ * waits to the deaths. */
+void run_torture(const struct run_options *options, unsigned barrier, struct totals *totals);
 
 /* Plants a fault, and says when it was caught. */
 void run_control(const struct run_options *options, enum fault fault);
