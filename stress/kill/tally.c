@@ -37,12 +37,13 @@ void fail(enum check check, const char *format, ...)
 {
 	va_list arguments;
 
-	va_start(arguments, format);
-	say_list("FAILED: ", format, arguments);
-	va_end(arguments);
+	/* Counted before it is said: who says it may be killed. */
 	atomic_fetch_add(&shared->failed[check], 1);
 	atomic_fetch_add(&shared->failures, 1);
 	atomic_store(&shared->stop, 1);
+	va_start(arguments, format);
+	say_list("FAILED: ", format, arguments);
+	va_end(arguments);
 }
 
 /* --- counting ------------------------------------------------------------------------------ */

@@ -30,15 +30,17 @@ static const char *const names[CHECKS] = {
 void fail(enum check check, const char *format, ...)
 {
 	va_list arguments;
+	bool tells;
 
+	/* Counted before it is said: who says it may be killed. Of one fault come many failures: the first ones tell. */
+	atomic_fetch_add(&shared->counts.failed[check], 1);
+	tells = atomic_fetch_add(&shared->failures, 1) < 8;
+	atomic_store(&shared->stop, 1);
 	va_start(arguments, format);
-	/* Of one fault come many failures: the first ones tell. */
-	if (atomic_fetch_add(&shared->failures, 1) < 8)
+	if (tells)
 		say_list(shared->fault == FAULT_NONE ? "FAILED: " : "  as it must: ", format,
 			arguments);
 	va_end(arguments);
-	atomic_fetch_add(&shared->counts.failed[check], 1);
-	atomic_store(&shared->stop, 1);
 }
 
 int expect_ok(int error, const char *call)
