@@ -18,9 +18,10 @@
 #define DEATHS 100u
 
 static const char usage[] =
-	"usage: kv_death [--call PART-OF-NAME] [--survivor none|idle] [--store N] [--deaths N] "
+	"usage: kv_death [--call NAME] [--survivor none|idle] [--store N] [--deaths N] "
 	"[--quick]\n"
 	"                [--folder PATH]\n"
+	"  --call NAME  of this name, or, if there is none, of those of which it is a part\n"
 	"  --deaths N   of each call at most, spread over its stores (100; with --quick 24)\n"
 	"  --store N    only behind this store\n";
 
@@ -50,11 +51,27 @@ static void run_call(const struct wish *wish, const struct call *call, enum surv
 	totals.bad += outcome.bad;
 }
 
+static bool has_name(const char *name)
+{
+	for (unsigned i = 0; i < call_count; i++)
+		if (strcmp(calls[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_wished(const struct wish *wish, const struct call *call)
+{
+	if (wish->call == NULL)
+		return true;
+	return has_name(wish->call) ? strcmp(call->name, wish->call) == 0
+				    : strstr(call->name, wish->call) != NULL;
+}
+
 static void run_all(const struct wish *wish)
 {
 	for (unsigned i = 0; i < call_count; i++)
 		for (int survivor = SURVIVOR_NONE; survivor <= SURVIVOR_IDLE; survivor++)
-			if ((wish->call == NULL || strstr(calls[i].name, wish->call) != NULL) &&
+			if (is_wished(wish, &calls[i]) &&
 				(wish->survivor < 0 || wish->survivor == survivor))
 				run_call(wish, &calls[i], (enum survivor)survivor);
 }

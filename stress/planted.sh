@@ -198,8 +198,8 @@ run()
 		set -- "stress/$(field "$1" target)" -j 1 ${deaths:+-d "$deaths"} "$(field "$1" first)" \
 			"$(field "$1" second)"
 	else
-		# shellcheck disable=SC2046 # a list of words
-		set -- $(field "$1" run)
+		# Words as a shell reads them: names may have spaces.
+		eval "set -- $(field "$1" run)"
 	fi
 	timeout -k 10 "${limit:-300}" "$@"
 }
