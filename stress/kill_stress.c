@@ -90,7 +90,7 @@ static const char usage[] =
 	"usage: kill_stress [--seed N] [--workers N] [--inside N] [--kills N] [--seconds N]\n"
 	"                   [--limit N] [--folder PATH]\n"
 	"  --seed N       decides what is done (the environment's SH_SEED; else random)\n"
-	"  --workers N    processes at once, 2 to 8, each of one or two threads (4)\n"
+	"  --workers N    processes at once, 2 to 8, each of one or two threads (8)\n"
 	"  --inside N     how many die inside an operation, at least (20000; with --kills a "
 	"quarter of those)\n"
 	"  --kills N      how many processes are killed, at least\n"
@@ -111,7 +111,7 @@ static bool read_options(struct options *options, int argc, char **argv)
 	};
 
 	*options = (struct options){
-		.workers = 4,
+		.workers = 8,
 		.seconds = 10,
 		.limit_seconds = 400,
 		.folder = arguments_folder(),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define NOBODY 65534
@@ -300,6 +301,8 @@ pid_t files_start(void (*body)(void *argument), void *argument)
 	fflush(NULL);
 	child = fork();
 	if (child == 0) {
+		/* Of a test that is stopped nothing stays. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		body(argument);
 		_exit(0);
 	}

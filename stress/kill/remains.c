@@ -24,7 +24,7 @@ static const struct {
 	[REMAINS_ROLLBACK] = { 50, "one whose new blocks are freed" },
 	[REMAINS_APPLYING] = { 50, "a block that a log is freeing" },
 	[REMAINS_ALLOC] = { 50, "pages on their way to a head bit" },
-	[REMAINS_FREE] = { 50, "pages on their way from one" },
+	[REMAINS_FREE] = { 20, "pages on their way from one" },
 	[REMAINS_LOG_FREE] = { 0, "the same for a log" },
 	[REMAINS_PAGE_LOCK] = { 50, "the page lock" },
 	[REMAINS_GROWTH_LOCK] = { 50, "the growth lock" },

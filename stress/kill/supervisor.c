@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,8 +136,10 @@ static void bury(struct supervisor *supervisor, unsigned worker, bool killed)
 	atomic_store(&shared->pids[worker], 0);
 }
 
+/* A dying process waits for its turn on a processor like others. Where that is allowed this one comes first. */
 static void kill_worker(unsigned worker)
 {
+	setpriority(PRIO_PROCESS, (id_t)worker_pid(worker), 0);
 	kill(worker_pid(worker), SIGKILL);
 }
 
