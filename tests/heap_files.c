@@ -294,19 +294,36 @@ void *files_run_thread(void *(*body)(void *argument), void *argument)
 
 /* --- children ------------------------------------------------------------------------------ */
 
-pid_t files_start(void (*body)(void *argument), void *argument)
+pid_t files_start_orphan(void (*body)(void *argument), void *argument)
 {
 	pid_t child;
 
 	fflush(NULL);
 	child = fork();
 	if (child == 0) {
-		/* Of a test that is stopped nothing stays. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		body(argument);
 		_exit(0);
 	}
 	return child;
+}
+
+/* Process. */
+struct start {
+	void (*body)(void *argument);
+	void *argument;
+};
+
+static void die_with_parent(void *argument)
+{
+	const struct start *start = argument;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	start->body(start->argument);
+}
+
+pid_t files_start(void (*body)(void *argument), void *argument)
+{
+	return files_start_orphan(die_with_parent, &(struct start){ body, argument });
 }
 
 int files_finish(pid_t child)

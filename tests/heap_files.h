@@ -106,6 +106,10 @@ void *files_run_thread(void *(*body)(void *argument), void *argument);
  * No other thread may start, end, allocate or free meanwhile: a lock that it holds in AddressSanitizer's
  * allocator stays locked in the child for ever. (glibc's allocator has its own fork handlers.) */
 pid_t files_start(void (*body)(void *argument), void *argument);
+
+/* The same of one who goes on when who started it is gone; others are killed then, so that of a test that is stopped
+ * nothing stays. */
+pid_t files_start_orphan(void (*body)(void *argument), void *argument);
 int files_finish(pid_t child);
 int files_finish_killed(pid_t child);
 int files_run(void (*body)(void *argument), void *argument);

@@ -60,7 +60,7 @@ static void become_daemon(void *unused)
 	struct sh_heap *heap = files_child_open(0);
 
 	(void)unused;
-	files_start(outlive_parent, heap);
+	files_start_orphan(outlive_parent, heap);
 }
 
 static void test_daemon(void)
