@@ -24,6 +24,9 @@ file(GLOB explorer_test_sources CONFIGURE_DEPENDS stress/model/test_*.c)
 file(GLOB toy_sources CONFIGURE_DEPENDS stress/model/toy_*.c)
 file(GLOB operation_sources CONFIGURE_DEPENDS stress/model/operations.c)
 list(REMOVE_ITEM model_sources ${explorer_test_sources} ${toy_sources} ${operation_sources})
+if(model_sources)
+	list(APPEND model_sources stress/common/names.c)
+endif()
 
 # Between the checker's own files only: what a hook sees is as it was.
 include(CheckIPOSupported)

@@ -116,9 +116,12 @@ static bool read_options(struct options *options, int argc, char **argv)
 		.limit_seconds = 400,
 		.folder = arguments_folder(),
 	};
-	return arguments_seed(&options->seed) &&
-		arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])) &&
-		options->workers >= 2 && options->workers <= WORKERS;
+	if (!arguments_seed(&options->seed) ||
+		!arguments_read(argc, argv, known, sizeof(known) / sizeof(known[0])))
+		return false;
+	if (options->inside == 0 && options->kills == 0)
+		options->inside = INSIDE;
+	return options->workers >= 2 && options->workers <= WORKERS;
 }
 
 static void make_shared(const struct options *options)
@@ -132,9 +135,7 @@ static void make_shared(const struct options *options)
 	shared->seed = options->seed;
 	shared->workers = (unsigned)options->workers;
 	shared->inside_wanted =
-		options->inside != 0 || options->kills != 0 ? options->inside : INSIDE;
-	if (shared->inside_wanted < options->kills / 4)
-		shared->inside_wanted = options->kills / 4;
+		options->inside > options->kills / 4 ? options->inside : options->kills / 4;
 }
 
 static pid_t start_supervisor(const struct options *options)

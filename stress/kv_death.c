@@ -4,6 +4,7 @@
  * The code as it is installed; the heap file is write-protected while the call runs, each store faults and is let through
  * by one step of the processor (stress/common/stepper.h), and behind the k-th the process kills itself. */
 #include "stress/common/arguments.h"
+#include "stress/common/names.h"
 #include "stress/common/stepper.h"
 #include "stress/common/totals.h"
 #include "stress/common/verdict.h"
@@ -51,27 +52,18 @@ static void run_call(const struct wish *wish, const struct call *call, enum surv
 	totals.bad += outcome.bad;
 }
 
-static bool has_name(const char *name)
+static const char *name_of(unsigned call)
 {
-	for (unsigned i = 0; i < call_count; i++)
-		if (strcmp(calls[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-static bool is_wished(const struct wish *wish, const struct call *call)
-{
-	if (wish->call == NULL)
-		return true;
-	return has_name(wish->call) ? strcmp(call->name, wish->call) == 0
-				    : strstr(call->name, wish->call) != NULL;
+	return calls[call].name;
 }
 
 static void run_all(const struct wish *wish)
 {
+	const struct names names = { call_count, name_of };
+
 	for (unsigned i = 0; i < call_count; i++)
 		for (int survivor = SURVIVOR_NONE; survivor <= SURVIVOR_IDLE; survivor++)
-			if (is_wished(wish, &calls[i]) &&
+			if (name_is_meant(&names, i, wish->call) &&
 				(wish->survivor < 0 || wish->survivor == survivor))
 				run_call(wish, &calls[i], (enum survivor)survivor);
 }

@@ -64,7 +64,7 @@ static void find_landmarks(struct route *route)
 /* --- recording ----------------------------------------------------------------------------- */
 
 bool route_record(struct route *route, pid_t victim, uint64_t limit,
-	bool (*note)(void *argument, uint64_t k), void *argument)
+	void (*note)(void *argument, uint64_t k), void *argument)
 {
 	uint64_t k = 0;
 
@@ -73,8 +73,8 @@ bool route_record(struct route *route, pid_t victim, uint64_t limit,
 		return false;
 	for (;; k++) {
 		route->waypoint[k].place = step_place(victim);
-		if (note != NULL && !note(argument, k))
-			return false;
+		if (note != NULL)
+			note(argument, k);
 		if (step_at_end(victim))
 			break;
 		if (k == limit || !step(victim))
@@ -110,9 +110,13 @@ bool route_step(pid_t victim, uint64_t instructions)
 
 bool route_go(const struct route *route, pid_t victim, uint64_t instructions)
 {
-	uint64_t at = route->waypoint[instructions].landmark;
-	const struct waypoint *landmark = &route->waypoint[at];
+	const struct waypoint *landmark;
+	uint64_t at;
 
+	if (instructions > route->instructions)
+		return false;
+	at = route->waypoint[instructions].landmark;
+	landmark = &route->waypoint[at];
 	return step_run_to(victim, landmark->place, landmark->visits) &&
 		step_from(victim, at, instructions);
 }

@@ -27,12 +27,13 @@ struct route {
 };
 
 /* Steps the victim from its mark to its end; `note`, unless NULL, hears of each waypoint. False: the victim ended before,
- * there are more than `limit` instructions, `note` did not like it, or there is no memory. */
+ * there are more than `limit` instructions, or there is no memory. */
 bool route_record(struct route *route, pid_t victim, uint64_t limit,
-	bool (*note)(void *argument, uint64_t k), void *argument);
+	void (*note)(void *argument, uint64_t k), void *argument);
 void route_free(struct route *route);
 
-/* Takes a victim, which is at its mark, to where it has executed so many instructions. False: it ended before. */
+/* Takes a victim, which is at its mark, to where it has executed so many instructions. False: it ended before, or
+ * there are not so many. */
 bool route_go(const struct route *route, pid_t victim, uint64_t instructions);
 
 /* Who does not trust the way steps all of it. */

@@ -142,19 +142,32 @@ static bool is_of(const struct heap *heap, uint64_t tag, uint32_t process)
 	return atomic_load(&slot->owner) == tag && atomic_load(&slot->process) == process;
 }
 
+/* The thread in the slot; 0: none, or it is just being claimed. */
+static uint64_t owner_of(const struct heap *heap, uint32_t slot)
+{
+	uint64_t owner = atomic_load(&heap->thread_slot[slot].owner);
+
+	return owner & THREAD_CLAIM ? 0 : owner;
+}
+
+/* The thread that reaps its last one; 0: none. */
+static uint64_t reaper_of(const struct heap *heap, uint32_t slot)
+{
+	return atomic_load(&heap->thread_slot[slot].reaper) & ~TAG_WAITERS;
+}
+
 static struct findings look(const struct heap *heap, pid_t pid)
 {
 	struct findings findings = { .times = { 0 } };
 	uint32_t process = find_process(heap, pid);
 
 	for (uint32_t slot = 0; slot < heap_slot_high_water(heap); slot++) {
-		uint64_t owner = atomic_load(&heap->thread_slot[slot].owner);
-		uint64_t reaper = atomic_load(&heap->thread_slot[slot].reaper) & ~TAG_WAITERS;
+		uint64_t owner = owner_of(heap, slot);
+		uint64_t reaper = reaper_of(heap, slot);
 
 		if (reaper != 0 && is_of(heap, reaper, process))
 			findings.times[REMAINS_REAPING]++;
-		if (owner != 0 && (owner & THREAD_CLAIM) == 0 &&
-			atomic_load(&heap->thread_slot[slot].process) == process)
+		if (owner != 0 && atomic_load(&heap->thread_slot[slot].process) == process)
 			look_at_slot(heap, slot, owner, &findings);
 	}
 	return findings;
@@ -190,13 +203,13 @@ pid_t remains_wanted(const struct sh_heap *handle)
 	const struct heap *heap = &handle->heap;
 
 	for (uint32_t slot = 0; slot < heap_slot_high_water(heap); slot++) {
-		uint64_t owner = atomic_load(&heap->thread_slot[slot].owner);
-		uint64_t reaper = atomic_load(&heap->thread_slot[slot].reaper) & ~TAG_WAITERS;
+		uint64_t owner = owner_of(heap, slot);
+		uint64_t reaper = reaper_of(heap, slot);
 		struct findings findings = { .times = { 0 } };
 
 		if (reaper != 0 && is_behind(REMAINS_REAPING))
 			return pid_of(heap, reaper);
-		if (owner == 0 || (owner & THREAD_CLAIM) != 0)
+		if (owner == 0)
 			continue;
 		look_at_slot(heap, slot, owner, &findings);
 		if (is_wanted(&findings))

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PARK_MICROSECONDS 100
@@ -175,8 +176,7 @@ void worker_main(struct sh_heap *heap, const char *path, unsigned number, uint64
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Behind the supervisor, who would else wait for its turn among those it is to kill. */
-	if (nice(NICENESS) == -1)
-		_exit(1);
+	setpriority(PRIO_PROCESS, 0, NICENESS);
 	/* Attached by the fork, or by itself. */
 	if (chance_once_in(&worker.actor.random, 3)) {
 		close_heap(&worker);

@@ -150,14 +150,14 @@ struct recording {
 	struct watch watch;
 };
 
-static bool note_moment(void *argument, uint64_t k)
+static void note_moment(void *argument, uint64_t k)
 {
 	struct recording *recording = argument;
 	struct trace *trace = recording->trace;
 	struct moment *moment = &trace->moment[k];
 
 	if (k == 0)
-		return true;
+		return;
 	moment->change = watch_changes(&recording->watch);
 	moment->image = trace->moment[k - 1].image;
 	if (moment->change & CHANGE_HEAP) {
@@ -166,7 +166,6 @@ static bool note_moment(void *argument, uint64_t k)
 	}
 	if (moment->change & CHANGE_CONTROL)
 		trace->control_changes++;
-	return true;
 }
 
 static bool record(struct trace *trace, struct target *target, const struct operation *operation,

@@ -4,9 +4,11 @@
  *	kv_checker [-a] [-q] [-r] [-u] [-j JOBS] [-s STATE_LIMIT] [-d DEATHS] [FIRST [SECOND]]
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included), and some pairs of operations of
- * one scene with one (usual_pairs). With -a: all pairs but those of which both drain. With -q: but the long ones. With -r: reapers begin, too, while a
- * writer is at work that settles what it meets of the dead. With -u: as if no lock were known. FIRST and SECOND are names
- * of operations, or parts of names; SECOND may be "alone". The last line is "N passed, N failed". */
+ * one scene with one (usual_pairs). With -a: all pairs but those of which both drain. With -q: but the long ones. With -r:
+ * reapers begin, too, while a writer is at work that settles what it meets of the dead. With -u: as if no lock were known.
+ * FIRST and SECOND are names of operations, or parts of names; SECOND may be "alone". The last line is "N passed, N
+ * failed". */
+#include "stress/common/names.h"
 #include "stress/kv_model/arena.h"
 #include "stress/kv_model/calls.h"
 #include "stress/kv_model/operations.h"
@@ -347,9 +349,16 @@ static const char *name_of(unsigned operation)
 	return kv_operations[operation].name;
 }
 
+static struct names operation_names(void)
+{
+	return (struct names){ kv_operation_count, name_of };
+}
+
 static bool matches(int operation, const char *part)
 {
-	return job_is_meant(&(struct job_names){ kv_operation_count, name_of }, operation, part);
+	struct names names = operation_names();
+
+	return name_is_meant(&names, (unsigned)operation, part);
 }
 
 /* The pair of the list; NULL: it is not there. */
@@ -389,10 +398,11 @@ static bool can_meet(const struct kv_operation *first, const struct kv_operation
 
 static bool is_paired(const struct wish *wish, int i, int j)
 {
+	struct names names = operation_names();
+
 	if (!can_meet(&kv_operations[i], &kv_operations[j]))
 		return false;
-	if (!job_pair_is_meant(&(struct job_names){ kv_operation_count, name_of }, i, j,
-		    wish->first, wish->second))
+	if (!name_pair_is_meant(&names, (unsigned)i, (unsigned)j, wish->first, wish->second))
 		return false;
 	if (wish->second != NULL)
 		return true;

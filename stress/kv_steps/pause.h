@@ -9,8 +9,7 @@
 struct pauses {
 	uint64_t instructions;
 	uint64_t count;
-	uint64_t
-		strayed; /* at another instruction: what the work left behind has it go another way */
+	uint64_t strayed; /* at another instruction, since the work left the store another one */
 	uint64_t bad;
 };
 

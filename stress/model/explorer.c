@@ -744,19 +744,15 @@ static unsigned first_of(const uint32_t *ranks, unsigned mask)
 	return first;
 }
 
-/* Returns how many accesses were made. */
-static uint64_t walk_on(uint64_t *dice, unsigned process, unsigned patience)
+static void walk_on(uint64_t *dice, unsigned process, unsigned patience)
 {
 	enum machine_event event;
-	uint64_t accesses = 0;
 
 	machine_wake(process);
 	do {
 		event = machine_step(process);
-		accesses++;
 	} while (event == MACHINE_RETURNING ||
 		(event == MACHINE_ACCESS && roll(dice, patience) != 0));
-	return accesses;
 }
 
 /* One schedule from the start, for the sake of the conflicts that machine_step() notes: whoever ranks
@@ -781,7 +777,8 @@ static void walk(uint64_t *dice)
 
 		unsigned process = first_of(ranks, frame.run_mask);
 
-		accesses += walk_on(dice, process, patience);
+		walk_on(dice, process, patience);
+		accesses += machine_accesses();
 		if (may_die(process) && roll(dice, WALK_DEATHS) == 0)
 			machine_kill(process);
 		else

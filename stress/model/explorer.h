@@ -53,9 +53,6 @@ struct explorer_scenario {
 	unsigned process_count;
 	unsigned death_limit;
 	uint64_t state_limit; /* 0: none */
-	/* After 2^loop_bits accesses without a switch point a process may be in an endless loop; 0: 22. Code that
-	 * makes so many, and ends, is explored at some cost. */
-	unsigned loop_bits;
 	enum explorer_switches switches;
 	uint64_t seed; /* 0: fixed order of search; else another order for each */
 	FILE *report;  /* for the counterexample; may be NULL */

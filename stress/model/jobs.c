@@ -7,7 +7,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,23 +17,6 @@ static struct {
 	_Atomic uint64_t images;
 	_Atomic uint64_t deaths;
 } * sums;
-
-bool job_is_meant(const struct job_names *names, int operation, const char *part)
-{
-	if (part == NULL)
-		return true;
-	for (unsigned i = 0; i < names->count; i++)
-		if (strcmp(names->of(i), part) == 0)
-			return (int)i == operation;
-	return strstr(names->of((unsigned)operation), part) != NULL;
-}
-
-bool job_pair_is_meant(const struct job_names *names, int i, int j, const char *first,
-	const char *second)
-{
-	return (job_is_meant(names, i, first) && job_is_meant(names, j, second)) ||
-		(job_is_meant(names, j, first) && job_is_meant(names, i, second));
-}
 
 enum job_end jobs_explore(const struct explorer_scenario *scenario)
 {

@@ -5,20 +5,6 @@
 
 #include "stress/model/explorer.h"
 
-/* The names of operations. */
-struct job_names {
-	unsigned count;
-	const char *(*of)(unsigned operation);
-};
-
-/* Whether the operation is one that is meant: a whole name means that operation and no other, a part of names all that have
- * it, NULL all. */
-bool job_is_meant(const struct job_names *names, int operation, const char *part);
-
-/* The same of a pair, in one order or the other. */
-bool job_pair_is_meant(const struct job_names *names, int i, int j, const char *first,
-	const char *second);
-
 /* How the exploration in a child ended: its exit status. */
 enum job_end { JOB_PASSED, JOB_FAILED, JOB_CUT_SHORT, JOB_ENDS };
 

@@ -17,8 +17,9 @@
 #include "stress/model/coroutine.h"
 #include "stress/model/symbol.h"
 
-#define LOOP_BITS 22
-#define PRIVATE_BITS 5 /* more for a loop over private memory, which nobody ends */
+/* After so many accesses without a switch point a process may be in an endless loop. */
+#define SUSPICIOUS_ACCESSES (1u << 22)
+#define PRIVATE_LIMIT (1u << 27)
 #define SIGNAL_STACK_BYTES 65536
 #define BACKTRACE_LIMIT 32
 
@@ -43,7 +44,6 @@ static struct {
 	unsigned current;
 	enum machine_event event;
 	uint32_t accesses;
-	uint32_t loop_accesses; /* 2^loop_bits */
 	uint64_t conflicts_found;
 	unsigned
 		broken_locks; /* mask: taken from the living, so that nobody is known to hold them */
@@ -140,7 +140,7 @@ static void stop_before(const struct machine_access *access)
 	bool needs_stop = access->kind != HOOK_LOAD || access->region->kind != EXPLORER_PRIVATE;
 
 	if (!needs_stop && !machine.tracing &&
-		(~machine.accesses & (machine.loop_accesses - 1)) != 0) {
+		machine.accesses % SUSPICIOUS_ACCESSES != SUSPICIOUS_ACCESSES - 1) {
 		machine.accesses++;
 		return;
 	}
@@ -250,7 +250,6 @@ void machine_begin(const struct explorer_scenario *scenario)
 	machine.scenario = scenario;
 	machine.conflicts_found = 0;
 	machine.broken_locks = 0;
-	machine.loop_accesses = 1u << (scenario->loop_bits == 0 ? LOOP_BITS : scenario->loop_bits);
 	machine.deaths = 0;
 	machine.tracing = false;
 	for (unsigned i = 0; i < scenario->process_count; i++)
@@ -472,10 +471,10 @@ static void resume(unsigned process)
  * treated as a conflict, the word lets the others in. */
 static void look_for_endless_loop(const struct machine_access *pending)
 {
-	if ((machine.accesses & (machine.loop_accesses - 1)) != 0)
+	if (machine.accesses % SUSPICIOUS_ACCESSES != 0)
 		return;
 	if (pending->region->kind == EXPLORER_PRIVATE) {
-		if (machine.accesses >> PRIVATE_BITS > machine.loop_accesses)
+		if (machine.accesses > PRIVATE_LIMIT)
 			explorer_fail("a process loops without an access to shared memory");
 		return;
 	}

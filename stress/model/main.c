@@ -5,10 +5,11 @@
  *
  * Without arguments: each operation alone with two deaths (reapers' deaths included); each operation
  * dying, and the recovery of everything dying in turn; each pair of operations with one death, where
- * variants of operations are left out (enum role). With -a: all pairs. With -q: but those of two long operations. With -t: triples of the core operations,
- * with one death, instead. With -u: as if no lock were
+ * variants of operations are left out (enum role). With -a: all pairs. With -q: but those of two long
+ * operations. With -t: triples of the core operations, with one death, instead. With -u: as if no lock were
  * known, which takes more states to the same images. FIRST and SECOND are names of operations, or
  * parts of names; SECOND may be "alone" or "recovery". The last line is "N passed, N failed". */
+#include "stress/common/names.h"
 #include "stress/model/jobs.h"
 #include "stress/model/kernel.h"
 #include "stress/model/world.h"
@@ -448,9 +449,16 @@ static const char *name_of(unsigned operation)
 	return operations[operation].name;
 }
 
+static struct names operation_names(void)
+{
+	return (struct names){ operation_count, name_of };
+}
+
 static bool matches(int operation, const char *part)
 {
-	return job_is_meant(&(struct job_names){ operation_count, name_of }, operation, part);
+	struct names names = operation_names();
+
+	return name_is_meant(&names, (unsigned)operation, part);
 }
 
 /* Whether another pair is the same exploration: a setting is the world's, so beside an operation that
@@ -479,8 +487,9 @@ struct wish {
 
 static bool is_wished(const struct wish *wish, int i, int j)
 {
-	return job_pair_is_meant(&(struct job_names){ operation_count, name_of }, i, j, wish->first,
-		wish->second);
+	struct names names = operation_names();
+
+	return name_pair_is_meant(&names, (unsigned)i, (unsigned)j, wish->first, wish->second);
 }
 
 static enum role role_of(int i)

@@ -885,7 +885,6 @@ static void test_faults(void)
 	struct explorer_scenario scenario = {
 		.name = "a loop of stores",
 		.process_count = 2,
-		.loop_bits = 16,
 		.body = store_for_ever,
 		.report = tmpfile(),
 	};
