@@ -49,6 +49,7 @@ int test_thread_slots_register(void);
 int test_threads_register(void);
 int test_timedlock_register(void);
 int test_tool_register(void);
+int test_tool_map_register(void);
 int test_tool_procs_register(void);
 int test_tool_sections_register(void);
 int test_transaction_register(void);
@@ -108,6 +109,7 @@ static const struct file files[] = {
 #endif
 	{ "tool", test_tool_register },
 	{ "tool_procs", test_tool_procs_register },
+	{ "tool_map", test_tool_map_register },
 	{ "tool_sections", test_tool_sections_register },
 };
 

@@ -640,7 +640,7 @@ static void read_as_nobody(void *unused)
 
 static void look_as_nobody(void *unused)
 {
-	static const char *const verbs[] = { "info", "dump", "stat", "check" };
+	static const char *const verbs[] = { "info", "dump", "stat", "map", "check" };
 
 	(void)unused;
 	files_become_nobody();

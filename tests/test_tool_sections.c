@@ -16,9 +16,9 @@
 
 enum { FINE = 0, ERROR = 1 };
 
-static const char *const looking[] = { "stat", "check", "dump" };
+static const char *const looking[] = { "stat", "check", "dump", "map" };
 
-#define LOOKING 3u
+#define LOOKING 4u
 #define PATIENCE_S 60u
 
 static struct heap *heap_of(struct sh_heap *heap)

@@ -284,7 +284,12 @@ static uint64_t image_end(const struct heap *heap)
 	for (uint64_t arena = 0; arena < heap_arena_count(heap); arena++) {
 		uint64_t head = arena_zone(heap, arena) + ARENA_HEAD_BYTES;
 		uint64_t frontier = arena_frontier(heap, arena);
+		uint64_t continued = arena_word_chunks(arena_word(heap, arena));
 
+		if (continued != 0) {
+			end = arena * ARENA_BYTES + continued * CHUNK_BYTES;
+			continue;
+		}
 		end = head > end ? head : end;
 		if (frontier > arena_first_chunk(heap, arena) && frontier * CHUNK_BYTES > end)
 			end = frontier * CHUNK_BYTES;

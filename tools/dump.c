@@ -47,7 +47,7 @@ static int sum_visit(void *argument, uint64_t head)
 	struct arena_sums *sums = argument;
 	struct span_look look;
 
-	if (dump_look(sums->dump, head, &look))
+	if (look_at_span(sums->dump->heap, sums->dump->reader, head, &look))
 		sum_span(&sums->of[page_arena(head)], &look);
 	return 0;
 }

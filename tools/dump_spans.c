@@ -4,63 +4,6 @@
 #include "recovery/check.h"
 #include "tools/dump.h"
 
-/* --- one span ------------------------------------------------------------------------------ */
-
-static void look_at_objects(const struct heap *heap, struct span_look *look)
-{
-	look->size_class = span_size_class(heap, look->record.span_class);
-	for (unsigned word = 0; word < look->size_class->words; word++) {
-		look->live[word] =
-			span_live(heap, look->head, word) & span_word_mask(look->size_class, word);
-		look->used += page_bits_count(look->live[word]);
-	}
-}
-
-static struct span_look look_once(const struct heap *heap, uint64_t head)
-{
-	struct span_look look = {
-		.head = head,
-		.hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire),
-		.record = span_record_read(heap, head),
-	};
-
-	look.plausible = span_record_plausible(heap, head, &look.record);
-	if (!look.plausible)
-		return look;
-	if (look.record.purpose == SPAN_OBJECTS)
-		look_at_objects(heap, &look);
-	else if (look.record.purpose == SPAN_LARGE)
-		look.used = span_large_is_live(heap, head);
-	else
-		look.used = 1;
-	return look;
-}
-
-/* How often a span is looked at that becomes another one meanwhile: in a section, one of the same class. */
-#define LOOKS 10
-
-static bool look_at(const struct heap *heap, uint64_t head, struct span_look *look)
-{
-	if (!page_is_head(heap, head))
-		return false;
-	*look = look_once(heap, head);
-	for (int i = 1; i < LOOKS && !span_record_stands(heap, head, &look->record); i++)
-		*look = look_once(heap, head);
-	return true;
-}
-
-bool dump_look(const struct dump *dump, uint64_t head, struct span_look *look)
-{
-	bool found;
-
-	if (dump->reader == NULL)
-		return look_at(dump->heap, head, look);
-	thread_begin_reading(dump->reader);
-	found = look_at(dump->heap, head, look);
-	thread_end_reading(dump->reader);
-	return found;
-}
-
 static bool class_wanted(const struct dump *dump, const struct span_look *look)
 {
 	uint64_t bytes = dump->arguments->class_bytes;
@@ -108,12 +51,6 @@ static const char *purpose_name(const struct span_look *look)
 	}
 }
 
-/* The lowest bit of a span class; large spans have it, too. */
-static bool is_noscan(const struct span_look *look)
-{
-	return (look->record.span_class & 1u) != 0;
-}
-
 /* Stack. What a hot word says; only while the heap is in use does it mean anything. */
 struct ownership {
 	struct cell state;
@@ -128,7 +65,7 @@ static struct ownership ownership_of(const struct dump *dump, const struct span_
 	if (!dump->in_use || !hot_laid(look->hot, dump->heap->incarnation) || owner == HOT_NONE ||
 		owner == HOT_LARGE)
 		return ownership;
-	if (owner == HOT_QUARANTINE) {
+	if (look_is_set_aside(look, dump->heap, dump->in_use)) {
 		ownership.state = cell_text("set aside");
 	} else if (owner == HOT_UNOWNED) {
 		ownership.state = cell_text("unowned");
@@ -173,7 +110,7 @@ static void print_span(struct dump *dump, const struct span_look *look)
 		block_bytes_cell(look),
 		used_cell(look),
 		total_cell(look),
-		cell_text(is_noscan(look) ? "noscan" : "scan"),
+		cell_text(look_is_noscan(look) ? "noscan" : "scan"),
 		cell_number(look->record.generation),
 		ownership.state,
 		ownership.slot,
@@ -187,7 +124,7 @@ static int span_visit(void *argument, uint64_t head)
 	struct dump *dump = argument;
 	struct span_look look;
 
-	if (dump_look(dump, head, &look) && span_wanted(dump, &look))
+	if (look_at_span(dump->heap, dump->reader, head, &look) && span_wanted(dump, &look))
 		print_span(dump, &look);
 	return 0;
 }
@@ -221,7 +158,7 @@ static void print_block(struct dump *dump, const struct span_look *look, uint64_
 		cell_offset(off),
 		cell_number(look->size_class != NULL ? look->size_class->bytes
 						     : look->record.bytes),
-		cell_text(is_noscan(look) ? "noscan" : "scan"),
+		cell_text(look_is_noscan(look) ? "noscan" : "scan"),
 	};
 
 	print_row(&dump->printer, cells);
@@ -244,7 +181,8 @@ static int block_visit(void *argument, uint64_t head)
 	struct dump *dump = argument;
 	struct span_look look;
 
-	if (!dump_look(dump, head, &look) || !look.plausible || !span_wanted(dump, &look))
+	if (!look_at_span(dump->heap, dump->reader, head, &look) || !look.plausible ||
+		!span_wanted(dump, &look))
 		return 0;
 	if (look.size_class != NULL)
 		print_objects(dump, &look);

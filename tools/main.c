@@ -57,6 +57,7 @@ enum option_code {
 	OPTION_SALVAGE,
 	OPTION_WATCH,
 	OPTION_NO_SLOT,
+	OPTION_HTML,
 	OPTION_JSON,
 };
 
@@ -74,7 +75,7 @@ struct verb {
 	const char *name;
 	const char *summary;
 	const char *details;
-	enum status (*run)(const struct arguments *arguments); /* NULL: of a later release */
+	enum status (*run)(const struct arguments *arguments);
 	unsigned accepts;
 };
 
@@ -122,6 +123,19 @@ static const struct verb verbs[] = {
 		.run = procs_run,
 	},
 	{
+		.name = "map",
+		.summary = "a picture of the heap's pages, as SVG on standard output",
+		.details = "Reads only. A cell shows a power of two of pages, so that all of them "
+			   "fit.\n"
+			   "  --html          a page that explains the picture that is in it\n"
+			   "  --arena N       only arena N\n"
+			   "  --offset OFF    the pages around this byte of the file, each in a "
+			   "cell\n" NO_SLOT_DETAILS,
+		.run = map_run,
+		.accepts = ACCEPTS(OPTION_ARENA) | ACCEPTS(OPTION_OFFSET) | ACCEPTS(OPTION_HTML) |
+			ACCEPTS(OPTION_NO_SLOT),
+	},
+	{
 		.name = "check",
 		.summary = "every problem with its offset; tries recovery on a private copy",
 		.details =
@@ -146,7 +160,6 @@ static const struct verb verbs[] = {
 		.run = recover_run,
 		.accepts = ACCEPTS(OPTION_SALVAGE),
 	},
-	{ .name = "map", .summary = "(comes with a later release)" },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -191,6 +204,7 @@ static const struct option long_options[] = {
 	{ "salvage", no_argument, NULL, OPTION_SALVAGE },
 	{ "watch", optional_argument, NULL, OPTION_WATCH },
 	{ "no-slot", no_argument, NULL, OPTION_NO_SLOT },
+	{ "html", no_argument, NULL, OPTION_HTML },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -250,6 +264,9 @@ static bool take_option(struct arguments *arguments, int option)
 		return true;
 	case OPTION_NO_SLOT:
 		arguments->no_slot = true;
+		return true;
+	case OPTION_HTML:
+		arguments->html = true;
 		return true;
 	default:
 		arguments->json = true;
@@ -311,10 +328,6 @@ static enum status dispatch(int argc, char **argv)
 	verb = find_verb(argv[1]);
 	if (verb == NULL) {
 		complain(NULL, "there is no verb '%s'; see '" PROGRAM " -h'", argv[1]);
-		return STATUS_ERROR;
-	}
-	if (verb->run == NULL) {
-		complain(NULL, "%s comes with a later release", verb->name);
 		return STATUS_ERROR;
 	}
 	return run_verb(verb, argc - 1, argv + 1);

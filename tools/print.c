@@ -83,11 +83,24 @@ void print_number(struct printer *printer, const char *key, const char *label, u
 	printf("%" PRIu64 "\n", number);
 }
 
+double bytes_scaled(uint64_t bytes, const char **unit)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double scaled = (double)bytes;
+	unsigned step = 0;
+
+	while (scaled >= 1024) {
+		scaled /= 1024;
+		step++;
+	}
+	*unit = units[step];
+	return scaled;
+}
+
 void print_bytes(struct printer *printer, const char *key, const char *label, uint64_t bytes)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double scaled = (double)bytes / 1024;
-	unsigned unit = 0;
+	const char *unit;
+	double scaled = bytes_scaled(bytes, &unit);
 
 	if (printer->as_json) {
 		json_number(&printer->json, key, bytes);
@@ -95,12 +108,8 @@ void print_bytes(struct printer *printer, const char *key, const char *label, ui
 	}
 	write_label(printer, label);
 	printf("%" PRIu64 " bytes", bytes);
-	while (scaled >= 1024) {
-		scaled /= 1024;
-		unit++;
-	}
 	if (bytes >= 1024)
-		printf(" (%.4g %s)", scaled, units[unit]);
+		printf(" (%.4g %s)", scaled, unit);
 	fputc('\n', stdout);
 }
 

@@ -85,4 +85,7 @@ static inline struct cell cell_none(void)
 
 struct cell cell_text(const char *text);
 
+/* In the largest unit of which there is one at least. */
+double bytes_scaled(uint64_t bytes, const char **unit);
+
 #endif

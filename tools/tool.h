@@ -20,6 +20,7 @@ enum status {
 struct arguments {
 	const char *path;
 	bool json;
+	bool html;
 	bool blocks;
 	bool salvage;
 	bool no_slot; /* look without read sections, and write nothing to the control file either */
@@ -34,6 +35,7 @@ enum status info_run(const struct arguments *arguments);
 enum status dump_run(const struct arguments *arguments);
 enum status stat_run(const struct arguments *arguments);
 enum status procs_run(const struct arguments *arguments);
+enum status map_run(const struct arguments *arguments);
 enum status check_run(const struct arguments *arguments);
 enum status reap_run(const struct arguments *arguments);
 enum status recover_run(const struct arguments *arguments);
