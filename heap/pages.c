@@ -64,11 +64,19 @@ static uint64_t intent_mask(const struct heap *heap, uint64_t base, uint32_t hig
 {
 	uint64_t taken = 0;
 
-	for (uint32_t slot = 0; slot < high_water; slot++)
-		for (unsigned i = 0; i < 2; i++)
-			taken |= run_mask(atomic_load_explicit(&heap->logs[slot].intent[i],
-						  memory_order_acquire),
-				base);
+	for (uint32_t slot = 0; slot < high_water; slot++) {
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t run = atomic_load_explicit(&heap->logs[slot].intent[i],
+				memory_order_acquire);
+			uint64_t mask = run_mask(run, base);
+
+			/* Of two who free one block the second has an intent, too, and may go on for long. */
+			if (mask != 0 && run_operation(run) == RUN_FREE &&
+				!span_frees(heap, slot, run))
+				continue;
+			taken |= mask;
+		}
+	}
 	return taken;
 }
 
@@ -123,7 +131,8 @@ struct page_places pages_look(const struct heap *heap, uint64_t base)
 	look_at_caches(heap, base, high_water, &places);
 	places.intents = intent_mask(heap, base, high_water);
 	places.spans = span_mask(heap, base);
-	/* A slot claimed meanwhile may hold a RUN_FREE intent: the mark is read again. */
+	/* A slot claimed meanwhile may hold a RUN_FREE intent, or have marked what it is about to free: the mark is
+	 * read again, and so are the intents. */
 	high_water = heap_slot_high_water(heap);
 	places.intents |= intent_mask(heap, base, high_water);
 	places.limbo = limbo_mask(heap, base, high_water);

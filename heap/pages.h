@@ -10,7 +10,8 @@
  * A. While the page lock is held, a page moves only to the right within "cache -> intent -> head ->
  *    intent -> limbo", and is in the next place before it leaves the last. Whoever reads the places
  *    in that order, under the lock, cannot miss it, and what it saw taken does not become free
- *    before the lock is released.
+ *    before the lock is released. An intent to free has its pages once the slot has marked the span
+ *    (span_frees()), which is before the head bit is cleared: read the intents on both sides of that.
  * B. Pages enter a cache under the page lock only. Limbo is appended to by its slot and emptied
  *    under the page lock only.
  * C. The journal names the pages whose free bits are about to change, before they do. Whoever takes

@@ -339,7 +339,8 @@ bool span_free_begin(struct thread *thread, uint32_t slot, unsigned which, uint6
 
 	pages_make_room(thread, slot);
 	pages_open_intent(log, which, RUN_FREE, head, span_of_head(heap, head)->pages);
-	/* Crash: not begun; the reaper sees a hot word that is not the slot's, and drops it. */
+	/* Crash: not begun; the reaper sees a hot word that is not the slot's, and drops it. Until that says so the
+	 * intent has no page: another slot can be freeing them. */
 	crash_order();
 	if (!mark_dying(heap, slot, head)) {
 		pages_close_intent(log, which);
@@ -483,16 +484,19 @@ bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes)
 	return resized;
 }
 
+/* Whether the slot has marked the span as its own to free or to change. */
+static bool is_dying_by(const struct heap *heap, uint32_t slot, uint64_t head)
+{
+	uint64_t hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
+
+	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == hot_dying_by(slot);
+}
+
 /* Whether the slot is in a resize of the block. */
 static bool is_resizing(const struct heap *heap, uint32_t slot, uint64_t head)
 {
-	uint64_t hot;
-
-	if (!page_is_data(heap, head) || !head_is_set(heap, head) ||
-		span_of_head(heap, head)->purpose != SPAN_LARGE)
-		return false;
-	hot = atomic_load_explicit(&span_of_head(heap, head)->hot, memory_order_acquire);
-	return hot_laid(hot, heap->incarnation) && hot_owner(hot) == hot_dying_by(slot);
+	return page_is_data(heap, head) && head_is_set(heap, head) &&
+		span_of_head(heap, head)->purpose == SPAN_LARGE && is_dying_by(heap, slot, head);
 }
 
 /* Puts what the dead slot's intent names into its limbo, unless it is there. */
@@ -537,6 +541,15 @@ void span_resume_resize(struct thread *thread, uint32_t dead)
 	set_hot(heap, head, HOT_LARGE, span_of_head(heap, head)->span_class);
 	crash_order();
 	slot_touch(heap, dead, 0);
+}
+
+bool span_frees(const struct heap *heap, uint32_t slot, uint64_t run)
+{
+	uint64_t touching =
+		atomic_load_explicit(&heap_slot_words(heap, slot)->touching, memory_order_acquire);
+
+	return run_is_data(heap, run) &&
+		(is_dying_by(heap, slot, run_page(run)) || is_resizing(heap, slot, touching));
 }
 
 /* --- ownership ----------------------------------------------------------------------------- */

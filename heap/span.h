@@ -112,6 +112,10 @@ bool span_resize_large(struct thread *thread, uint64_t head, uint64_t bytes);
  * may free the block. The caller is the slot's one writer. */
 void span_resume_resize(struct thread *thread, uint32_t dead);
 
+/* Whether the pages of a run that an open RUN_FREE intent of the slot names are the slot's: it has marked them, or
+ * is cutting them off a block. Otherwise the head bit has them, or another slot that came first. For any run. */
+bool span_frees(const struct heap *heap, uint32_t slot, uint64_t run);
+
 /* Pages that a large block of `bytes` needs. */
 static inline uint64_t span_large_pages(uint64_t bytes)
 {

@@ -565,6 +565,31 @@ static void test_repair_large(void)
 	fixture_close(f);
 }
 
+/* Of two who free one block the second one's intent names pages that are not its. */
+static void test_repair_beside_late_free(void)
+{
+	struct fixture *f = fixture_open(1, 3);
+	struct heap *heap = f->heap;
+	struct thread *dead = &f->threads[1];
+	uint64_t head = take(dead, 20);
+	uint64_t run = run_make(RUN_PLAIN, head, 20);
+	uint64_t free_pages = fixture_free_pages(f);
+
+	give(dead, head);
+	die_in_section(f, &run, 1);
+	atomic_store(&dead->words->limbo_count, 0);
+	pages_open_intent(&heap->logs[2], 0, RUN_FREE, head, 20);
+	expect_repaired(f);
+	CU_ASSERT_EQUAL(fixture_free_pages(f), free_pages + 20);
+	pages_close_intent(&heap->logs[2], 0);
+	/* The first one's are its. */
+	die_in_section(f, &run, 1);
+	pages_open_intent(&heap->logs[1], 0, RUN_FREE, head, 20);
+	expect_repaired(f);
+	CU_ASSERT_EQUAL(fixture_free_pages(f), free_pages);
+	fixture_close(f);
+}
+
 /* Death while limbo goes back: what limbo still names is taken. */
 static void test_repair_limbo(void)
 {
@@ -866,6 +891,7 @@ static CU_TestInfo repair_tests[] = {
 	{ "dead before the journal", test_dead_before_journal },
 	{ "refill", test_repair_refill },
 	{ "large run", test_repair_large },
+	{ "beside a late free", test_repair_beside_late_free },
 	{ "limbo", test_repair_limbo },
 	{ "publication", test_repair_publication },
 	{ "beside a damaged span", test_repair_beside_quarantine },

@@ -494,7 +494,7 @@ static bool is_wished(const struct wish *wish, int i, int j)
 
 static enum role role_of(int i)
 {
-	return operations[i].role & ~(unsigned)LONG;
+	return operations[i].role & ~(unsigned)(LONG | SHORT);
 }
 
 static bool is_long(int i)
@@ -524,6 +524,13 @@ static bool is_paired(const struct wish *wish, int i, int j)
 	return (first == ORDINARY && second == ORDINARY) || (first == TWIN && i == j);
 }
 
+static unsigned pair_deaths(const struct wish *wish, int i, int j)
+{
+	if (wish->deaths != 0)
+		return wish->deaths;
+	return i == j && (operations[i].role & SHORT) != 0 ? 2 : 1;
+}
+
 /* A recovery of several arenas looks at so much that two of its deaths take minutes: by -d 2 only. */
 static unsigned recovery_deaths(const struct wish *wish, int i)
 {
@@ -547,7 +554,6 @@ static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 {
 	const char *second = wish->second;
 	unsigned alone_deaths = wish->deaths ? wish->deaths : 2;
-	unsigned pair_deaths = wish->deaths ? wish->deaths : 1;
 	unsigned count = 0;
 
 	for (int i = 0; i < (int)operation_count; i++) {
@@ -560,7 +566,7 @@ static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 				(struct job){ i, RECOVERY, ALONE, recovery_deaths(wish, i) };
 		for (int j = 0; j <= i; j++)
 			if (is_wished(wish, i, j) && is_paired(wish, i, j) && !is_repeated(i, j))
-				jobs[count++] = (struct job){ i, j, ALONE, pair_deaths };
+				jobs[count++] = (struct job){ i, j, ALONE, pair_deaths(wish, i, j) };
 	}
 	return count;
 }

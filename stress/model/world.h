@@ -70,13 +70,15 @@ enum role {
 	COUPLE,   /* beside itself, and beside others never: what those do is an error to it */
 	/* With one of these: has so many steps that it is beside another such one only when there is time. */
 	LONG = 8,
+	/* With one of these: has so few that two deaths are tried beside itself. */
+	SHORT = 16,
 };
 
 /* One operation of the library. Everything is told by the process's number. */
 struct operation {
 	const char *name;
 	unsigned setting; /* SETTING_... */
-	enum role role;   /* LONG or not */
+	enum role role;   /* LONG, SHORT or neither */
 	/* Before exploration: what the operation needs. May be NULL. */
 	void (*prepare)(struct world *world, unsigned process);
 	/* The operation itself, as a coroutine. Its result is kept in the ghost. */
