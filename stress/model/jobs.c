@@ -53,6 +53,10 @@ static void run_all(unsigned count, unsigned parallel, enum job_end (*run)(unsig
 		}
 		wait(&status);
 		running--;
+		if (WIFSIGNALED(status))
+			printf("FAILED: an exploration was ended by signal %d; -j 1 shows behind "
+			       "which\n",
+				WTERMSIG(status));
 		ends[WIFEXITED(status) && WEXITSTATUS(status) < JOB_ENDS ? WEXITSTATUS(status)
 									 : JOB_FAILED]++;
 	}

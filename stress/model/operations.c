@@ -188,6 +188,12 @@ static uint64_t run_reap(struct world *world, unsigned process)
 	return run_allocate(world, process);
 }
 
+/* In a pair the other one; the third of a triple has the first. */
+static unsigned other(unsigned process)
+{
+	return process == 0 ? 1 : 0;
+}
+
 /* One block of the thread's own span is kept by the process; the span has room. */
 static void prepare_own_block(struct world *world, unsigned process)
 {
@@ -204,7 +210,7 @@ static void prepare_own_span(struct world *world, unsigned process)
 /* The block belongs to a span that the other worker owns. */
 static void prepare_others_block(struct world *world, unsigned process)
 {
-	world->ghosts[process].kept[0] = world_allocate(world, 1 - process, BLOCK_BYTES);
+	world->ghosts[process].kept[0] = world_allocate(world, other(process), BLOCK_BYTES);
 }
 
 /* The block lies in a full span that nobody owns; the others of the span are bystanders. */
@@ -294,8 +300,8 @@ static void prepare_crowded(struct world *world, unsigned process)
 	struct thread *thread = thread_of(world, process);
 	unsigned span_class = span_class_make(size_class_of(CROWDED_BYTES), false);
 
-	if (kept(world, 1 - process, 2) == CROWDED) {
-		world->ghosts[process].kept[0] = kept(world, 1 - process, 3);
+	if (kept(world, other(process), 2) == CROWDED) {
+		world->ghosts[process].kept[0] = kept(world, other(process), 3);
 		world->bystanders--;
 		return;
 	}
@@ -434,7 +440,7 @@ static const char *promise_freed_once(const struct world *world, unsigned proces
 static void prepare_free_twice(struct world *world, unsigned process)
 {
 	prepare_others_block(world, process);
-	world->ghosts[process].kept[1] = world_allocate(world, 1 - process, BLOCK_BYTES);
+	world->ghosts[process].kept[1] = world_allocate(world, other(process), BLOCK_BYTES);
 }
 
 /* The owner gives out the lower block first. So the higher one stays free, and freeing it again is
@@ -660,7 +666,7 @@ static uint64_t run_commit_free(struct world *world, unsigned process)
 static void prepare_two_frees(struct world *world, unsigned process)
 {
 	prepare_transaction_others(world, process);
-	world->ghosts[process].kept[2] = world_allocate(world, 1 - process, BLOCK_BYTES);
+	world->ghosts[process].kept[2] = world_allocate(world, other(process), BLOCK_BYTES);
 }
 
 /* The last two of a span that nobody owns. */
@@ -1219,7 +1225,7 @@ static const char *promise_root(const struct world *world, unsigned process,
 	if (value == ROOT_BEFORE)
 		return "a root that was set has its old value";
 	/* Set after the other worker's value was seen. */
-	return world->ghosts[process].result == root_value(1 - process) &&
+	return world->ghosts[process].result == root_value(other(process)) &&
 			value != root_value(process)
 		? "a root's older value came back"
 		: NULL;
@@ -1250,11 +1256,11 @@ static void settle_holder(void *argument, uint64_t dead)
 /* Both workers use the word in the block that process 0 keeps. */
 static void prepare_mutex(struct world *world, unsigned process)
 {
-	if (world->ghosts[1 - process].kept[3] == 0) {
+	if (world->ghosts[other(process)].kept[3] == 0) {
 		world->ghosts[process].kept[3] = world_allocate(world, process, 64);
 		world->bystanders++;
 	} else {
-		world->ghosts[process].kept[3] = world->ghosts[1 - process].kept[3];
+		world->ghosts[process].kept[3] = world->ghosts[other(process)].kept[3];
 	}
 }
 
@@ -1527,7 +1533,7 @@ static uint64_t run_read_defer(struct world *world, unsigned process)
 {
 	struct heap *heap = &world->image.heap;
 	struct thread *thread = thread_of(world, process);
-	uint64_t theirs = kept(world, 1 - process, 0);
+	uint64_t theirs = kept(world, other(process), 0);
 	bool broken;
 
 	thread_begin_reading(thread);
@@ -1589,7 +1595,7 @@ static bool changes_while_read(struct thread *thread, uint64_t head)
 static uint64_t run_read_reuse(struct world *world, unsigned process)
 {
 	struct thread *thread = thread_of(world, process);
-	uint64_t theirs = kept(world, 1 - process, 0) >> PAGE_SHIFT;
+	uint64_t theirs = kept(world, other(process), 0) >> PAGE_SHIFT;
 	uint64_t broken = changes_while_read(thread, theirs);
 	int error;
 
