@@ -7,6 +7,7 @@
 # build/logs/LANE.PROGRAM, what it printed, and behind that how long it took.
 set -u
 
+. cmake/timed.sh
 lane=$1
 logs=build/logs
 counts=$logs/$lane.count
@@ -74,13 +75,11 @@ run_counted()
 		return
 	fi
 	output=$logs/$lane.$(basename "$1")
-	begun_program=$(date +%s)
-	timeout -k 10 "$program_limit_seconds" "$@" >"$output" 2>&1
+	run_timed "$output" timeout -k 10 "$program_limit_seconds" "$@"
 	status=$?
 	cat "$output"
-	count=$(tail -n 1 "$output" |
+	count=$(timed_last_line "$output" |
 		sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 0\4/p')
-	echo "totals: took $(($(date +%s) - begun_program))" >>"$output"
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 		record 0 1 0 "$* was stopped after $program_limit_seconds s"
 	elif [ -z "$count" ]; then

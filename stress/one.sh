@@ -6,6 +6,7 @@
 # passed.
 set -u
 
+. cmake/timed.sh
 name=$2
 program=build/$1/stress/$name
 output=build/logs/stress.$name
@@ -14,11 +15,9 @@ case $name in
 kv_checker | model_checker) set -- -j 1 ;;
 *) set -- ;;
 esac
-begun=$(date +%s)
-"$program" "$@" >"$output" 2>&1
+run_timed "$output" "$program" "$@"
 status=$?
-seconds=$(($(date +%s) - begun))
-echo "totals: took $seconds" >>"$output"
+seconds=$(timed_seconds "$output")
 if [ "$status" -eq 0 ]; then
 	echo "$name is done after $seconds s"
 else
