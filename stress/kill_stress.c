@@ -95,7 +95,7 @@ static const char usage[] =
 	"quarter of those)\n"
 	"  --kills N      how many processes are killed, at least\n"
 	"  --seconds N    how long it runs, at least (10)\n"
-	"  --limit N      after how many seconds it gives up (400)\n"
+	"  --limit N      after how many seconds it gives up (1200)\n"
 	"  --folder PATH  where the heap is made (/dev/shm, else /tmp)\n";
 
 static bool read_options(struct options *options, int argc, char **argv)
@@ -113,7 +113,7 @@ static bool read_options(struct options *options, int argc, char **argv)
 	*options = (struct options){
 		.workers = 8,
 		.seconds = 10,
-		.limit_seconds = 400,
+		.limit_seconds = 1200,
 		.folder = arguments_folder(),
 	};
 	if (!arguments_seed(&options->seed) ||
