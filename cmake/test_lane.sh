@@ -77,7 +77,7 @@ run_counted()
 	output=$logs/$lane.$(basename "$1")
 	run_timed "$output" timeout -k 10 "$program_limit_seconds" "$@"
 	status=$?
-	cat "$output"
+	sed '$d' "$output"
 	count=$(timed_last_line "$output" |
 		sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 0\4/p')
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then

@@ -43,7 +43,7 @@ struct stretch {
 	uint64_t end;
 	enum page_use use;
 	enum page_use before; /* what they were counted as; the same: nothing */
-	uint64_t head;        /* of the span that they are; 0: none */
+	struct map_span span; /* that has them; or none */
 	uint64_t live_bytes;  /* in all of [page, end) */
 };
 
@@ -60,8 +60,8 @@ static void count_in_cell(struct map *map, struct map_cell *cell, const struct s
 	map->pages[stretch->before] -= taken;
 	cell->live_bytes += live_bytes;
 	map->live_bytes[stretch->use] += live_bytes;
-	if (stretch->head != 0 && pages == map->cell_pages)
-		cell->head = stretch->head;
+	if (pages == map->cell_pages)
+		cell->span = stretch->span;
 }
 
 /* Live bytes in the first pages of a stretch, as if they were spread evenly. */
@@ -190,16 +190,30 @@ static void count_over_arenas(struct map *map, struct stretch *stretch, uint64_t
 	stretch->live_bytes = live_bytes;
 }
 
+static struct map_span span_of(const struct span_look *look, uint64_t pages)
+{
+	return (struct map_span){
+		.head = look->head,
+		.pages = pages,
+		.block_bytes = look->size_class != NULL ? look->size_class->bytes : 0,
+		.blocks = look->size_class != NULL ? look->size_class->objects : 1,
+		.live_blocks = look->used,
+	};
+}
+
 static int count_span(void *argument, uint64_t head)
 {
 	struct map *map = argument;
 	struct span_look look;
-	struct stretch stretch = { .page = head, .before = USE_FREE, .head = head };
+	struct stretch stretch = { .page = head, .before = USE_FREE };
 	uint64_t limit = (page_arena(head) + 1) << ARENA_PAGES_SHIFT;
 
-	if (!look_at_span(map->heap, map->reader, head, &look))
+	/* What became another span while it was looked at is in none. */
+	if (!look_at_span(map->heap, map->reader, head, &look) ||
+		!span_record_stands(map->heap, head, &look.record))
 		return 0;
 	stretch.end = head + pages_of(map, &look);
+	stretch.span = span_of(&look, stretch.end - head);
 	stretch.use = use_of(map, &look);
 	stretch.live_bytes = live_bytes_of(&look, stretch.end - head);
 	if (stretch.end > limit)
@@ -250,7 +264,7 @@ static struct map_patch patch_of(const struct map *map, uint64_t cell)
 		.cells = 1,
 		.use = cell_use(of),
 		.fullness = fullness < MAP_FULLNESSES ? (unsigned)fullness : MAP_FULLNESSES - 1,
-		.head = of->head,
+		.span = of->span,
 	};
 }
 
@@ -267,7 +281,7 @@ bool map_next_patch(const struct map *map, uint64_t limit, struct map_patch *pat
 		struct map_patch next = patch_of(map, cell);
 
 		if (next.use != patch->use || next.fullness != patch->fullness ||
-			next.head != patch->head)
+			next.span.head != patch->span.head)
 			break;
 		patch->cells++;
 	}
@@ -339,7 +353,7 @@ static void print_patches(const struct map *map, struct printer *printer)
 			cell_number(end - page),
 			cell_text(map_use_key(patch.use)),
 			cell_number(map_patch_live_bytes(map, &patch)),
-			patch.head != 0 ? cell_number(patch.head) : cell_none(),
+			patch.span.head != 0 ? cell_number(patch.span.head) : cell_none(),
 		};
 
 		print_row(printer, cells);
@@ -417,8 +431,14 @@ static bool make_cells(struct map *map)
 	return map->cells != NULL;
 }
 
-static enum status show(struct map *map, const struct view *view, const struct arguments *arguments)
+static enum status count(struct map *map, const struct view *view,
+	const struct arguments *arguments)
 {
+	*map = (struct map){
+		.heap = &view->heap,
+		.reader = reader_thread(&view->reader),
+		.in_use = view->state == STATE_IN_USE,
+	};
 	if (!choose_pages(map, arguments))
 		return STATUS_ERROR;
 	if (!make_cells(map)) {
@@ -426,33 +446,56 @@ static enum status show(struct map *map, const struct view *view, const struct a
 		return STATUS_ERROR;
 	}
 	count_all(map);
+	return STATUS_FINE;
+}
+
+/* How often a heap in use is counted that seems damaged: it may have changed under our eyes. */
+#define MAP_TRIES 5
+
+static enum status open_and_count(struct map *map, struct view *view,
+	const struct arguments *arguments)
+{
+	enum status status = view_open_to_look(view, arguments);
+
+	for (int i = 1; status == STATUS_FINE; i++) {
+		status = count(map, view, arguments);
+		if (status == STATUS_FINE &&
+			(map->pages[USE_DAMAGED] == 0 || i == MAP_TRIES || !view_moves(view)))
+			return STATUS_FINE;
+		free(map->cells);
+		view_close(view);
+		if (status == STATUS_FINE)
+			status = view_open_to_look(view, arguments);
+	}
+	return status;
+}
+
+static void show(const struct map *map, const struct view *view, const struct arguments *arguments)
+{
 	if (arguments->json)
 		print_map(map, view);
 	else if (arguments->html)
 		map_write_page(map, view, stdout);
 	else
 		map_draw(map, view, stdout);
-	free(map->cells);
-	return map->pages[USE_DAMAGED] != 0 ? STATUS_DAMAGED : view_status(view);
 }
 
 enum status map_run(const struct arguments *arguments)
 {
-	struct map map = { .first_page = 0 };
 	struct view view;
+	struct map map;
 	enum status status;
 
 	if (arguments->json && arguments->html) {
 		complain(NULL, "map: --json or --html, not both");
 		return STATUS_ERROR;
 	}
-	status = view_open_to_look(&view, arguments);
+	status = open_and_count(&map, &view, arguments);
 	if (status != STATUS_FINE)
 		return status;
-	map.heap = &view.heap;
-	map.reader = reader_thread(&view.reader);
-	map.in_use = view.state == STATE_IN_USE;
-	status = show(&map, &view, arguments);
+	show(&map, &view, arguments);
+	status = map.pages[USE_DAMAGED] != 0 ? STATUS_DAMAGED : view_status(&view);
+	free(map.cells);
 	view_close(&view);
 	return status;
 }

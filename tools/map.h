@@ -29,11 +29,20 @@ enum page_use {
 	PAGE_USES,
 };
 
+/* Process. A span or run, as it was when it was counted; all zero: none. */
+struct map_span {
+	uint64_t head;
+	uint64_t pages;
+	uint64_t block_bytes; /* of its size class; 0: it has none */
+	uint64_t blocks;
+	uint64_t live_blocks; /* of these, or of a large block whether it is live */
+};
+
 /* Process. A part of the picture. */
 struct map_cell {
 	uint32_t pages[PAGE_USES];
 	uint64_t live_bytes;
-	uint64_t head; /* the span or run that has all of its pages; 0: none has */
+	struct map_span span; /* that has all of the cell's pages */
 };
 
 /* Process. The picture.
@@ -59,7 +68,7 @@ struct map_patch {
 	uint64_t cells;
 	enum page_use use;
 	unsigned fullness;
-	uint64_t head; /* as of a cell */
+	struct map_span span; /* that has all of them */
 };
 
 /* How full cells are is told in so many steps; those of free pages and the like are never full. */

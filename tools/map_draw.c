@@ -62,20 +62,17 @@ static void write_pages(FILE *out, uint64_t pages)
 	fprintf(out, pages == 1 ? "1 page" : "%" PRIu64 " pages", pages);
 }
 
-/* A span that has all of the patch: what `dump` tells of it. */
-static void write_span(const struct map *map, const struct map_patch *patch, FILE *out)
+/* A span that has all of the patch. */
+static void write_span(const struct map_patch *patch, FILE *out)
 {
-	struct span_look look;
+	const struct map_span *span = &patch->span;
 
-	fprintf(out, "%s at page %" PRIu64, map_use_name(patch->use), patch->head);
-	if (!look_at_span(map->heap, map->reader, patch->head, &look) || !look.plausible)
-		return;
-	fputs(", ", out);
-	write_pages(out, look.record.pages);
-	if (look.size_class != NULL)
-		fprintf(out, ", %" PRIu64 " of %u blocks of %u bytes live", look.used,
-			(unsigned)look.size_class->objects, (unsigned)look.size_class->bytes);
-	else if (patch->use == USE_LARGE && look.used == 0)
+	fprintf(out, "%s at page %" PRIu64 ", ", map_use_name(patch->use), span->head);
+	write_pages(out, span->pages);
+	if (span->block_bytes != 0)
+		fprintf(out, ", %" PRIu64 " of %" PRIu64 " blocks of %" PRIu64 " bytes live",
+			span->live_blocks, span->blocks, span->block_bytes);
+	else if (patch->use == USE_LARGE && span->live_blocks == 0)
 		fputs(", freed, waits for readers", out);
 }
 
@@ -104,8 +101,8 @@ static void write_patch_title(const struct map *map, const struct map_patch *pat
 
 	map_patch_pages(map, patch, &page, &end);
 	fprintf(out, "0x%" PRIx64 " to 0x%" PRIx64 ": ", page_offset(page), page_offset(end));
-	if (patch->head != 0)
-		write_span(map, patch, out);
+	if (patch->span.head != 0)
+		write_span(patch, out);
 	else
 		write_mixture(map, patch, out);
 	if (patch->use < USE_FREE) {
