@@ -111,6 +111,8 @@ struct heap {
 	 * that holds no data. A chunk that holds data does so for ever. */
 	_Atomic(char *) *chunk_meta;
 	uint64_t chunk_limit; /* 0: nothing is remembered */
+	/* Set by who looks at a heap in use by a copy of its directory (tools/view.h): the others go on. */
+	bool directory_is_old;
 	struct size_class_table classes;
 };
 

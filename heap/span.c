@@ -80,12 +80,11 @@ static bool was_resizing(const struct heap *heap, uint64_t head)
 	return owner >= HOT_DYING && owner < HOT_QUARANTINE;
 }
 
-bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
+static bool agrees_with_itself(const struct heap *heap, uint64_t head,
+	const struct span_record *record)
 {
 	bool one_arena = page_arena(head + record->pages - 1) == page_arena(head);
 
-	if (!bytes_are_data(heap, page_offset(head), page_offset(record->pages)))
-		return false;
 	switch (record->purpose) {
 	case SPAN_OBJECTS:
 		return one_arena && record->span_class < SPAN_CLASS_COUNT &&
@@ -102,6 +101,20 @@ bool span_record_plausible(const struct heap *heap, uint64_t head, const struct 
 	default:
 		return false;
 	}
+}
+
+bool span_record_plausible(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	return bytes_are_data(heap, page_offset(head), page_offset(record->pages)) &&
+		agrees_with_itself(heap, head, record);
+}
+
+bool span_record_is_newer(const struct heap *heap, uint64_t head, const struct span_record *record)
+{
+	return heap->directory_is_old && page_is_data(heap, head) && record->pages != 0 &&
+		head + record->pages <= heap->max_bytes >> PAGE_SHIFT &&
+		!bytes_are_data(heap, page_offset(head), page_offset(record->pages)) &&
+		agrees_with_itself(heap, head, record);
 }
 
 bool span_table_agrees(const struct heap *heap, uint64_t head, const struct span_record *record)

@@ -50,6 +50,10 @@ bool span_record_stands(const struct heap *heap, uint64_t head, const struct spa
 bool span_record_plausible(const struct heap *heap, uint64_t head,
 	const struct span_record *record);
 
+/* Whether it can be true of one that was made when the heap had grown behind heap->directory_is_old, which does not know
+ * all of its pages: there is nothing to be looked at but the record and the head's bits. For any content. */
+bool span_record_is_newer(const struct heap *heap, uint64_t head, const struct span_record *record);
+
 /* Objects per word of bits that exist: all but the last word are full. */
 static inline uint64_t span_word_mask(const struct size_class *size_class, unsigned word)
 {

@@ -31,6 +31,8 @@
 #define KINDS_MOST 16u
 #define FAILURES_MOST 4u
 #define LEAST_ROUNDS 6u
+/* How many times as long as it was to take, for that. */
+#define PATIENCE 10
 #define ANY UINT64_MAX
 
 /* Process. How images of one kind ended. */
@@ -236,14 +238,40 @@ static void end_scene(struct run *run)
 	recording_free(&run->other);
 }
 
-/* A slow machine, too, tries every kind a few times. */
+static struct tally sum_of_tallies(const struct run *run)
+{
+	struct tally all = { 0 };
+
+	for (unsigned i = 0; i < mixture_kind_count; i++) {
+		const struct tally *tally = &run->tallies[i];
+
+		all.images += tally->images;
+		all.bad += tally->bad;
+		all.refused += tally->refused;
+		all.clean += tally->clean;
+		all.recovered += tally->recovered;
+		all.salvaged += tally->salvaged;
+	}
+	return all;
+}
+
+static bool all_kinds_came_up(const struct tally *all)
+{
+	return all->refused > 0 && all->clean > 0 && all->recovered > 0 && all->salvaged > 0;
+}
+
+/* A slow machine, too, tries every kind a few times, and sees all that can become of an image: of a scene some may not
+ * come up. */
 static bool goes_on(const struct run *run, uint64_t number, double end)
 {
 	if (failures(run) >= FAILURES_MOST)
 		return false;
 	if (run->images != 0)
 		return number < run->images;
-	return now() < end || number < LEAST_ROUNDS * mixture_kind_count;
+	const struct tally all = sum_of_tallies(run);
+
+	return now() < end || number < LEAST_ROUNDS * mixture_kind_count ||
+		(!all_kinds_came_up(&all) && now() < end + PATIENCE * (double)run->seconds);
 }
 
 static void play_images(struct run *run)
@@ -303,20 +331,12 @@ static void print_totals(const struct run *run, const struct tally *all)
 
 static void print_verdicts(const struct run *run)
 {
-	struct tally all = { 0 };
+	const struct tally all = sum_of_tallies(run);
 
-	for (unsigned i = 0; i < mixture_kind_count; i++) {
-		const struct tally *tally = &run->tallies[i];
-
-		verdict(tally->bad == 0 && tally->images > 0, "%s", mixture_kinds[i].name);
-		all.images += tally->images;
-		all.bad += tally->bad;
-		all.refused += tally->refused;
-		all.clean += tally->clean;
-		all.recovered += tally->recovered;
-		all.salvaged += tally->salvaged;
-	}
-	verdict(all.refused > 0 && all.clean > 0 && all.recovered > 0 && all.salvaged > 0,
+	for (unsigned i = 0; i < mixture_kind_count; i++)
+		verdict(run->tallies[i].bad == 0 && run->tallies[i].images > 0, "%s",
+			mixture_kinds[i].name);
+	verdict(all_kinds_came_up(&all),
 		"there were images that are refused, clean, recovered and salvaged");
 	print_totals(run, &all);
 }

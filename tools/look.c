@@ -22,7 +22,8 @@ static struct span_look look_once(const struct heap *heap, uint64_t head)
 		.record = span_record_read(heap, head),
 	};
 
-	look.plausible = span_record_plausible(heap, head, &look.record);
+	look.plausible = span_record_plausible(heap, head, &look.record) ||
+		span_record_is_newer(heap, head, &look.record);
 	if (!look.plausible)
 		return look;
 	if (look.record.purpose == SPAN_OBJECTS)

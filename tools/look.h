@@ -14,8 +14,8 @@ struct span_look {
 	uint64_t hot;
 	struct span_record record;
 	const struct size_class *size_class; /* NULL: not a span of objects */
-	bool plausible;
-	uint64_t used;                 /* live blocks */
+	bool plausible; /* of a heap in use perhaps with more pages than the view has */
+	uint64_t used;  /* live blocks */
 	uint64_t live[SPAN_MAX_WORDS]; /* these, of objects */
 };
 

@@ -171,6 +171,8 @@ static uint64_t pages_of(const struct map *map, const struct span_look *look)
 
 	if (!look->plausible)
 		return 1;
+	if (span_record_is_newer(map->heap, look->head, &look->record))
+		return data_end_page(map->heap, page_arena(look->head)) - look->head;
 	if (look->record.purpose == SPAN_MANUAL)
 		end = manual_next_head(map->heap, look->head, end);
 	return end - look->head;

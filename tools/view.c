@@ -191,6 +191,7 @@ static int look(struct view *view, const char *path, bool *moves)
 	init_heap(view);
 	pin_directory(view);
 	state_find(view, *moves);
+	view->heap.directory_is_old = view->state == STATE_IN_USE;
 	*moves = view_moves(view);
 	return 0;
 }
