@@ -157,6 +157,13 @@ bool input_is_being_opened(const struct input *input)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
+bool input_reaches(const struct input *input, uint64_t bytes)
+{
+	struct stat status;
+
+	return fstat(input->fd, &status) == 0 && (uint64_t)status.st_size >= bytes;
+}
+
 bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes)
 {
 	return file_read(input->fd, to, bytes, offset) == 0;

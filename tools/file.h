@@ -38,6 +38,9 @@ bool input_in_use(const struct input *input);
 /* Whether somebody opens or closes it, which takes a moment unless he is stopped. */
 bool input_is_being_opened(const struct input *input);
 
+/* Whether the file is so long by now: it may have grown since it was opened. */
+bool input_reaches(const struct input *input, uint64_t bytes);
+
 /* Reads from the file itself, whatever was stored to the mapping. False: not that long. */
 bool input_read(const struct input *input, uint64_t offset, void *to, uint64_t bytes);
 

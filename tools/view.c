@@ -64,11 +64,16 @@ static int read_superblock(struct view *view)
 
 /* --- directory ----------------------------------------------------------------------------- */
 
+static uint64_t head_end(const struct view *view, uint64_t arena)
+{
+	return arena_zone(&view->heap, arena) + ARENA_HEAD_BYTES;
+}
+
 static bool head_inside(const struct view *view, uint64_t arena)
 {
 	/* A word of 0 below the count is damage: whoever looks at that arena looks for a zone. */
 	return (arena_word(&view->heap, arena) & ARENA_CONTINUES) != 0 ||
-		arena_zone(&view->heap, arena) + ARENA_HEAD_BYTES <= view->input.bytes;
+		head_end(view, arena) <= view->input.bytes;
 }
 
 /* The entry of a continuation, if it can be true. */
@@ -76,9 +81,12 @@ static uint64_t cut_continuation(struct view *view, uint64_t arena, uint64_t wor
 {
 	const struct heap *heap = &view->heap;
 
-	if (proof_entry_sane(heap, arena) &&
-		(word == ARENA_GIVEN_BACK || proof_arena_end(heap, arena) <= view->input.bytes))
-		return word;
+	if (proof_entry_sane(heap, arena)) {
+		if (word == ARENA_GIVEN_BACK || proof_arena_end(heap, arena) <= view->input.bytes)
+			return word;
+		if (input_reaches(&view->input, proof_arena_end(heap, arena)))
+			return ARENA_GIVEN_BACK;
+	}
 	problems_note(&view->wrong, (uint64_t)((char *)&heap->directory[arena] - heap->base),
 		"arena %" PRIu64 ": its entry, 0x%" PRIx64
 		", names no continuation inside the file",
@@ -107,10 +115,11 @@ static uint64_t cut_frontier(struct view *view, uint64_t arena, uint64_t frontie
 		frontier = frontier < first || end < first ? first : end;
 	}
 	if (frontier > first && frontier > backed) {
-		problems_note(&view->wrong, off,
-			"arena %" PRIu64 ": the file ends in chunk %" PRIu64
-			", before the frontier, chunk %" PRIu64,
-			arena, backed, frontier);
+		if (!input_reaches(&view->input, frontier * CHUNK_BYTES))
+			problems_note(&view->wrong, off,
+				"arena %" PRIu64 ": the file ends in chunk %" PRIu64
+				", before the frontier, chunk %" PRIu64,
+				arena, backed, frontier);
 		frontier = backed > first ? backed : first;
 	}
 	return frontier;
@@ -129,14 +138,17 @@ static uint64_t cut_arena_count(struct view *view)
 	}
 	for (uint64_t arena = 0; arena < count; arena++)
 		if (!head_inside(view, arena)) {
-			problems_note(&view->wrong, arena_zone(heap, arena),
-				"arena %" PRIu64 ": the file ends before its head", arena);
+			if (!input_reaches(&view->input, head_end(view, arena)))
+				problems_note(&view->wrong, arena_zone(heap, arena),
+					"arena %" PRIu64 ": the file ends before its head", arena);
 			return arena;
 		}
 	return count;
 }
 
-/* Stores to the private mapping, so that neither damage nor growth leads outside it later. */
+/* What lies behind the end of a file that has grown since it was opened is left out, and no problem.
+ *
+ * Stores to the private mapping, so that neither damage nor growth leads outside it later. */
 static void pin_directory(struct view *view)
 {
 	struct heap *heap = &view->heap;
