@@ -54,6 +54,16 @@ struct watch {
 	enum status status;
 };
 
+/* Per second; of what changed at all never 0. */
+static int64_t rate_of(int64_t change, double seconds)
+{
+	double rate = (double)change / seconds;
+
+	if (rate > -1 && rate < 1)
+		return (change > 0) - (change < 0);
+	return (int64_t)(rate < 0 ? rate - 0.5 : rate + 0.5);
+}
+
 /* Takes the numbers in, and what they changed by. */
 static void take_numbers(struct watch *watch, const struct sh_stats *stats)
 {
@@ -66,7 +76,7 @@ static void take_numbers(struct watch *watch, const struct sh_stats *stats)
 		memcpy(&number, (const char *)stats + watched[i].offset, sizeof(number));
 		watch->rates[i] = watch->looks == 0 || seconds <= 0
 			? 0
-			: (int64_t)((double)(int64_t)(number - watch->numbers[i]) / seconds);
+			: rate_of((int64_t)(number - watch->numbers[i]), seconds);
 		watch->numbers[i] = number;
 	}
 	watch->ns = now;
