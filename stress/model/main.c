@@ -566,7 +566,8 @@ static unsigned make_jobs(struct job *jobs, const struct wish *wish)
 				(struct job){ i, RECOVERY, ALONE, recovery_deaths(wish, i) };
 		for (int j = 0; j <= i; j++)
 			if (is_wished(wish, i, j) && is_paired(wish, i, j) && !is_repeated(i, j))
-				jobs[count++] = (struct job){ i, j, ALONE, pair_deaths(wish, i, j) };
+				jobs[count++] =
+					(struct job){ i, j, ALONE, pair_deaths(wish, i, j) };
 	}
 	return count;
 }
