@@ -93,13 +93,13 @@ static uint64_t count_span(struct count *count, uint64_t head, uint64_t end)
 
 	if (!stands)
 		return head + 1;
-	if (span_record_is_newer(count->heap, head, &record)) {
-		/* As much of it as there was when the directory was copied. */
-		record.pages = (uint32_t)(end - head);
-		add_span(count, head, &record);
-		return end;
-	}
 	if (!span_record_plausible(count->heap, head, &record)) {
+		if (span_record_is_newer(count->heap, head, &record)) {
+			/* As much of it as there was when the directory was copied. */
+			record.pages = (uint32_t)(end - head);
+			add_span(count, head, &record);
+			return end;
+		}
 		end = heap_next_head(count->heap, head + 1, end);
 		count->stats->damaged_bytes += (end - head) * PAGE_BYTES;
 		return end;

@@ -451,23 +451,21 @@ static enum status count(struct map *map, const struct view *view,
 	return STATUS_FINE;
 }
 
-/* How often a heap in use is counted that seems damaged: it may have changed under our eyes. */
-#define MAP_TRIES 5
-
 static enum status open_and_count(struct map *map, struct view *view,
 	const struct arguments *arguments)
 {
 	enum status status = view_open_to_look(view, arguments);
 
-	for (int i = 1; status == STATUS_FINE; i++) {
+	for (unsigned looks = 1; status == STATUS_FINE; looks++) {
 		status = count(map, view, arguments);
-		if (status == STATUS_FINE &&
-			(map->pages[USE_DAMAGED] == 0 || i == MAP_TRIES || !view_moves(view)))
+		if (status != STATUS_FINE) {
+			view_close(view);
+			return status;
+		}
+		if (map->pages[USE_DAMAGED] == 0 ||
+			!view_look_again(view, arguments, looks, &status))
 			return STATUS_FINE;
 		free(map->cells);
-		view_close(view);
-		if (status == STATUS_FINE)
-			status = view_open_to_look(view, arguments);
 	}
 	return status;
 }

@@ -124,20 +124,15 @@ static void print_classes(const struct sh_stats *stats, struct printer *printer)
 
 /* --- the verb ------------------------------------------------------------------------------ */
 
-/* How often a heap in use is counted that seems damaged: it may have grown since it was opened. */
-#define STAT_TRIES 5
-
 enum status stat_open(struct view *view, struct sh_stats *stats, const struct arguments *arguments)
 {
 	enum status status = view_open_to_look(view, arguments);
 
-	for (int i = 1; status == STATUS_FINE; i++) {
+	for (unsigned looks = 1; status == STATUS_FINE; looks++) {
 		*stats = (struct sh_stats)SH_STATS_INIT;
 		stats_count(&view->heap, reader_thread(&view->reader), stats);
-		if (stats->damaged_bytes == 0 || i == STAT_TRIES || !view_moves(view))
+		if (stats->damaged_bytes == 0 || !view_look_again(view, arguments, looks, &status))
 			break;
-		view_close(view);
-		status = view_open_to_look(view, arguments);
 	}
 	return status;
 }

@@ -243,6 +243,19 @@ enum status view_open_to_look(struct view *view, const struct arguments *argumen
 	return status;
 }
 
+/* How often a heap in use is looked at that seems damaged. */
+#define LOOKS 5u
+
+bool view_look_again(struct view *view, const struct arguments *arguments, unsigned looks,
+	enum status *status)
+{
+	if (looks >= LOOKS || !view_moves(view))
+		return false;
+	view_close(view);
+	*status = view_open_to_look(view, arguments);
+	return true;
+}
+
 void view_close(struct view *view)
 {
 	reader_leave(&view->reader);

@@ -53,6 +53,11 @@ void view_close(struct view *view);
  * slot for read sections from then on. */
 enum status view_open_to_look(struct view *view, const struct arguments *arguments);
 
+/* For a verb whose look number `looks` at the spans found damage: whether it is to look again, because the heap is in use
+ * and may have changed under its eyes. Then the view was opened anew, and *status is what view_open_to_look() returned. */
+bool view_look_again(struct view *view, const struct arguments *arguments, unsigned looks,
+	enum status *status);
+
 /* Whether somebody is using the heap, or did since the view was opened. */
 bool view_moves(const struct view *view);
 
