@@ -153,10 +153,13 @@ static int back_chunks(struct heap *heap, uint64_t first, uint64_t count)
 	const struct system *system = &heap->system;
 	int error = system->back_heap(system->context, first * CHUNK_BYTES, count * CHUNK_BYTES);
 
-	if (error != 0)
-		return error;
-	return system->back_heap(system->context, chunk_meta_offset(heap, first),
-		count * META_STRIDE);
+	if (error == 0)
+		error = system->back_heap(system->context, chunk_table_offset(heap, first),
+			count * TABLE_CHUNK_BYTES);
+	if (error == 0)
+		error = system->back_heap(system->context, chunk_meta_offset(heap, first),
+			count * META_STRIDE);
+	return error;
 }
 
 /* Moves the frontier of an arena that has room. */

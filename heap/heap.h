@@ -410,7 +410,7 @@ static inline bool run_is_data(const struct heap *heap, uint64_t run)
 static inline uint64_t arena_zone(const struct heap *heap, uint64_t arena)
 {
 	return (arena << ARENA_BYTES_SHIFT) + heap->zone_offset[arena != 0] +
-		arena % ZONE_STAGGER_STEPS * ZONE_STAGGER_BYTES;
+		arena % ZONE_STAGGER_STEPS * STAGGER_BYTES;
 }
 
 static inline struct arena_header *arena_header(const struct heap *heap, uint64_t arena)
@@ -433,8 +433,15 @@ static inline _Atomic uint64_t *arena_manual(const struct heap *heap, uint64_t a
 
 static inline uint64_t chunk_meta_offset(const struct heap *heap, uint64_t chunk)
 {
-	return arena_zone(heap, chunk >> ARENA_CHUNKS_SHIFT) + ARENA_HEAD_BYTES +
+	return arena_zone(heap, chunk >> ARENA_CHUNKS_SHIFT) + ARENA_META_OFFSET +
 		(chunk & (ARENA_CHUNKS - 1)) * META_STRIDE;
+}
+
+/* Where the chunk's part of the spans table is. */
+static inline uint64_t chunk_table_offset(const struct heap *heap, uint64_t chunk)
+{
+	return arena_zone(heap, chunk >> ARENA_CHUNKS_SHIFT) + ARENA_TABLE_OFFSET +
+		(chunk & (ARENA_CHUNKS - 1)) * TABLE_CHUNK_BYTES;
 }
 
 /* Finds it, and remembers it. */
@@ -505,14 +512,18 @@ static inline struct span *meta_span(char *meta, uint64_t page)
 
 static inline _Atomic uint32_t *meta_table_entry(char *meta, uint64_t page)
 {
-	return (_Atomic uint32_t *)(void *)(meta + META_TABLE_OFFSET) + (page & (CHUNK_PAGES - 1));
+	uint64_t within = page & (ARENA_PAGES - 1);
+	char *metas = meta - (within >> CHUNK_PAGES_SHIFT) * META_STRIDE;
+
+	return (_Atomic uint32_t *)(void *)(metas - ARENA_META_OFFSET + ARENA_TABLE_OFFSET) +
+		within;
 }
 
 static inline _Atomic uint32_t *span_table_entry(const struct heap *heap, uint64_t page)
 {
-	return (_Atomic uint32_t *)(void *)(heap->base +
-		       chunk_meta_offset(heap, page >> CHUNK_PAGES_SHIFT) + META_TABLE_OFFSET) +
-		(page & (CHUNK_PAGES - 1));
+	return (_Atomic uint32_t *)(void *)(heap->base + arena_zone(heap, page_arena(page)) +
+		       ARENA_TABLE_OFFSET) +
+		(page & (ARENA_PAGES - 1));
 }
 
 /* The first page of the span that an entry of the spans table names for `page`; 0: none. */

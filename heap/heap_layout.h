@@ -14,12 +14,12 @@
  *	| slot logs                            |     |               |
  *	| superblock, copy B       SUPERBLOCK_STRIDE |               |
  *	+--------------------------------------+     +---------------+
- *	| zone: arena header, head bitmaps, then one metadata block per chunk |
+ *	| zone: arena header, head bitmaps, spans table, then one metadata block per chunk |
  *	+--------------------------------------+     +---------------+
  *	| data chunks                          |     | data chunks   |
  *
- * The zone is sparse: a chunk's metadata block is backed together with the chunk. Pages of the
- * header and of the zones are never free and never in a span. */
+ * The zone is sparse: a chunk's metadata block and its part of the spans table are backed together with
+ * the chunk. Pages of the header and of the zones are never free and never in a span. */
 #ifndef SPANHEAP_HEAP_LAYOUT_H
 #define SPANHEAP_HEAP_LAYOUT_H
 
@@ -276,29 +276,33 @@ static_assert(offsetof(struct span_more, limbo) ==
 	"format");
 static_assert(SPAN_MAX_WORDS == 2 * SPAN_INLINE_WORDS, "format");
 
-/* A chunk's metadata block in its arena's zone: pairs, second pairs, spans table. The table maps a
- * page to the first page of its span; an entry counts only if that span exists and covers the page. */
+/* Equal offsets in every chunk and every arena would fall into equal cache sets. */
+#define STAGGER_BYTES UINT64_C(1152)
+#define ZONE_STAGGER_STEPS UINT64_C(64)
+
+/* A chunk's metadata block in its arena's zone: pairs, second pairs. */
 #define META_PAIRS_OFFSET UINT64_C(0)
 #define META_MORE_OFFSET (CHUNK_PAGES * sizeof(struct span))
-#define META_TABLE_OFFSET (META_MORE_OFFSET + CHUNK_PAGES * sizeof(struct span_more))
-#define META_BYTES (META_TABLE_OFFSET + CHUNK_PAGES * sizeof(uint32_t))
-#define META_STRIDE ((META_BYTES + 4095) & ~UINT64_C(4095))
+#define META_BYTES (META_MORE_OFFSET + CHUNK_PAGES * sizeof(struct span_more))
+#define META_STRIDE (META_BYTES + STAGGER_BYTES)
 
 static_assert(META_PAIRS_OFFSET == 0 && sizeof(struct span) == sizeof(struct span_more),
 	"a second pair is META_MORE_OFFSET behind the first");
 
-/* Pages are 31-bit numbers in the spans table. The first page of a span of objects has, in place of its own
- * number, this bit and the span's number of pages: a restart works out the free pages from that,
+/* The spans table maps a page to the first page of its span; an entry counts only if that span exists and
+ * covers the page. Pages are 31-bit numbers there. The first page of a span of objects has, in place of
+ * its own number, this bit and the span's number of pages: a restart works out the free pages from that,
  * without a look at the record. */
 #define TABLE_OBJECTS UINT32_C(0x80000000)
 #define SPANS_TABLE_LIMIT_BYTES (PAGE_BYTES << 31)
 
-/* Equal offsets in every arena would fall into equal cache sets. */
-#define ZONE_STAGGER_BYTES UINT64_C(1152)
-#define ZONE_STAGGER_STEPS UINT64_C(64)
+/* In one piece for the whole arena: a restart reads all of it that is in use. */
+#define TABLE_CHUNK_BYTES (CHUNK_PAGES * sizeof(uint32_t))
+#define ARENA_TABLE_OFFSET ARENA_HEAD_BYTES
+#define ARENA_META_OFFSET (ARENA_TABLE_OFFSET + ARENA_CHUNKS * TABLE_CHUNK_BYTES)
 
 #define ZONE_BYTES \
-	(ARENA_HEAD_BYTES + ARENA_CHUNKS * META_STRIDE + ZONE_STAGGER_BYTES * ZONE_STAGGER_STEPS)
+	(ARENA_META_OFFSET + ARENA_CHUNKS * META_STRIDE + STAGGER_BYTES * ZONE_STAGGER_STEPS)
 #define ZONE_CHUNKS ((ZONE_BYTES + CHUNK_BYTES - 1) / CHUNK_BYTES)
 
 static_assert(ZONE_CHUNKS < ARENA_CHUNKS, "an arena must have room for data");

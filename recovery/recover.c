@@ -78,6 +78,14 @@ static bool log_idle(const struct slot_log *log)
 	return idle;
 }
 
+/* Limbo and caches that settling leaves in the new control file: the free pages are derived from the heads
+ * afterwards, so nothing of it means anything. */
+static void drop_slot_words(struct slot_words *words)
+{
+	atomic_store_explicit(&words->limbo_count, 0, memory_order_relaxed);
+	atomic_store_explicit(&words->cache_mask, 0, memory_order_relaxed);
+}
+
 static void settle_logs(struct thread *thread, struct recovery *recovery)
 {
 	struct heap *heap = thread->heap;
@@ -86,9 +94,12 @@ static void settle_logs(struct thread *thread, struct recovery *recovery)
 		if (recovery->progress != NULL && slot % 64 == 0)
 			recovery->progress("logs", slot, heap->thread_slots,
 				recovery->progress_argument);
-		if (!log_idle(&heap->logs[slot]))
-			transaction_settle(thread, slot);
+		if (log_idle(&heap->logs[slot]))
+			continue;
+		transaction_settle(thread, slot);
+		drop_slot_words(heap_slot_words(heap, slot));
 	}
+	drop_slot_words(thread->words);
 }
 
 /* Page operations: with its head bit a span stands, without it its pages are free. An interrupted
@@ -114,18 +125,6 @@ static void drop_intents(struct thread *thread)
 				thread->counts.operations_undone++;
 			pages_close_intent(log, which);
 		}
-	}
-}
-
-/* Limbo, caches and ownership that settling left in the new control file: the free pages are
- * derived from the heads next, so nothing of it means anything. */
-static void drop_slot_words(struct heap *heap)
-{
-	for (uint32_t slot = 0; slot < heap->thread_slots; slot++) {
-		struct slot_words *words = heap_slot_words(heap, slot);
-
-		atomic_store_explicit(&words->limbo_count, 0, memory_order_relaxed);
-		atomic_store_explicit(&words->cache_mask, 0, memory_order_relaxed);
 	}
 }
 
@@ -379,7 +378,6 @@ void recover(struct heap *heap, const struct superblock *superblock, struct thre
 		list_everything(heap, arena);
 	settle_logs(thread, recovery);
 	drop_intents(thread);
-	drop_slot_words(heap);
 	derive_all(heap, recovery);
 	/* Whoever finds the magic finds everything else. */
 	crash_order();

@@ -153,7 +153,7 @@ static void count_arena(struct count *count, uint64_t arena)
 	if (end <= page)
 		return;
 	chunks = (end - page) >> CHUNK_PAGES_SHIFT;
-	count->stats->metadata_bytes += chunks * META_STRIDE;
+	count->stats->metadata_bytes += chunks * (META_STRIDE + TABLE_CHUNK_BYTES);
 	count->stats->data_bytes += chunks * CHUNK_BYTES;
 	while (page < end) {
 		uint64_t head = heap_next_head(heap, page, end);

@@ -48,7 +48,7 @@ uint64_t superblock_abi(void)
 		sizeof(struct span_more),
 		sizeof(struct arena_header),
 		META_STRIDE,
-		ZONE_STAGGER_BYTES,
+		STAGGER_BYTES,
 		ARENA_HEAD_BYTES,
 		LOG_INLINE_ENTRIES,
 		LOG_EXTENSIONS,

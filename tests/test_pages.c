@@ -444,6 +444,9 @@ static void test_unpublished(void)
 	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_meta_offset(heap, frontier),
 				2 * META_STRIDE),
 		0);
+	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_table_offset(heap, frontier),
+				2 * TABLE_CHUNK_BYTES),
+		0);
 	atomic_store(&heap->directory[0].frontier, frontier + 2);
 	fixture_expect_good(f);
 	CU_ASSERT_EQUAL(growth_extend(thread, 2 * CHUNK_PAGES, 1), 0);
@@ -630,6 +633,9 @@ static void test_repair_publication(void)
 	run = run_make(RUN_PLAIN, chunk << CHUNK_PAGES_SHIFT, CHUNK_PAGES);
 	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk * CHUNK_BYTES, CHUNK_BYTES), 0);
 	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_meta_offset(heap, chunk), META_STRIDE), 0);
+	CU_ASSERT_EQUAL(heap->system.back_heap(f, chunk_table_offset(heap, chunk),
+				TABLE_CHUNK_BYTES),
+		0);
 	atomic_store(&heap->directory[0].frontier, chunk + 1);
 	die_in_section(f, &run, 1);
 	heap->pages.free_words[(chunk << CHUNK_PAGES_SHIFT) / WORD_PAGES] = SWISS;

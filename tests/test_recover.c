@@ -684,7 +684,14 @@ static void open_and_use(struct fixture *f)
 }
 
 /* Where damage of a kind lands. */
-enum damage { DAMAGE_LOGS, DAMAGE_HEADER, DAMAGE_HEADS, DAMAGE_RECORDS, DAMAGE_KINDS };
+enum damage {
+	DAMAGE_LOGS,
+	DAMAGE_HEADER,
+	DAMAGE_HEADS,
+	DAMAGE_TABLE,
+	DAMAGE_RECORDS,
+	DAMAGE_KINDS
+};
 
 static uint64_t damaged_offset(struct fixture *f, struct random *random, enum damage damage)
 {
@@ -699,6 +706,8 @@ static uint64_t damaged_offset(struct fixture *f, struct random *random, enum da
 		return SUPERBLOCK_STRIDE + random_below(random, logs - SUPERBLOCK_STRIDE);
 	case DAMAGE_HEADS:
 		return zone + random_below(random, ARENA_HEAD_BYTES);
+	case DAMAGE_TABLE:
+		return chunk_table_offset(f->heap, chunk) + random_below(random, TABLE_CHUNK_BYTES);
 	default:
 		return chunk_meta_offset(f->heap, chunk) + random_below(random, META_BYTES);
 	}
@@ -788,6 +797,11 @@ static void test_damaged_header(void)
 static void test_damaged_heads(void)
 {
 	expect_survived("heads", DAMAGE_HEADS);
+}
+
+static void test_damaged_table(void)
+{
+	expect_survived("spans table", DAMAGE_TABLE);
 }
 
 static void test_damaged_records(void)
@@ -888,6 +902,7 @@ static CU_TestInfo damage_tests[] = {
 	{ "logs", test_damaged_logs },
 	{ "header", test_damaged_header },
 	{ "heads", test_damaged_heads },
+	{ "spans table", test_damaged_table },
 	{ "records", test_damaged_records },
 	{ "directory", test_damaged_directory },
 	CU_TEST_INFO_NULL,

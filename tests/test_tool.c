@@ -601,6 +601,7 @@ static void test_truncated(void)
 	uint64_t meta = chunk_meta_offset(heap, arena_first_chunk(heap, 0));
 	uint64_t edges[] = { end, end - PAGE_BYTES, end - CHUNK_BYTES,
 		arena_first_chunk(heap, 0) * CHUNK_BYTES, meta + META_STRIDE, meta,
+		chunk_table_offset(heap, arena_first_chunk(heap, 0)),
 		arena_zone(heap, 0) + ARENA_HEAD_BYTES, arena_zone(heap, 0) + ARENA_HEADER_BYTES,
 		arena_zone(heap, 0), header, header - SUPERBLOCK_STRIDE, offset_in(f, heap->logs),
 		offset_in(f, heap->roots), offset_in(f, heap->directory), SUPERBLOCK_STRIDE, 4096,

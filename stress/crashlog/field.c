@@ -83,8 +83,7 @@ static enum field field_of_chunk(uint64_t within)
 {
 	if (within < META_MORE_OFFSET)
 		return field_of_span(within % sizeof(struct span));
-	return within < META_TABLE_OFFSET ? field_of_bits(within % sizeof(struct span_more))
-					  : FIELD_TABLE;
+	return field_of_bits(within % sizeof(struct span_more));
 }
 
 static enum field field_of_zone(uint64_t within)
@@ -95,7 +94,9 @@ static enum field field_of_zone(uint64_t within)
 		return FIELD_HEAD;
 	if (within < ARENA_HEAD_BYTES)
 		return FIELD_MANUAL_HEAD;
-	within = (within - ARENA_HEAD_BYTES) % META_STRIDE;
+	if (within < ARENA_META_OFFSET)
+		return FIELD_TABLE;
+	within = (within - ARENA_META_OFFSET) % META_STRIDE;
 	return within < META_BYTES ? field_of_chunk(within) : FIELD_OTHER;
 }
 
@@ -108,7 +109,7 @@ enum field field_at(const struct heap *heap, uint64_t offset)
 		return field_of_header(heap, offset);
 	if (offset < zone)
 		return FIELD_OTHER;
-	if (offset < zone + ARENA_HEAD_BYTES + ARENA_CHUNKS * META_STRIDE &&
+	if (offset < zone + ARENA_META_OFFSET + ARENA_CHUNKS * META_STRIDE &&
 		offset < arena_first_chunk(heap, arena) * CHUNK_BYTES)
 		return field_of_zone(offset - zone);
 	return FIELD_DATA;

@@ -118,6 +118,7 @@ static int back_heap(void *context, uint64_t offset, uint64_t bytes)
 	const struct heap *heap = &kernel.image->heap;
 	uint64_t first = arena_first_chunk(heap, 0);
 	uint64_t metadata = offset - chunk_meta_offset(heap, 0);
+	uint64_t table = offset - chunk_table_offset(heap, 0);
 
 	(void)context;
 	if (offset + bytes > kernel.image->bytes)
@@ -126,6 +127,8 @@ static int back_heap(void *context, uint64_t offset, uint64_t bytes)
 		back(&kernel.backed.chunks, offset / CHUNK_BYTES, bytes / CHUNK_BYTES);
 	else if (metadata < ARENA_CHUNKS * META_STRIDE)
 		back(&kernel.backed.metadata, metadata / META_STRIDE, bytes / META_STRIDE);
+	else if (table < ARENA_CHUNKS * TABLE_CHUNK_BYTES)
+		back(&kernel.backed.tables, table / TABLE_CHUNK_BYTES, bytes / TABLE_CHUNK_BYTES);
 	return 0;
 }
 

@@ -22,9 +22,11 @@ struct kernel {
 	uint64_t lives[KERNEL_PROCESSES]; /* the tag that its thread has now */
 	uint64_t
 		detached_lives[KERNEL_PROCESSES]; /* the tag of its detached transaction; 0: none */
-	/* Which chunks of two arenas are backed, and whose metadata in the first. */
+	/* Which chunks of two arenas are backed; and of the first one, whose part of the spans table and whose
+	 * metadata. */
 	struct {
 		uint64_t chunks;
+		uint64_t tables;
 		uint64_t metadata;
 	} backed;
 };

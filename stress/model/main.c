@@ -267,8 +267,10 @@ static const char *check_promises(struct heap *heap)
 
 static const char *check_backing(const struct heap *heap)
 {
+	uint64_t backed = kernel.backed.chunks & kernel.backed.tables & kernel.backed.metadata;
+
 	for (uint64_t chunk = arena_first_chunk(heap, 0); chunk < arena_frontier(heap, 0); chunk++)
-		if (!(kernel.backed.chunks & kernel.backed.metadata & UINT64_C(1) << chunk))
+		if (!(backed >> chunk & 1))
 			return "a chunk below the frontier is not backed";
 	return NULL;
 }
