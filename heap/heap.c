@@ -93,6 +93,7 @@ static void view_heap_file(struct heap *heap)
 	heap->directory = (struct arena_entry *)(void *)(heap->base + DIRECTORY_OFFSET);
 	heap->roots = (struct root *)(void *)(heap->base + roots_offset(heap->max_bytes));
 	heap->logs = (struct slot_log *)(void *)(heap->base + logs_offset(heap->max_bytes));
+	heap->log_entries = (struct log_entry *)(void *)(heap->logs + heap->thread_slots);
 }
 
 static void view_control_file(struct heap *heap)
@@ -253,6 +254,7 @@ void thread_init(struct thread *thread, struct heap *heap, uint32_t slot, uint64
 	thread->slot = slot;
 	thread->tag = tag;
 	thread->log = &heap->logs[slot];
+	thread->log_entries = log_entries(heap, thread->log);
 	thread->log_room = LOG_INLINE_ENTRIES;
 	thread->words = heap_slot_words(heap, slot);
 	thread->mine = heap_hot(heap, hot_owned_by(slot), 0);

@@ -85,6 +85,7 @@ struct heap {
 	struct arena_entry *directory;
 	struct root *roots;
 	struct slot_log *logs;
+	struct log_entry *log_entries; /* LOG_INLINE_ENTRIES of each slot */
 	/* --- control file */
 	struct control_header *header;
 	struct thread_slot *thread_slot;
@@ -154,7 +155,8 @@ struct thread {
 	uint64_t tag;
 	uint64_t mine; /* the hot word of a span of class 0 that the thread owns */
 	struct slot_log *log;
-	uint64_t log_room; /* entries of the log that are known to have room */
+	struct log_entry *log_entries; /* the first LOG_INLINE_ENTRIES */
+	uint64_t log_room;             /* entries of the log that are known to have room */
 	struct slot_words *words;
 	struct reap_counts counts; /* of what this thread did for the dead; blocks_freed counts
 				    * its own commits too */
@@ -404,6 +406,12 @@ static inline bool run_is_data(const struct heap *heap, uint64_t run)
 	return run_pages(run) != 0 && page_is_data(heap, run_page(run)) &&
 		page_is_data(heap, run_page(clip) + run_pages(clip) - 1) &&
 		run_page(run) + run_pages(run) <= heap->max_bytes >> PAGE_SHIFT;
+}
+
+/* The first LOG_INLINE_ENTRIES entries of a slot's log. */
+static inline struct log_entry *log_entries(const struct heap *heap, const struct slot_log *log)
+{
+	return heap->log_entries + (log - heap->logs) * (ptrdiff_t)LOG_INLINE_ENTRIES;
 }
 
 /* Where the zone of an arena begins in the file. */

@@ -11,7 +11,7 @@
  *	| running words, control place         |     |               |
  *	| arena directory                      |     |               |
  *	| roots                                |     |               |
- *	| slot logs                            |     |               |
+ *	| slot logs, then their entries        |     |               |
  *	| superblock, copy B       SUPERBLOCK_STRIDE |               |
  *	+--------------------------------------+     +---------------+
  *	| zone: arena header, head bitmaps, spans table, then one metadata block per chunk |
@@ -146,12 +146,14 @@ static_assert(sizeof(struct root) == 128, "format");
  *	so that each step of a transaction is one store (heap/log.h).
  * applying: the block that is being freed for this log; no collect gives its bit out.
  * intent: a page operation under way: [0] the thread's own, [1] that of its log's replay.
- * extension: runs that hold the entries that do not fit here, each twice the one before. */
+ * extension: runs that hold the entries behind the slot's first LOG_INLINE_ENTRIES, each twice the one
+ *	before.
+ *
+ * The first entries of all slots stand behind all logs: a restart looks at every log, and seldom at an
+ * entry. */
 #define LOG_EXTENSIONS 16u
-#define LOG_BYTES UINT64_C(2048)
-#define LOG_HEADER_BYTES 192u
 #define LOG_ENTRY_BYTES 32u
-#define LOG_INLINE_ENTRIES ((LOG_BYTES - LOG_HEADER_BYTES) / LOG_ENTRY_BYTES)
+#define LOG_INLINE_ENTRIES 58u
 
 struct log_entry {
 	uint64_t kind;  /* enum log_kind in the low byte, the length of a byte range above */
@@ -168,12 +170,15 @@ struct slot_log {
 	_Atomic uint64_t intent[2];
 	uint64_t reserved[4];
 	_Atomic uint64_t extension[LOG_EXTENSIONS];
-	struct log_entry entries[LOG_INLINE_ENTRIES];
 };
 
 static_assert(offsetof(struct slot_log, extension) == 64, "format");
-static_assert(offsetof(struct slot_log, entries) == LOG_HEADER_BYTES, "format");
-static_assert(sizeof(struct slot_log) == LOG_BYTES, "format");
+static_assert(sizeof(struct slot_log) == 192, "format");
+
+/* What a slot has in the header of the file. */
+#define LOG_BYTES (sizeof(struct slot_log) + LOG_INLINE_ENTRIES * LOG_ENTRY_BYTES)
+
+static_assert(LOG_BYTES == 2048, "format");
 
 /* Heap file, at the start of each arena's zone, then the two head bitmaps. */
 #define ARENA_MAGIC UINT64_C(0x616e657261687300)

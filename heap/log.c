@@ -45,7 +45,7 @@ struct log_entry *log_entry_at(const struct heap *heap, struct slot_log *log, ui
 	unsigned k;
 
 	if (index < LOG_INLINE_ENTRIES)
-		return &log->entries[index];
+		return &log_entries(heap, log)[index];
 	k = extension_of(index - LOG_INLINE_ENTRIES, &within);
 	if (k >= LOG_EXTENSIONS)
 		return NULL;
@@ -111,9 +111,9 @@ void log_append_bytes(struct thread *thread, const struct log_entry *entry, cons
 	uint64_t bytes = log_entry_bytes(entry);
 	const char *from = content;
 
-	*log_entry_reserved(thread->heap, log, at++) = *entry;
+	*log_entry_reserved(thread, at++) = *entry;
 	for (uint64_t done = 0; done < bytes; done += LOG_ENTRY_BYTES, at++)
-		memcpy(log_entry_reserved(thread->heap, log, at), from + done,
+		memcpy(log_entry_reserved(thread, at), from + done,
 			bytes - done < LOG_ENTRY_BYTES ? bytes - done : LOG_ENTRY_BYTES);
 	word.count = at;
 	/* Crash before: not recorded. */

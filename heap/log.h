@@ -103,11 +103,10 @@ static inline int log_reserve(struct thread *thread, uint64_t more)
 struct log_entry *log_entry_behind(const struct heap *heap, struct slot_log *log, uint64_t index);
 
 /* Entry `index` of the log of a thread that reserved it itself: it is there. */
-static inline struct log_entry *log_entry_reserved(const struct heap *heap, struct slot_log *log,
-	uint64_t index)
+static inline struct log_entry *log_entry_reserved(const struct thread *thread, uint64_t index)
 {
-	return index < LOG_INLINE_ENTRIES ? &log->entries[index]
-					  : log_entry_behind(heap, log, index);
+	return index < LOG_INLINE_ENTRIES ? &thread->log_entries[index]
+					  : log_entry_behind(thread->heap, thread->log, index);
 }
 
 /* Records an entry in the thread's own log; room was reserved. Returns its index. Crash: recorded or not. */
@@ -117,7 +116,7 @@ static inline uint64_t log_append(struct thread *thread, struct log_entry entry)
 	uint64_t word = atomic_load_explicit(&log->word, memory_order_relaxed);
 	uint64_t count = word >> LOG_STATE_BITS & LOG_COUNT_LIMIT;
 
-	*log_entry_reserved(thread->heap, log, count) = entry;
+	*log_entry_reserved(thread, count) = entry;
 	/* Crash before: not recorded. */
 	crash_order();
 	atomic_store_explicit(&log->word, word + (UINT64_C(1) << LOG_STATE_BITS),

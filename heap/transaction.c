@@ -71,7 +71,7 @@ static int index_rebuild(struct transaction *transaction, uint64_t capacity)
 	index->slots = slots;
 	index->capacity = capacity;
 	for (uint64_t at = 0; at < count;) {
-		const struct log_entry *entry = log_entry_reserved(thread->heap, thread->log, at);
+		const struct log_entry *entry = log_entry_reserved(thread, at);
 
 		if (kind_is_named(log_entry_kind(entry)))
 			index_put(index, entry, at);
@@ -93,7 +93,7 @@ static struct log_entry *search_entries(const struct transaction *transaction, e
 	uint64_t count = log_read(thread->log).count;
 
 	for (uint64_t at = 0; at < count;) {
-		struct log_entry *entry = log_entry_reserved(thread->heap, thread->log, at);
+		struct log_entry *entry = log_entry_reserved(thread, at);
 
 		if (entry_named(entry, kind, where))
 			return entry;
@@ -116,7 +116,7 @@ static struct log_entry *find_entry(const struct transaction *transaction, enum 
 
 		if (at == 0)
 			return NULL;
-		entry = log_entry_reserved(thread->heap, thread->log, at - 1);
+		entry = log_entry_reserved(thread, at - 1);
 		if (entry_named(entry, kind, where))
 			return entry;
 	}
@@ -363,7 +363,7 @@ static struct log_entry *replay_entry(const struct replay *replay)
 {
 	if (replay->word.index >= replay->word.count)
 		return NULL;
-	return replay->recorded ? log_entry_reserved(replay->heap, replay->log, replay->word.index)
+	return replay->recorded ? log_entry_reserved(replay->thread, replay->word.index)
 				: log_entry_at(replay->heap, replay->log, replay->word.index);
 }
 
@@ -708,7 +708,7 @@ static void commit_short(struct transaction *transaction, struct log_word word)
 	log_write(log, word);
 	crash_order();
 	for (uint64_t at = 0; at < word.count;) {
-		const struct log_entry *entry = &log->entries[at];
+		const struct log_entry *entry = &transaction->thread->log_entries[at];
 
 		if (log_entry_kind(entry) == LOG_STORE) {
 			/* One store at most is in doubt: the index passes it before the next is made. */

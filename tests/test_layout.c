@@ -131,12 +131,12 @@ static void test_log(void)
 	PIN(log_entry, where, 8);
 	PIN(log_entry, before, 16);
 	PIN(log_entry, after, 24);
-	PIN_SIZE(slot_log, 2048);
+	CU_ASSERT_EQUAL(LOG_BYTES, 2048);
+	PIN_SIZE(slot_log, 192);
 	PIN(slot_log, word, 0);
 	PIN(slot_log, applying, 8);
 	PIN(slot_log, intent, 16);
 	PIN(slot_log, extension, 64);
-	PIN(slot_log, entries, 192);
 	CU_ASSERT_EQUAL(LOG_INLINE_ENTRIES, 58);
 	CU_ASSERT_EQUAL(LOG_EXTENSIONS, 16);
 }

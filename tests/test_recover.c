@@ -686,6 +686,7 @@ static void open_and_use(struct fixture *f)
 /* Where damage of a kind lands. */
 enum damage {
 	DAMAGE_LOGS,
+	DAMAGE_ENTRIES,
 	DAMAGE_HEADER,
 	DAMAGE_HEADS,
 	DAMAGE_TABLE,
@@ -701,7 +702,10 @@ static uint64_t damaged_offset(struct fixture *f, struct random *random, enum da
 
 	switch (damage) {
 	case DAMAGE_LOGS:
-		return logs + random_below(random, 4 * LOG_BYTES);
+		return logs + random_below(random, 4 * sizeof(struct slot_log));
+	case DAMAGE_ENTRIES:
+		return (uint64_t)((char *)f->heap->log_entries - f->image.base) +
+			random_below(random, 4 * LOG_INLINE_ENTRIES * LOG_ENTRY_BYTES);
 	case DAMAGE_HEADER:
 		return SUPERBLOCK_STRIDE + random_below(random, logs - SUPERBLOCK_STRIDE);
 	case DAMAGE_HEADS:
@@ -787,6 +791,11 @@ static void expect_survived(const char *name, enum damage damage)
 static void test_damaged_logs(void)
 {
 	expect_survived("logs", DAMAGE_LOGS);
+}
+
+static void test_damaged_entries(void)
+{
+	expect_survived("entries", DAMAGE_ENTRIES);
 }
 
 static void test_damaged_header(void)
@@ -900,6 +909,7 @@ static CU_TestInfo superblock_tests[] = {
 
 static CU_TestInfo damage_tests[] = {
 	{ "logs", test_damaged_logs },
+	{ "entries", test_damaged_entries },
 	{ "header", test_damaged_header },
 	{ "heads", test_damaged_heads },
 	{ "spans table", test_damaged_table },

@@ -280,7 +280,7 @@ static void play_applied_up_to(uint64_t index, bool made, enum way way)
 	if (done > STORE_B)
 		set_word(&s, 1, 9);
 	if (done > ROOT) {
-		struct log_entry *entry = &s.log->entries[ROOT];
+		struct log_entry *entry = log_entry_at(s.f->heap, s.log, ROOT);
 		struct root *r = &s.f->heap->roots[entry->where];
 		uint64_t sequence = atomic_load(&r->sequence) + 1;
 
@@ -332,7 +332,7 @@ static void test_later_root_stands(void)
 
 		scene_open(&s, DEADS);
 		record_all(&s);
-		entry = &s.log->entries[ROOT];
+		entry = log_entry_at(s.f->heap, s.log, ROOT);
 		entry->before = atomic_load(&s.f->heap->roots[entry->where].sequence) + 1;
 		CU_ASSERT_EQUAL(root_set(s.survivor, name, s.allocated), 0);
 		CU_ASSERT_EQUAL(root_set(s.survivor, name, s.words), 0);

@@ -676,9 +676,11 @@ static uint64_t random_place(const struct fixture *f, struct random *random)
 	case 1:
 		return offset_in(f, &heap->roots[random_below(random, ROOT_COUNT)]);
 	case 2:
-	case 3:
 		return offset_in(f, &heap->logs[random_below(random, 3)]) +
-			8 * random_below(random, 8 + LOG_BYTES / 16);
+			8 * random_below(random, sizeof(struct slot_log) / 8);
+	case 3:
+		return offset_in(f, heap->log_entries) +
+			8 * random_below(random, 3 * LOG_INLINE_ENTRIES * LOG_ENTRY_BYTES / 8);
 	case 4:
 		return offset_in(f, head_word(heap, page));
 	case 5:

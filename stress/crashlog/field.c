@@ -34,8 +34,6 @@ const char *field_name(enum field field)
 
 static enum field field_of_log(uint64_t within)
 {
-	if (within >= LOG_HEADER_BYTES)
-		return FIELD_ENTRY;
 	if (within >= offsetof(struct slot_log, extension))
 		return FIELD_EXTENSION;
 	if (within < offsetof(struct slot_log, applying))
@@ -58,8 +56,10 @@ static enum field field_of_header(const struct heap *heap, uint64_t offset)
 		return FIELD_DIRECTORY;
 	if (offset < logs)
 		return FIELD_ROOT;
+	if (offset < logs + heap->thread_slots * sizeof(struct slot_log))
+		return field_of_log((offset - logs) % sizeof(struct slot_log));
 	if (offset < logs + heap->thread_slots * LOG_BYTES)
-		return field_of_log((offset - logs) % LOG_BYTES);
+		return FIELD_ENTRY;
 	return FIELD_SUPERBLOCK;
 }
 

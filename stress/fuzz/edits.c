@@ -99,9 +99,10 @@ static uint64_t where(const struct place *place, const struct edit *edit)
 	case FIELD_ROOT:
 		return offset_of(place, &heap->roots[edit->index % ROOT_COUNT], edit->word % 16);
 	case FIELD_LOG:
-		return offset_of(place, log, edit->word % (LOG_HEADER_BYTES / 8));
+		return offset_of(place, log, edit->word % (sizeof(*log) / 8));
 	case FIELD_LOG_ENTRY:
-		return offset_of(place, &log->entries[(edit->index >> 4) % LOG_INLINE_ENTRIES],
+		return offset_of(place,
+			&log_entries(heap, log)[(edit->index >> 4) % LOG_INLINE_ENTRIES],
 			edit->word % 4);
 	case FIELD_ARENA:
 		return offset_of(place, arena_header(heap, 0), edit->word % 4);
